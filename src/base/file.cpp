@@ -1,0 +1,54 @@
+#include "base/file.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/fail.h"
+#include "base/mmap.h"
+
+namespace gale {
+
+std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
+  const auto file = MappedFile::open(path);
+  const auto bytes = file->bytes();
+  require(bytes.size() <= max_bytes, ErrorCode::corrupt, "{} has {} bytes, more than the {} a text file may have", path.string(),
+          bytes.size(), max_bytes);
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(path_.string() + ".tmp-" + std::to_string(::getpid())) {
+  file_ = std::fopen(temporary_.c_str(), "wb");
+  require(file_ != nullptr, ErrorCode::not_found, "cannot write {}: {}", temporary_.string(), std::strerror(errno));
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ == nullptr) return;
+  std::fclose(file_);
+  std::error_code ignored;
+  std::filesystem::remove(temporary_, ignored);
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size())
+    fail(ErrorCode::out_of_memory, "cannot write {} after {} bytes: {}", path_.string(), written_, std::strerror(errno));
+  written_ += bytes.size();
+}
+
+void AtomicFile::commit() {
+  const bool flushed = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
+  const int error = errno;
+  const bool closed = std::fclose(file_) == 0;
+  file_ = nullptr;
+  std::error_code renamed;
+  if (flushed && closed) std::filesystem::rename(temporary_, path_, renamed);
+  if (!flushed || !closed || renamed) {
+    std::error_code ignored;
+    std::filesystem::remove(temporary_, ignored);
+    fail(ErrorCode::out_of_memory, "cannot finish {}: {}", path_.string(), renamed ? renamed.message() : std::strerror(error));
+  }
+}
+
+}  // namespace gale

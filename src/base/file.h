@@ -1,0 +1,34 @@
+#pragma once
+#include <cstddef>
+#include <cstdio>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace gale {
+
+/// The whole file as text. Throws Error{not_found}, or Error{corrupt} above `max_bytes` (small files only: configs, templates).
+std::string read_text(const std::filesystem::path& path, size_t max_bytes = size_t(64) << 20);
+
+/// Writes a file that appears whole or not at all: bytes go to `<path>.tmp-<pid>`, commit() renames it; without commit() the
+/// temporary is removed. Throws Error{out_of_memory} when the disk is full, Error{not_found} when the folder is missing.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+  size_t written() const { return written_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  std::FILE* file_;
+  size_t written_ = 0;
+};
+
+}  // namespace gale

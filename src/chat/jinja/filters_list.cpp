@@ -1,0 +1,344 @@
+// Filters on lists and dicts.
+#include <algorithm>
+
+#include "chat/jinja/filters.h"
+#include "chat/jinja/sorting.h"
+#include "chat/jinja/text.h"
+
+namespace gale::jinja {
+
+Value attribute_path(Interpreter& in, Value v, const Value& path, const Value* fallback) {
+  if (path.is_none() || path.is_undefined()) return v;
+  const auto step = [&](const Value& key) {
+    v = in.item(v, key);
+    if (v.is_undefined() && fallback) v = *fallback;
+  };
+  if (!path.str()) {
+    step(path);
+    return v;
+  }
+  std::string_view rest = path.str()->text;
+  while (true) {
+    const size_t dot = rest.find('.');
+    const std::string_view part = rest.substr(0, dot);
+    const bool digits = !part.empty() && part.find_first_not_of("0123456789") == part.npos;
+    step(digits ? Value(*parse_int(part)) : in.heap.text(std::string(part)));
+    if (dot == rest.npos) return v;
+    rest.remove_prefix(dot + 1);
+  }
+}
+
+Value sort_key(Interpreter& in, const Value& v, const SortKey& key) {
+  Value out = attribute_path(in, v, key.attribute);
+  if (!key.case_sensitive && out.str()) return in.heap.text(to_lower(out.str()->text));
+  return out;
+}
+
+void sort_by_keys(Interpreter& in, std::vector<Value>& items, const std::vector<Value>& keys, bool reverse) {
+  const auto order = stable_order(items.size(), [&](size_t a, size_t b) {
+    return reverse ? ordered(in.heap, CompareOp::less, keys[b], keys[a]) : ordered(in.heap, CompareOp::less, keys[a], keys[b]);
+  });
+  std::vector<Value> sorted;
+  sorted.reserve(items.size());
+  for (const size_t i : order) sorted.push_back(std::move(items[i]));
+  items = std::move(sorted);
+}
+
+namespace {
+
+std::vector<Value> keys_of(Interpreter& in, const std::vector<Value>& items, const SortKey& key) {
+  std::vector<Value> out;
+  out.reserve(items.size());
+  for (const Value& v : items) out.push_back(sort_key(in, v, key));
+  return out;
+}
+
+Value sort(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("sort", args, {"reverse", "case_sensitive", "attribute"});
+  std::vector<Value> items = iterate(in.heap, v);
+  std::vector<std::string> paths = {""};
+  const bool by_path = a.has(2) && a[2].str();
+  if (by_path) {
+    paths.clear();
+    for (std::string_view rest = a[2].str()->text;; rest.remove_prefix(rest.find(',') + 1)) {
+      paths.emplace_back(rest.substr(0, rest.find(',')));
+      if (rest.find(',') == rest.npos) break;
+    }
+  }
+  std::vector<Value> keys;
+  for (const Value& item : items) {
+    std::vector<Value> key;
+    for (const std::string& path : paths) {
+      key.push_back(sort_key(in, item, {by_path ? in.heap.text(path) : a.get(2, None{}), a.flag(1)}));
+    }
+    keys.push_back(in.heap.list(std::move(key)));
+  }
+  sort_by_keys(in, items, keys, a.flag(0));
+  return in.heap.list(std::move(items));
+}
+
+Value dict_sort(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("dictsort", args, {"case_sensitive", "by", "reverse"});
+  const std::string by = a.has(1) ? a.text(1) : "key";
+  if (by != "key" && by != "value") raise("You can only sort by either \"key\" or \"value\"");
+  if (v.is_undefined()) v.raise_undefined();
+  if (!v.dict()) raise("'{}' object has no attribute 'items'", v.type_name());
+  std::vector<Value> items;
+  for (const auto& [key, value] : v.dict()->items()) items.push_back(in.heap.tuple({key, value}));
+  const auto keys = keys_of(in, items, {Value(by == "key" ? 0 : 1), a.flag(0)});
+  sort_by_keys(in, items, keys, a.flag(2));
+  return in.heap.list(std::move(items));
+}
+
+Value unique(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("unique", args, {"case_sensitive", "attribute"});
+  Dict seen;
+  std::vector<Value> out;
+  for (const Value& item : iterate(in.heap, v)) {
+    const Value key = sort_key(in, item, {a.get(1, None{}), a.flag(0)});
+    if (lookup(in.heap, seen, key)) continue;
+    seen.set(key, true);
+    out.push_back(item);
+  }
+  return in.heap.generator("generator", std::move(out));
+}
+
+Value extreme(Interpreter& in, const Value& v, const Args& args, const char* name, CompareOp op) {
+  const Bound a(name, args, {"case_sensitive", "attribute"});
+  const std::vector<Value> items = iterate(in.heap, v);
+  if (items.empty()) return Value::undefined("No aggregated item, sequence was empty.");
+  const auto keys = keys_of(in, items, {a.get(1, None{}), a.flag(0)});
+  size_t best = 0;
+  for (size_t i = 1; i < items.size(); ++i) {
+    if (ordered(in.heap, op, keys[i], keys[best])) best = i;
+  }
+  return items[best];
+}
+Value minimum(Interpreter& in, const Value& v, const Args& args) { return extreme(in, v, args, "min", CompareOp::less); }
+Value maximum(Interpreter& in, const Value& v, const Args& args) { return extreme(in, v, args, "max", CompareOp::greater); }
+
+Value length_of(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("length", args, {});
+  const auto n = length(in.heap, v);
+  if (n) return *n;
+  if (v.object()) {
+    if (const auto n = v.object()->type_name() == "LoopContext" ? v.object()->attribute("length") : std::nullopt) return *n;
+  }
+  raise("object of type '{}' has no len()", v.type_name());
+}
+
+Value first(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("first", args, {});
+  if (v.object() && v.object()->iterable()) {
+    if (auto item = v.object()->next()) return *item;
+    return Value::undefined("No first item, sequence was empty.");
+  }
+  if (v.seq() && !v.seq()->items.empty()) return v.seq()->items.front();
+  const auto items = iterate(in.heap, v);
+  return items.empty() ? Value::undefined("No first item, sequence was empty.") : items.front();
+}
+
+Value last(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("last", args, {});
+  if (v.object()) raise("'{}' object is not reversible", v.type_name());
+  if (v.seq() && !v.seq()->items.empty()) return v.seq()->items.back();
+  const auto items = iterate(in.heap, v);
+  return items.empty() ? Value::undefined("No last item, sequence was empty.") : items.back();
+}
+
+Value join(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("join", args, {"d", "attribute"});
+  const std::string separator = a.has(0) ? to_text(in.heap, a[0]) : "";
+  TextBuilder out(in.heap);
+  bool more = false;
+  for (const Value& item : iterate(in.heap, v)) {
+    if (more) out.add(separator);
+    more = true;
+    append_text(out, in.heap, a.has(1) ? attribute_path(in, item, a[1]) : item);
+  }
+  return in.heap.text(out.take());
+}
+
+Value default_value(Interpreter&, const Value& v, const Args& args) {
+  const Bound a("default", args, {"default_value", "boolean"});
+  const bool absent = v.is_undefined() || (a.flag(1) && !truth(v));
+  return absent ? a.get(0, Value::constant("")) : v;
+}
+
+Value list(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("list", args, {});
+  return in.heap.list(iterate(in.heap, v));
+}
+
+Value items(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("items", args, {});
+  std::vector<Value> out;
+  if (v.is_undefined()) return in.heap.generator("generator", std::move(out));
+  if (!v.dict()) raise("Can only get item pairs from a mapping.");
+  for (const auto& [key, value] : v.dict()->items()) out.push_back(in.heap.tuple({key, value}));
+  return in.heap.generator("generator", std::move(out));
+}
+
+Value reverse(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("reverse", args, {});
+  std::vector<Value> out = iterate(in.heap, v);
+  std::reverse(out.begin(), out.end());
+  if (!v.str()) return in.heap.generator("list_reverseiterator", std::move(out));
+  std::string text;
+  for (const Value& c : out) text += c.str()->text;
+  return in.heap.text(std::move(text), v.str()->markup);
+}
+
+Value sum(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("sum", args, {"attribute", "start"});
+  Value total = a.get(1, 0);
+  if (total.str()) raise("sum() can't sum strings [use ''.join(seq) instead]");
+  for (const Value& item : iterate(in.heap, v)) {
+    total = binary(in.heap, BinaryOp::add, total, attribute_path(in, item, a.get(0, None{})));
+  }
+  return total;
+}
+
+Value batch(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("batch", args, {"linecount", "fill_with"}, 1);
+  const int64_t n = a.integer(0, 0);
+  std::vector<Value> out, row;
+  for (Value& item : iterate(in.heap, v)) {
+    if (int64_t(row.size()) == n) {
+      out.push_back(in.heap.list(std::exchange(row, {})));
+    }
+    row.push_back(std::move(item));
+  }
+  if (!row.empty()) {
+    if (a.has(1) && !a[1].is_none() && int64_t(row.size()) < n) {
+      in.heap.check_items(n);
+      row.resize(size_t(n), a[1]);
+    }
+    out.push_back(in.heap.list(std::move(row)));
+  }
+  return in.heap.generator("generator", std::move(out));
+}
+
+Value slices(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("slice", args, {"slices", "fill_with"}, 1);
+  const int64_t n = a.integer(0, 0);
+  const std::vector<Value> items = iterate(in.heap, v);
+  if (n == 0) raise("integer division or modulo by zero");
+  in.heap.check_items(n);
+  in.heap.step(std::max<int64_t>(n, 0));
+  const int64_t size = int64_t(items.size()) / n, extra = int64_t(items.size()) % n;
+  std::vector<Value> out;
+  size_t at = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const size_t count = size_t(size + (i < extra ? 1 : 0));
+    std::vector<Value> row(items.begin() + std::ptrdiff_t(at), items.begin() + std::ptrdiff_t(at + count));
+    at += count;
+    if (i >= extra && a.has(1) && !a[1].is_none()) row.push_back(a[1]);
+    out.push_back(in.heap.list(std::move(row)));
+  }
+  return in.heap.generator("generator", std::move(out));
+}
+
+Value group_by(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("groupby", args, {"attribute", "default", "case_sensitive"}, 1);
+  const Value* fallback = a.has(1) && !a[1].is_none() ? &a[1] : nullptr;
+  std::vector<Value> items = iterate(in.heap, v), keys;
+  const auto key_of = [&](const Value& item) {
+    return sort_key(in, attribute_path(in, item, a[0], fallback), {None{}, a.flag(2)});
+  };
+  for (const Value& item : items) keys.push_back(key_of(item));
+  sort_by_keys(in, items, keys, false);
+  std::vector<Value> out;
+  for (size_t i = 0; i < items.size();) {
+    const Value key = key_of(items[i]);
+    size_t end = i + 1;
+    while (end < items.size() && equals(in.heap, key, key_of(items[end]))) ++end;
+    Value label = a.flag(2) ? key : attribute_path(in, items[i], a[0], fallback);
+    out.push_back(in.heap.tuple(
+        {std::move(label), in.heap.list({items.begin() + std::ptrdiff_t(i), items.begin() + std::ptrdiff_t(end)})}));
+    i = end;
+  }
+  return in.heap.list(std::move(out));
+}
+
+Value map(Interpreter& in, const Value& v, const Args& args) {
+  std::vector<Value> out;
+  if (!truth(v)) return in.heap.generator("generator", std::move(out));
+  const std::vector<Value> items = iterate(in.heap, v);
+  if (args.positional.empty()) {
+    const Bound a("map", args, {"attribute", "default"});
+    if (!a.has(0)) raise("map requires a filter argument");
+    const Value* fallback = a.has(1) && !a[1].is_none() ? &a[1] : nullptr;
+    for (const Value& item : items) out.push_back(attribute_path(in, item, a[0], fallback));
+    return in.heap.generator("generator", std::move(out));
+  }
+  if (!args.positional[0].str()) raise("map: the name of a filter must be a str");
+  const Args rest{{args.positional.begin() + 1, args.positional.end()}, args.named};
+  for (const Value& item : items) out.push_back(apply_filter(in, args.positional[0].str()->text, item, rest));
+  return in.heap.generator("generator", std::move(out));
+}
+
+/// select, reject, selectattr and rejectattr: keeps what passes a test, or what is true where no test is named.
+Value choose(Interpreter& in, const Value& v, const Args& args, bool keep, bool by_attribute) {
+  std::vector<Value> out;
+  if (!truth(v)) return in.heap.generator("generator", std::move(out));
+  const size_t name_at = by_attribute ? 1 : 0;
+  if (by_attribute && args.positional.empty()) raise("Missing parameter for attribute name");
+  const bool named = args.positional.size() > name_at;
+  Args rest{{}, args.named};
+  if (named) {
+    if (!args.positional[name_at].str()) raise("the name of a test must be a str");
+    rest.positional.assign(args.positional.begin() + std::ptrdiff_t(name_at) + 1, args.positional.end());
+  }
+  for (Value& item : iterate(in.heap, v)) {
+    const Value subject = by_attribute ? attribute_path(in, item, args.positional[0]) : item;
+    const bool passes = named ? apply_test(in, args.positional[name_at].str()->text, subject, rest) : truth(subject);
+    if (passes == keep) out.push_back(std::move(item));
+  }
+  return in.heap.generator("generator", std::move(out));
+}
+Value select(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, true, false); }
+Value reject(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, false, false); }
+Value select_attribute(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, true, true); }
+Value reject_attribute(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, false, true); }
+
+Value get_attribute(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("attr", args, {"name"}, 1);
+  if (v.dict() && !find_method(v, a.text(0)))
+    return Value::undefined(fmt::format("'dict' object has no attribute '{}'", a.text(0)));
+  return in.attribute(v, a.text(0));
+}
+
+}  // namespace
+
+Filter find_list_filter(std::string_view name) {
+  static const std::unordered_map<std::string_view, Filter> table = {{"sort", sort},
+                                                                     {"dictsort", dict_sort},
+                                                                     {"unique", unique},
+                                                                     {"min", minimum},
+                                                                     {"max", maximum},
+                                                                     {"length", length_of},
+                                                                     {"count", length_of},
+                                                                     {"first", first},
+                                                                     {"last", last},
+                                                                     {"join", join},
+                                                                     {"default", default_value},
+                                                                     {"d", default_value},
+                                                                     {"list", list},
+                                                                     {"items", items},
+                                                                     {"reverse", reverse},
+                                                                     {"sum", sum},
+                                                                     {"batch", batch},
+                                                                     {"slice", slices},
+                                                                     {"groupby", group_by},
+                                                                     {"map", map},
+                                                                     {"select", select},
+                                                                     {"reject", reject},
+                                                                     {"selectattr", select_attribute},
+                                                                     {"rejectattr", reject_attribute},
+                                                                     {"attr", get_attribute}};
+  const auto it = table.find(name);
+  return it == table.end() ? nullptr : it->second;
+}
+
+}  // namespace gale::jinja

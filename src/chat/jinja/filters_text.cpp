@@ -1,0 +1,271 @@
+// Filters that give text or numbers.
+#include <algorithm>
+#include <cmath>
+
+#include "chat/jinja/filters.h"
+#include "chat/jinja/format.h"
+#include "chat/jinja/json.h"
+#include "chat/jinja/text.h"
+
+namespace gale::jinja {
+namespace {
+
+Value mapped(Interpreter& in, const Value& v, const char* name, const Args& args, std::string (*f)(std::string_view)) {
+  const Bound none(name, args, {});
+  Str s = soft_text(in.heap, v);
+  in.heap.step(int64_t(s.text.size() / 16));
+  return in.heap.text(f(s.text), s.markup);
+}
+
+Value upper(Interpreter& in, const Value& v, const Args& args) { return mapped(in, v, "upper", args, to_upper); }
+Value lower(Interpreter& in, const Value& v, const Args& args) { return mapped(in, v, "lower", args, to_lower); }
+Value capitalized(Interpreter& in, const Value& v, const Args& args) { return mapped(in, v, "capitalize", args, capitalize); }
+
+/// Words begin after - ( { [ < or space, as jinja2's own title filter has it.
+Value title(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("title", args, {});
+  const std::string s = to_text(in.heap, v);
+  const auto splits = [](char32_t c) { return c == '-' || c == '(' || c == '{' || c == '[' || c == '<' || is_space(c); };
+  std::string out;
+  size_t word = 0;
+  for (size_t at = 0; at <= s.size();) {
+    size_t next = at;
+    const bool end = at == s.size() || splits(next_code_point(s, next));
+    if (end) {
+      out += capitalize(std::string_view(s).substr(word, at - word));
+      out += s.substr(at, next - at);
+      word = next;
+    }
+    if (at == s.size()) break;
+    at = next;
+  }
+  return in.heap.text(std::move(out));
+}
+
+Value trim(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("trim", args, {"chars"});
+  const Str s = soft_text(in.heap, v);
+  return in.heap.text(std::string(strip(s.text, a.optional_text(0))), s.markup);
+}
+
+Value replace(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("replace", args, {"old", "new", "count"}, 2);
+  const int64_t count = a.has(2) && !a[2].is_none() ? a.integer(2, -1) : -1;
+  return in.heap.text(replace_text(in.heap, to_text(in.heap, v), to_text(in.heap, a[0]), to_text(in.heap, a[1]), count));
+}
+
+Value to_string(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("string", args, {});
+  if (v.str()) return v;
+  return in.heap.text(to_text(in.heap, v));
+}
+
+Value safe(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("safe", args, {});
+  return in.heap.text(to_text(in.heap, v), true);
+}
+
+Value escape(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("escape", args, {});
+  return in.heap.text(escape_html(in.heap, v), true);
+}
+
+Value force_escape(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("forceescape", args, {});
+  return in.heap.text(escape_html(in.heap, in.heap.text(to_text(in.heap, v))), true);
+}
+
+Value indent(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("indent", args, {"width", "first", "blank"});
+  if (v.is_undefined()) v.raise_undefined();
+  if (!v.str()) raise("indent: a str is expected, not {}", v.type_name());
+  TextBuilder by(in.heap);
+  if (a.has(0) && a[0].str()) {
+    by.add(a[0].str()->text);
+  } else {
+    by.repeat(" ", a.integer(0, 4));
+  }
+  const std::string text = v.str()->text + "\n";
+  const auto lines = split_lines(text);
+  TextBuilder out(in.heap);
+  if (a.flag(1)) out.add(by.text());
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0) out.add("\n");
+    if (i > 0 && (a.flag(2) || !lines[i].empty())) out.add(by.text());
+    out.add(lines[i]);
+  }
+  return in.heap.text(out.take(), v.str()->markup);
+}
+
+Value word_count(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("wordcount", args, {});
+  const std::string s = to_text(in.heap, v);
+  int64_t n = 0;
+  bool inside = false;
+  for (size_t at = 0; at < s.size();) {
+    const char32_t c = next_code_point(s, at);
+    const bool word = c == '_' || is_alnum(c);
+    n += word && !inside;
+    inside = word;
+  }
+  return n;
+}
+
+Value center(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("center", args, {"width"});
+  const Str s = soft_text(in.heap, v);
+  return in.heap.text(center_text(in.heap, s.text, a.integer(0, 80), " "), s.markup);
+}
+
+Value truncate(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("truncate", args, {"length", "killwords", "end", "leeway"});
+  if (!v.str()) raise("truncate: a str is expected, not {}", v.type_name());
+  const int64_t limit = a.integer(0, 255);
+  const std::string end = a.has(2) ? a.text(2) : "...";
+  const int64_t leeway = a.has(3) && !a[3].is_none() ? a.integer(3, 5) : 5;
+  const int64_t keep = limit - text_length(end);
+  if (keep < 0 || leeway < 0 || limit > in.heap.limits().text_bytes)
+    raise("truncate: length {} or leeway {} is out of range", limit, leeway);
+  const std::string& s = v.str()->text;
+  if (text_length(s) <= limit + std::min(leeway, in.heap.limits().text_bytes)) return v;
+  std::string head = s.substr(0, text_offset(s, keep));
+  if (!a.flag(1)) head = head.substr(0, head.rfind(' '));
+  return in.heap.text(head + end);
+}
+
+Value format(Interpreter& in, const Value& v, const Args& args) {
+  if (!args.named.empty() && !args.positional.empty())
+    raise("format: can't handle positional and keyword arguments at the same time");
+  const Str s = soft_text(in.heap, v);
+  if (args.named.empty()) return format_percent(in.heap, s, in.heap.tuple(args.positional));
+  Dict named;
+  for (const auto& [name, value] : args.named) named.set(in.heap.text(name), value);
+  return format_percent(in.heap, s, in.heap.dict(std::move(named)));
+}
+
+Value url_encode(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("urlencode", args, {});
+  if (v.dict() || v.seq()) raise("urlencode of a {} is not supported", v.type_name());
+  TextBuilder out(in.heap);
+  for (const char c : to_text(in.heap, v)) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       std::string_view("_.-~/").find(c) != std::string_view::npos;
+    plain ? out.add(c) : out.add(fmt::format("%{:02X}", uint8_t(c)));
+  }
+  return in.heap.text(out.take());
+}
+
+Value to_json(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("tojson", args, {"ensure_ascii", "indent", "separators", "sort_keys"});
+  DumpOptions options;
+  options.ensure_ascii = a.flag(0);
+  if (a.has(1) && !a[1].is_none()) {
+    const int64_t width = a[1].str() ? 0 : a.integer(1, 0);
+    if (width > 1000) raise("tojson: an indent of {} is too wide (limit 1000)", width);
+    options.indent = a[1].str() ? a[1].str()->text : std::string(size_t(std::max<int64_t>(width, 0)), ' ');
+    if (options.indent->size() > 1000) raise("tojson: an indent of {} bytes is too wide (limit 1000)", options.indent->size());
+    options.item_separator = ",";
+  }
+  if (a.has(2) && !a[2].is_none()) {
+    const auto parts = iterate(in.heap, a[2]);
+    if (parts.size() != 2 || !parts[0].str() || !parts[1].str()) raise("tojson: separators must be two texts");
+    options.item_separator = parts[0].str()->text;
+    options.key_separator = parts[1].str()->text;
+  }
+  options.sort_keys = a.flag(3);
+  return in.heap.text(dump_json(in.heap, v, options));
+}
+
+/// Python's int() of a number or text; nothing where it raises ValueError or TypeError.
+std::optional<int64_t> as_integer(const Value& v, int base) {
+  if (v.is_int()) return v.integer();
+  if (v.str()) return parse_int(v.str()->text, base);
+  if (!v.is_float() || !std::isfinite(v.number())) return std::nullopt;
+  if (std::abs(v.number()) >= 9.2e18) raise("integer {} does not fit in 64 bits", v.number());
+  return int64_t(v.number());
+}
+
+Value to_int(Interpreter&, const Value& v, const Args& args) {
+  const Bound a("int", args, {"default", "base"});
+  if (v.is_undefined()) v.raise_undefined();
+  if (const auto n = as_integer(v, int(std::clamp<int64_t>(a.integer(1, 10), -1, 100)))) return *n;
+  const auto d = v.str() ? parse_float(v.str()->text) : std::nullopt;
+  if (d && std::isfinite(*d)) return *as_integer(*d, 10);
+  return a.get(0, 0);
+}
+
+Value to_float(Interpreter&, const Value& v, const Args& args) {
+  const Bound a("float", args, {"default"});
+  if (v.is_undefined()) v.raise_undefined();
+  if (v.is_number()) return v.number();
+  const auto d = v.str() ? parse_float(v.str()->text) : std::nullopt;
+  return d ? Value(*d) : a.get(0, 0.0);
+}
+
+Value absolute(Interpreter&, const Value& v, const Args& args) {
+  const Bound none("abs", args, {});
+  if (!v.is_number()) raise("bad operand type for abs(): '{}'", v.type_name());
+  if (v.is_float()) return std::abs(v.number());
+  return v.integer() < 0 ? negate(v) : Value(v.integer());
+}
+
+/// round(x, precision) with halves to even, through the exact decimal expansion as Python does.
+double round_decimal(double v, int64_t precision) {
+  if (!std::isfinite(v) || precision > 300) return v;
+  if (precision < -308) return std::copysign(0.0, v);
+  if (precision <= 0) {
+    const double unit = std::pow(10.0, double(-precision));
+    return std::nearbyint(v / unit) * unit;
+  }
+  const auto d = parse_float(fmt::format("{:.{}f}", v, precision));
+  return d ? *d : v;
+}
+
+Value round(Interpreter&, const Value& v, const Args& args) {
+  const Bound a("round", args, {"precision", "method"});
+  const std::string method = a.has(1) ? a.text(1) : "common";
+  if (method != "common" && method != "ceil" && method != "floor") raise("method must be common, ceil or floor");
+  if (!v.is_number()) raise("type {} doesn't define __round__ method", v.type_name());
+  const int64_t precision = a.integer(0, 0);
+  if (method != "common") {
+    const double unit = std::pow(10.0, double(precision));
+    const double scaled = v.number() * unit;
+    return (method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit;
+  }
+  if (v.is_float()) return round_decimal(v.number(), precision);
+  if (precision >= 0) return v.integer();
+  const double rounded = round_decimal(v.number(), precision);
+  if (std::abs(rounded) >= 9.2e18) raise("integer overflow in round");
+  return int64_t(rounded);
+}
+
+}  // namespace
+
+Filter find_text_filter(std::string_view name) {
+  static const std::unordered_map<std::string_view, Filter> table = {{"upper", upper},
+                                                                     {"lower", lower},
+                                                                     {"capitalize", capitalized},
+                                                                     {"title", title},
+                                                                     {"trim", trim},
+                                                                     {"replace", replace},
+                                                                     {"string", to_string},
+                                                                     {"safe", safe},
+                                                                     {"escape", escape},
+                                                                     {"e", escape},
+                                                                     {"forceescape", force_escape},
+                                                                     {"indent", indent},
+                                                                     {"wordcount", word_count},
+                                                                     {"center", center},
+                                                                     {"truncate", truncate},
+                                                                     {"format", format},
+                                                                     {"urlencode", url_encode},
+                                                                     {"tojson", to_json},
+                                                                     {"int", to_int},
+                                                                     {"float", to_float},
+                                                                     {"abs", absolute},
+                                                                     {"round", round}};
+  const auto it = table.find(name);
+  return it == table.end() ? nullptr : it->second;
+}
+
+}  // namespace gale::jinja

@@ -1,0 +1,372 @@
+#include "chat/jinja/format.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "chat/jinja/operators.h"
+#include "chat/jinja/text.h"
+
+namespace gale::jinja {
+namespace {
+
+constexpr int64_t kMaxWidth = 10000;
+
+/// One conversion: what both % and format() boil down to.
+struct Spec {
+  std::string fill = " ";
+  char align = 0;  // < > ^ =, 0: the type's own
+  char sign = '-';
+  char group = 0;
+  char type = 0;
+  bool alternate = false;
+  int64_t width = 0;
+  int64_t precision = -1;
+};
+
+int64_t read_number(std::string_view s, size_t& at, int64_t absent) {
+  if (at == s.size() || s[at] < '0' || s[at] > '9') return absent;
+  int64_t n = 0;
+  for (; at < s.size() && s[at] >= '0' && s[at] <= '9'; ++at) {
+    n = n * 10 + (s[at] - '0');
+    if (n > kMaxWidth) raise("a width or precision of more than {} is not supported", kMaxWidth);
+  }
+  return n;
+}
+
+std::string group_digits(std::string digits, char separator) {
+  const size_t end = std::min(digits.find_first_not_of("0123456789"), digits.size());
+  for (size_t i = end; i > 3; i -= 3) digits.insert(i - 3, 1, separator);
+  return digits;
+}
+
+/// Pads `body` to the width; `sign` goes before the padding where the alignment is '='.
+std::string pad(const Spec& spec, const std::string& sign, const std::string& body, char own_align) {
+  const char align = spec.align ? spec.align : own_align;
+  const int64_t missing = std::max<int64_t>(0, spec.width - text_length(sign) - text_length(body));
+  const auto fill = [&](int64_t n) {
+    std::string out;
+    for (int64_t i = 0; i < n; ++i) out += spec.fill;
+    return out;
+  };
+  if (align == '<') return sign + body + fill(missing);
+  if (align == '^') return fill(missing / 2) + sign + body + fill(missing - missing / 2);
+  if (align == '=') return sign + fill(missing) + body;
+  return fill(missing) + sign + body;
+}
+
+std::string sign_of(const Spec& spec, bool negative) {
+  if (negative) return "-";
+  return spec.sign == '-' ? "" : std::string(1, spec.sign);
+}
+
+std::string format_float(const Spec& spec, double v) {
+  if (spec.precision > 400) raise("a precision of more than 400 is not supported for numbers");
+  const char type = spec.type == '%' || spec.type == 'F' ? 'f' : spec.type == 0 ? 'r' : spec.type;
+  const double size = std::abs(v) * (spec.type == '%' ? 100 : 1);
+  std::string body;
+  if (!std::isfinite(v)) {
+    body = std::isnan(v) ? "nan" : "inf";
+  } else if (type == 'r' && spec.precision < 0) {
+    body = float_repr(size);
+  } else {
+    char buffer[800];
+    const char pattern[] = {'%', '.', '*', type == 'r' ? 'g' : type, 0};
+    std::snprintf(buffer, sizeof buffer, pattern, spec.precision < 0 ? 6 : int(spec.precision), size);
+    body = buffer;
+    if (type == 'r' && body.find_first_of(".e") == std::string::npos) body += ".0";
+  }
+  if (spec.group) body = group_digits(std::move(body), spec.group);
+  if (spec.type == '%') body += '%';
+  return pad(spec, sign_of(spec, std::signbit(v) && !std::isnan(v)), body, '>');
+}
+
+std::string format_integer(const Spec& spec, int64_t v) {
+  const uint64_t size = v < 0 ? 0 - uint64_t(v) : uint64_t(v);
+  std::string body, prefix;
+  switch (spec.type) {
+    case 'x':
+      body = fmt::format("{:x}", size);
+      break;
+    case 'X':
+      body = fmt::format("{:X}", size);
+      break;
+    case 'o':
+      body = fmt::format("{:o}", size);
+      break;
+    case 'b':
+      body = fmt::format("{:b}", size);
+      break;
+    default:
+      body = std::to_string(size);
+  }
+  if (spec.alternate && std::string_view("xXob").find(spec.type) != std::string_view::npos) prefix = std::string("0") + spec.type;
+  if (spec.precision > int64_t(body.size())) body.insert(0, size_t(spec.precision) - body.size(), '0');
+  if (spec.group) body = group_digits(std::move(body), spec.group);
+  return pad(spec, sign_of(spec, v < 0) + prefix, body, '>');
+}
+
+std::string format_text(const Spec& spec, std::string_view text, char own_align) {
+  if (spec.precision >= 0) text = text.substr(0, text_offset(text, spec.precision));
+  return pad(spec, "", std::string(text), own_align);
+}
+
+std::string one_character(const Value& v) {
+  if (v.str() && text_length(v.str()->text) == 1) return v.str()->text;
+  if (!v.is_int() || v.integer() < 0 || v.integer() > 0x10ffff || (v.integer() >= 0xd800 && v.integer() < 0xe000)) {
+    raise("%c requires int or char");
+  }
+  std::string out;
+  append_code_point(out, char32_t(v.integer()));
+  return out;
+}
+
+std::string repr_text(Heap& heap, const Value& v) {
+  TextBuilder out(heap);
+  append_repr(out, heap, v);
+  return out.take();
+}
+
+/// The conversion of one value by a letter of the % operator.
+std::string convert(Heap& heap, Spec spec, const Value& v, bool markup) {
+  switch (spec.type) {
+    case 's':
+      return format_text(spec, markup ? escape_html(heap, v) : to_text(heap, v), '>');
+    case 'r':
+    case 'a':
+      return format_text(spec, repr_text(heap, v), '>');
+    case 'c':
+      return format_text(spec, one_character(v), '>');
+    default:
+      break;
+  }
+  if (!v.is_number()) raise("%{} format: a real number is required, not {}", spec.type, v.type_name());
+  const bool whole = std::string_view("diuxXo").find(spec.type) != std::string_view::npos;
+  if (!whole) return format_float(spec, v.number());
+  if (v.is_float() && (!std::isfinite(v.number()) || std::abs(v.number()) >= 9.2e18)) raise("cannot convert float to integer");
+  if (v.is_float() && std::string_view("xXo").find(spec.type) != std::string_view::npos) {
+    raise("%{} format: an integer is required, not float", spec.type);
+  }
+  return format_integer(spec, v.is_float() ? int64_t(v.number()) : v.integer());
+}
+
+/// The values of a % expression, handed out in order or by name.
+class Supply {
+ public:
+  explicit Supply(const Value& values) : values_(values) {}
+  Value next() {
+    if (values_.is_seq(SeqKind::tuple)) {
+      if (used_ == values_.seq()->items.size()) raise("not enough arguments for format string");
+      return values_.seq()->items[used_++];
+    }
+    if (used_++ > 0) raise("not enough arguments for format string");
+    return values_;
+  }
+  Value named(std::string_view name) {
+    if (!values_.dict()) raise("format requires a mapping");
+    used_ = 1;
+    const Value* found = values_.dict()->find(name);
+    if (!found) raise("format: key '{}' is missing", name);
+    return *found;
+  }
+  void finish() const {
+    const size_t given = values_.is_seq(SeqKind::tuple) ? values_.seq()->items.size() : 1;
+    const bool container = values_.dict() || (values_.seq() && !values_.is_seq(SeqKind::tuple));
+    if (used_ < given && !container) raise("not all arguments converted during string formatting");
+  }
+
+ private:
+  const Value& values_;
+  size_t used_ = 0;
+};
+
+std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supply, bool markup) {
+  Spec spec;
+  std::optional<Value> value;
+  if (at < s.size() && s[at] == '(') {
+    const size_t end = s.find(')', at);
+    if (end == s.npos) raise("incomplete format key");
+    value = supply.named(s.substr(at + 1, end - at - 1));
+    at = end + 1;
+  }
+  bool zero = false;
+  for (; at < s.size() && std::string_view("#0- +").find(s[at]) != std::string_view::npos; ++at) {
+    if (s[at] == '#') spec.alternate = true;
+    if (s[at] == '0') zero = true;
+    if (s[at] == '-') spec.align = '<';
+    if (s[at] == '+' || (s[at] == ' ' && spec.sign != '+')) spec.sign = s[at];
+  }
+  spec.width = read_number(s, at, 0);
+  if (at < s.size() && s[at] == '.') spec.precision = read_number(s, ++at, 0);
+  while (at < s.size() && std::string_view("hlL").find(s[at]) != std::string_view::npos) ++at;
+  if (at == s.size()) raise("incomplete format");
+  spec.type = s[at++];
+  if (spec.type == '%') return "%";
+  if (std::string_view("sracdiuxXofFeEgG").find(spec.type) == std::string_view::npos) {
+    raise("unsupported format character '{}'", spec.type);
+  }
+  if (zero && spec.align == 0 && std::string_view("srac").find(spec.type) == std::string_view::npos) {
+    spec.fill = "0";
+    spec.align = '=';
+  }
+  return convert(heap, spec, value ? *value : supply.next(), markup);
+}
+
+Spec parse_spec(std::string_view s) {
+  Spec spec;
+  size_t at = 0;
+  const auto is_align = [&](size_t i) { return i < s.size() && std::string_view("<>^=").find(s[i]) != std::string_view::npos; };
+  size_t first = 0;
+  if (!s.empty()) next_code_point(s, first);
+  if (is_align(first) && first > 0) {
+    spec.fill = s.substr(0, first);
+    spec.align = s[first];
+    at = first + 1;
+  } else if (is_align(0)) {
+    spec.align = s[at++];
+  }
+  if (at < s.size() && std::string_view("+- ").find(s[at]) != std::string_view::npos) spec.sign = s[at++];
+  if (at < s.size() && s[at] == '#') spec.alternate = ++at > 0;
+  if (at < s.size() && s[at] == '0') {
+    if (!spec.align) spec.align = '=', spec.fill = "0";
+    ++at;
+  }
+  spec.width = read_number(s, at, 0);
+  if (at < s.size() && (s[at] == ',' || s[at] == '_')) spec.group = s[at++];
+  if (at < s.size() && s[at] == '.') {
+    spec.precision = read_number(s, ++at, -1);
+    if (spec.precision < 0) raise("Format specifier missing precision");
+  }
+  if (at < s.size()) spec.type = s[at++];
+  if (at != s.size()) raise("Invalid format specifier '{}'", s);
+  return spec;
+}
+
+std::string format_value(Heap& heap, const Value& v, std::string_view text) {
+  if (text.empty()) return to_text(heap, v);
+  const Spec spec = parse_spec(text);
+  const auto allowed = [&](std::string_view types) {
+    if (spec.type && types.find(spec.type) == std::string_view::npos) {
+      raise("Unknown format code '{}' for object of type '{}'", spec.type, v.type_name());
+    }
+  };
+  if (v.str()) {
+    allowed("s");
+    if (spec.align == '=') raise("'=' alignment not allowed in string format specifier");
+    return format_text(spec, v.str()->text, '<');
+  }
+  if (v.is_int() && std::string_view("eEfFgG%").find(spec.type ? spec.type : ' ') == std::string_view::npos) {
+    allowed("dxXobnc");
+    if (spec.type == 'c') return format_text(spec, one_character(v), '<');
+    if (spec.precision >= 0) raise("Precision not allowed in integer format specifier");
+    return format_integer(spec, v.integer());
+  }
+  if (!v.is_number()) raise("unsupported format string passed to {}.__format__", v.type_name());
+  allowed("eEfFgGn%");
+  return format_float(spec, v.number());
+}
+
+/// str.format over one text. Fields inside a specification are expanded once, as in Python.
+class Braces {
+ public:
+  Braces(Heap& heap, Interpreter& in, Lookup lookup, const Args& args) : heap_(heap), in_(in), lookup_(lookup), args_(args) {}
+
+  std::string expand(std::string_view s, int depth) {
+    if (depth > 2) raise("Max string recursion exceeded");
+    TextBuilder out(heap_);
+    for (size_t at = 0; at < s.size();) {
+      const char c = s[at++];
+      if (c != '{' && c != '}') {
+        out.add(c);
+      } else if (at < s.size() && s[at] == c) {
+        out.add(s[at++]);
+      } else if (c == '}') {
+        raise("Single '}}' encountered in format string");
+      } else {
+        out.add(field(s, at, depth));
+      }
+    }
+    return out.take();
+  }
+
+ private:
+  std::string field(std::string_view s, size_t& at, int depth) {
+    const size_t from = at;
+    for (int level = 1; level > 0; ++at) {
+      if (at == s.size()) raise("expected '}}' before end of string");
+      level += s[at] == '{' ? 1 : s[at] == '}' ? -1 : 0;
+    }
+    std::string_view text = s.substr(from, at - from - 1);
+    const size_t colon = text.find(':');
+    const std::string_view inner = colon == text.npos ? std::string_view() : text.substr(colon + 1);
+    text = text.substr(0, colon);
+    const size_t mark = text.find('!');
+    const Value v = find(text.substr(0, mark));  // before the specification's own fields, which are numbered after it
+    const std::string spec = expand(inner, depth + 1);
+    if (mark == text.npos) return format_value(heap_, v, spec);
+    const std::string_view how = text.substr(mark + 1);
+    if (how != "s" && how != "r" && how != "a") raise("Unknown conversion specifier '{}'", how);
+    return format_value(heap_, heap_.text(how == "s" ? to_text(heap_, v) : repr_text(heap_, v)), spec);
+  }
+
+  Value find(std::string_view path) {
+    size_t at = std::min(path.find_first_of(".["), path.size());
+    Value v = first(path.substr(0, at));
+    while (at < path.size()) {
+      heap_.step();
+      if (path[at] == '.') {
+        const size_t end = std::min(path.find_first_of(".[", at + 1), path.size());
+        v = lookup_(in_, v, heap_.text(std::string(path.substr(at + 1, end - at - 1))), true);
+        at = end;
+        continue;
+      }
+      const size_t end = path[at] == '[' ? path.find(']', at) : path.npos;
+      if (end == path.npos) raise("Missing ']' in format string");
+      const std::string_view key = path.substr(at + 1, end - at - 1);
+      const auto number = parse_int(key);
+      v = lookup_(in_, v, number ? Value(*number) : heap_.text(std::string(key)), false);
+      at = end + 1;
+    }
+    return v;
+  }
+
+  Value first(std::string_view name) {
+    if (const auto number = name.empty() ? std::optional(next_++) : parse_int(name)) {
+      if (*number < 0 || *number >= int64_t(args_.positional.size())) {
+        raise("Replacement index {} out of range for positional args tuple", *number);
+      }
+      return args_.positional[size_t(*number)];
+    }
+    for (const auto& [key, value] : args_.named) {
+      if (key == name) return value;
+    }
+    raise("format: there is no argument '{}'", name);
+  }
+
+  Heap& heap_;
+  Interpreter& in_;
+  Lookup lookup_;
+  const Args& args_;
+  int64_t next_ = 0;
+};
+
+}  // namespace
+
+Value format_percent(Heap& heap, const Str& text, const Value& values) {
+  TextBuilder out(heap);
+  Supply supply(values);
+  const std::string_view s = text.text;
+  for (size_t at = 0; at < s.size();) {
+    const size_t mark = std::min(s.find('%', at), s.size());
+    out.add(s.substr(at, mark - at));
+    at = mark + 1;
+    if (mark < s.size()) out.add(percent_one(heap, s, at, supply, text.markup));
+  }
+  supply.finish();
+  return heap.text(out.take(), text.markup);
+}
+
+Value format_braces(Heap& heap, Interpreter& in, Lookup lookup, const Str& text, const Args& args) {
+  return heap.text(Braces(heap, in, lookup, args).expand(text.text, 0), text.markup);
+}
+
+}  // namespace gale::jinja

@@ -1,0 +1,76 @@
+#include "chat/jinja/heap.h"
+
+namespace gale::jinja {
+
+Value Heap::text(std::string s, bool markup) {
+  check_text(int64_t(s.size()));
+  take(int64_t(s.size()) + 64);
+  return Value(std::make_shared<const Str>(Str{std::move(s), markup}));
+}
+
+Value Heap::list(std::vector<Value> items, SeqKind kind) {
+  const int64_t n = int64_t(items.size());
+  check_items(n);
+  take(n * int64_t(sizeof(Value)) + 96);
+  step(n / 8);
+  const int depth = depth_around(items);
+  check_depth(depth);
+  auto seq = std::make_shared<Seq>();
+  seq->items = std::move(items);
+  seq->kind = kind;
+  seq->depth = depth;
+  return Value(SeqPtr(std::move(seq)));
+}
+
+Value Heap::range(int64_t start, int64_t stop, int64_t step) {
+  if (step == 0) raise("range() arg 3 must not be zero");
+  const __int128 span = step > 0 ? __int128(stop) - start : __int128(start) - stop;
+  const __int128 stride = step > 0 ? __int128(step) : -__int128(step);
+  const __int128 n = span <= 0 ? 0 : (span + stride - 1) / stride;
+  if (n > limits_.range) raise("Range too big. The sandbox blocks ranges larger than {}.", limits_.range);
+  std::vector<Value> items;
+  items.reserve(size_t(n));
+  for (int64_t i = 0; i < int64_t(n); ++i) items.emplace_back(int64_t(start + i * step));
+  take(int64_t(n) * int64_t(sizeof(Value)) + 96);
+  this->step(int64_t(n) / 8);
+  auto seq = std::make_shared<Seq>();
+  seq->items = std::move(items);
+  seq->kind = SeqKind::range;
+  seq->range = {start, stop, step};
+  return Value(SeqPtr(std::move(seq)));
+}
+
+Value Heap::dict(Dict items) {
+  const int64_t n = int64_t(items.size());
+  check_items(n);
+  take(n * 128 + 128);
+  step(n / 4);
+  for (const auto& [key, value] : items.items()) take(key.str() ? int64_t(key.str()->text.size()) : 0);
+  check_depth(items.depth());
+  return Value(DictPtr(std::make_shared<const Dict>(std::move(items))));
+}
+
+Value Heap::generator(std::string name, std::vector<Value> items) {
+  check_items(int64_t(items.size()));
+  take(int64_t(items.size() * sizeof(Value)));
+  return Value(ObjectPtr(object<Generator>(std::move(name), std::move(items))));
+}
+
+std::shared_ptr<Namespace> Heap::make_namespace() {
+  take(256);
+  namespaces_.push_back(std::make_shared<Namespace>());
+  return namespaces_.back();
+}
+
+void Heap::clear_namespaces() {
+  for (auto& ns : namespaces_) ns->clear();
+}
+
+void TextBuilder::repeat(std::string_view s, int64_t n) {
+  if (n <= 0 || s.empty()) return;
+  if (n > heap_.limits().text_bytes) heap_.check_text(n);
+  heap_.check_text(int64_t(text_.size()) + int64_t(s.size()) * n);
+  for (int64_t i = 0; i < n; ++i) text_ += s;
+}
+
+}  // namespace gale::jinja

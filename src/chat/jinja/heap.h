@@ -1,0 +1,83 @@
+#pragma once
+#include "chat/jinja/value.h"
+
+namespace gale::jinja {
+
+/// What one rendering may cost. Templates are hostile: each bound ends it with an error that names the bound.
+struct Limits {
+  int64_t steps = 10'000'000;             ///< nodes evaluated and elements walked over
+  int64_t made_bytes = int64_t(1) << 30;  ///< bytes of all values made, dead ones included
+  int64_t text_bytes = 16 << 20;          ///< bytes of one text, and of the prompt
+  int64_t items = 1'000'000;              ///< elements of one list
+  int64_t range = 100'000;                ///< elements of range(), as in jinja2's sandbox
+  int nesting = 128;                      ///< levels of lists and dicts in one value
+  int depth = 600;                        ///< levels of evaluation
+};
+
+/// Makes the values of one rendering and counts what they cost.
+class Heap {
+ public:
+  explicit Heap(const Limits& limits) : limits_(limits), steps_left_(limits.steps), bytes_left_(limits.made_bytes) {}
+  const Limits& limits() const { return limits_; }
+
+  void step(int64_t n = 1) {
+    if ((steps_left_ -= n) < 0) raise("the template takes more than {} steps", limits_.steps);
+  }
+  void take(int64_t bytes) {
+    if ((bytes_left_ -= bytes) < 0) raise("the template makes more than {} bytes of values", limits_.made_bytes);
+  }
+  /// Raises where a text or list of this size would be too large. Call it before building one whose size is a product.
+  void check_text(int64_t bytes) const {
+    if (bytes > limits_.text_bytes) raise("a text of {} bytes is too long (limit {})", bytes, limits_.text_bytes);
+  }
+  void check_items(int64_t n) const {
+    if (n > limits_.items) raise("a list of {} elements is too long (limit {})", n, limits_.items);
+  }
+  void check_depth(int depth) const {
+    if (depth > limits_.nesting) raise("a value is nested more than {} levels deep", limits_.nesting);
+  }
+
+  Value text(std::string s, bool markup = false);
+  Value list(std::vector<Value> items, SeqKind kind = SeqKind::list);
+  Value tuple(std::vector<Value> items) { return list(std::move(items), SeqKind::tuple); }
+  Value range(int64_t start, int64_t stop, int64_t step);
+  Value dict(Dict items);
+  Value generator(std::string name, std::vector<Value> items);
+  std::shared_ptr<Namespace> make_namespace();
+  template <class T, class... A>
+  std::shared_ptr<T> object(A&&... args) {
+    take(sizeof(T) + 64);
+    auto made = std::make_shared<T>(std::forward<A>(args)...);
+    check_depth(made->depth());
+    return made;
+  }
+
+  /// Empties every namespace, because those may refer to each other in a ring. For the end of a rendering.
+  void clear_namespaces();
+
+ private:
+  Limits limits_;
+  int64_t steps_left_, bytes_left_;
+  std::vector<std::shared_ptr<Namespace>> namespaces_;
+};
+
+/// A text under construction that cannot pass the bound.
+class TextBuilder {
+ public:
+  explicit TextBuilder(Heap& heap) : heap_(heap) {}
+  void add(std::string_view s) {
+    heap_.check_text(int64_t(text_.size() + s.size()));
+    text_ += s;
+  }
+  void add(char c) { add(std::string_view(&c, 1)); }
+  void repeat(std::string_view s, int64_t n);
+  size_t size() const { return text_.size(); }
+  const std::string& text() const { return text_; }
+  std::string take() { return std::move(text_); }
+
+ private:
+  Heap& heap_;
+  std::string text_;
+};
+
+}  // namespace gale::jinja

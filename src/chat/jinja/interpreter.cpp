@@ -1,0 +1,117 @@
+#include "chat/jinja/interpreter.h"
+
+#include "chat/jinja/builtins.h"
+#include "chat/jinja/macro.h"
+
+namespace gale::jinja {
+
+const Value* Scope::find(const std::string& name) const {
+  for (const Scope* s = this; s; s = s->parent.get()) {
+    const auto it = s->names.find(name);
+    if (it != s->names.end()) return &it->second;
+  }
+  return nullptr;
+}
+
+Interpreter::~Interpreter() {
+  heap.clear_namespaces();
+  captured_.push_back(root_);
+  for (const ScopePtr& scope : captured_) {
+    for (Scope* s = scope.get(); s; s = s->parent.get()) s->names.clear();
+  }
+}
+
+void Interpreter::raise_depth(Interpreter& in) {
+  // The level that raises is never counted down, because its destructor does not run; the rendering ends here anyway.
+  raise("the template recurses more than {} levels deep", in.heap.limits().depth);
+}
+
+std::string Interpreter::render(const Body& body) {
+  std::string out;
+  out_ = &out;
+  exec(body);
+  return out;
+}
+
+Value Interpreter::call(const Value& callee, const Args& args) {
+  if (callee.is_undefined()) callee.raise_undefined();
+  if (!callee.object()) raise("'{}' object is not callable", callee.type_name());
+  const Level level(*this, 3);
+  const ObjectPtr keep = callee.object()->shared_from_this();
+  return keep->call(*this, args);
+}
+
+namespace {
+
+/// v.method, before it is called.
+class BoundMethod : public Object {
+ public:
+  BoundMethod(Value self, std::string name, Method method) : self_(std::move(self)), name_(std::move(name)), method_(method) {}
+  std::string type_name() const override { return "builtin_function_or_method"; }
+  std::string repr() const override { return fmt::format("<built-in method {} of {} object>", name_, self_.type_name()); }
+  bool callable() const override { return true; }
+  int depth() const override { return self_.depth() + 1; }
+  Value call(Interpreter& in, const Args& args) override { return method_(in, self_, args); }
+
+ private:
+  Value self_;
+  std::string name_;
+  Method method_;
+};
+
+Value no_attribute(const Value& v, std::string_view name) {
+  return Value::undefined(fmt::format("'{}' object has no attribute '{}'", v.type_name(), name));
+}
+
+/// getattr(v, name) without dict keys; nothing where Python raises AttributeError.
+std::optional<Value> own_attribute(Interpreter& in, const Value& v, std::string_view name) {
+  if (v.object()) {
+    if (auto found = v.object()->attribute(name)) return found;
+  }
+  if (name.starts_with("__") && name.ends_with("__")) {
+    return Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, v.type_name()));
+  }
+  if (is_hidden_method(v, name)) {
+    return Value::undefined(
+        fmt::format("access to attribute '{}' of '{}' object is unsafe: a template cannot change lists and dicts, "
+                    "only build new ones",
+                    name, v.type_name()));
+  }
+  if (const Method method = find_method(v, name)) {
+    return Value(ObjectPtr(in.heap.object<BoundMethod>(v, std::string(name), method)));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Value Interpreter::attribute(const Value& v, std::string_view name) {
+  heap.step();
+  if (v.is_undefined()) v.raise_undefined();
+  if (auto found = own_attribute(*this, v, name)) return *found;
+  if (v.dict()) {
+    if (const Value* found = v.dict()->find(name)) return *found;
+  }
+  return no_attribute(v, name);
+}
+
+Value Interpreter::item(const Value& v, const Value& key) {
+  heap.step();
+  if (v.is_undefined()) v.raise_undefined();
+  if (v.dict()) {
+    const bool hashable = !key.dict() && (!key.seq() || key.is_seq(SeqKind::tuple));
+    const Value* found = hashable ? lookup(heap, *v.dict(), key) : nullptr;
+    if (found) return *found;
+  }
+  if (key.is_int() && (v.str() || (v.seq() && v.seq()->kind <= SeqKind::range))) {
+    if (auto found = element(heap, v, key.integer())) return *found;
+  }
+  if (key.str()) {
+    if (auto found = own_attribute(*this, v, key.str()->text)) return *found;
+    return no_attribute(v, std::string_view(key.str()->text).substr(0, 80));
+  }
+  return Value::undefined(
+      fmt::format("{} object has no element {}", v.type_name(), key.is_int() ? std::to_string(key.integer()) : "of this key"));
+}
+
+}  // namespace gale::jinja

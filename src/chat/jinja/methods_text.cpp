@@ -1,0 +1,271 @@
+// Methods of str that give text or lists of it. Those that ask about a text are in methods_query.cpp.
+#include "chat/jinja/filters.h"
+#include "chat/jinja/format.h"
+#include "chat/jinja/text.h"
+
+namespace gale::jinja {
+
+std::string replace_text(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count) {
+  TextBuilder out(heap);
+  heap.step(search_cost(s, from));
+  if (from.empty()) {  // before every character, and at the end
+    size_t at = 0;
+    for (; count != 0; --count) {
+      out.add(to);
+      if (at == s.size()) return out.take();
+      const size_t start = at;
+      next_code_point(s, at);
+      out.add(s.substr(start, at - start));
+    }
+    out.add(s.substr(at));
+    return out.take();
+  }
+  size_t at = 0;
+  for (size_t hit; count != 0 && (hit = find_text(s, from, at)) != s.npos; --count) {
+    heap.step();
+    out.add(s.substr(at, hit - at));
+    out.add(to);
+    at = hit + from.size();
+  }
+  out.add(s.substr(at));
+  return out.take();
+}
+
+std::string center_text(Heap& heap, std::string_view s, int64_t width, std::string_view fill) {
+  heap.check_text(width);
+  const int64_t missing = width - text_length(s);
+  if (missing <= 0) return std::string(s);
+  const int64_t left = missing / 2 + (missing & width & 1);
+  TextBuilder out(heap);
+  out.repeat(fill, left);
+  out.add(s);
+  out.repeat(fill, missing - left);
+  return out.take();
+}
+
+namespace {
+
+const std::string& text_of(const Value& v) { return v.str()->text; }
+Value like(Interpreter& in, const Value& self, std::string text) { return in.heap.text(std::move(text), self.str()->markup); }
+
+template <std::string (*f)(std::string_view)>
+Value mapped(Interpreter& in, const Value& self, const Args& args) {
+  const Bound none("str method", args, {});
+  return like(in, self, f(text_of(self)));
+}
+
+template <bool left, bool right>
+Value stripped(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("strip", args, {"chars"});
+  std::string_view s = text_of(self);
+  const auto chars = a.optional_text(0);
+  if (chars) in.heap.step(int64_t(s.size() / 16) * int64_t(1 + chars->size() / 64));
+  if (right) s = strip_right(s, chars);
+  if (left) s = strip_left(s, chars);
+  return like(in, self, std::string(s));
+}
+
+Value pieces(Interpreter& in, const Value& self, const std::vector<std::string_view>& parts) {
+  in.heap.check_items(int64_t(parts.size()));
+  std::vector<Value> out;
+  for (const std::string_view part : parts) {
+    in.heap.step();
+    out.push_back(like(in, self, std::string(part)));
+  }
+  return in.heap.list(std::move(out));
+}
+
+std::string_view separator_of(const Bound& a, size_t i) {
+  const std::string_view s = a.text(i);
+  if (s.empty()) raise("empty separator");
+  return s;
+}
+
+Value split(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("split", args, {"sep", "maxsplit"});
+  std::string_view s = text_of(self);
+  int64_t left = a.integer(1, -1);
+  std::vector<std::string_view> parts;
+  const auto room = [&] { in.heap.check_items(int64_t(parts.size())); };
+  if (!a.has(0) || a[0].is_none()) {
+    for (s = strip_left(s); !s.empty(); s = strip_left(s)) {
+      room();
+      size_t end = 0;
+      for (size_t at = 0; at < s.size() && !is_space(next_code_point(s, at));) end = at;
+      if (left-- == 0) {
+        parts.push_back(s);
+        break;
+      }
+      parts.push_back(s.substr(0, end));
+      s.remove_prefix(end);
+    }
+    return pieces(in, self, parts);
+  }
+  const std::string_view separator = separator_of(a, 0);
+  in.heap.step(search_cost(s, separator));
+  size_t at = 0;
+  for (size_t hit; left-- != 0 && (hit = find_text(s, separator, at)) != s.npos; at = hit + separator.size()) {
+    room();
+    parts.push_back(s.substr(at, hit - at));
+  }
+  parts.push_back(s.substr(at));
+  return pieces(in, self, parts);
+}
+
+/// s.rfind(part, from) at a cost that is counted: going backwards, long parts may nearly match everywhere.
+size_t find_last(Interpreter& in, std::string_view s, std::string_view part, size_t from = std::string_view::npos) {
+  in.heap.step(int64_t(s.size() / 64 * (1 + part.size() / 64)));
+  return s.rfind(part, from);
+}
+
+Value rsplit(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("rsplit", args, {"sep", "maxsplit"});
+  std::string_view s = text_of(self);
+  int64_t left = a.integer(1, -1);
+  if (left < 0) return split(in, self, Args{{a.get(0, None{})}, {}});
+  std::vector<std::string_view> parts;
+  const bool spaces = !a.has(0) || a[0].is_none();
+  const std::string_view separator = spaces ? std::string_view() : separator_of(a, 0);
+  if (spaces) s = strip_right(s);
+  while (left-- > 0 && !s.empty()) {
+    in.heap.check_items(int64_t(parts.size()));
+    if (spaces) {
+      size_t start = s.size();
+      std::string_view rest = s;
+      while (!rest.empty() && strip_right(rest).size() == rest.size()) {  // one character back
+        do rest.remove_suffix(1);
+        while (!rest.empty() && (uint8_t(s[rest.size()]) & 0xc0) == 0x80);
+        start = rest.size();
+      }
+      parts.push_back(s.substr(start));
+      s = strip_right(s.substr(0, start));
+    } else {
+      const size_t hit = find_last(in, s, separator);
+      if (hit == s.npos) break;
+      parts.push_back(s.substr(hit + separator.size()));
+      s = s.substr(0, hit);
+    }
+  }
+  if (!s.empty() || !spaces) parts.push_back(s);
+  return pieces(in, self, {parts.rbegin(), parts.rend()});
+}
+
+Value split_by_lines(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("splitlines", args, {"keepends"});
+  return pieces(in, self, split_lines(text_of(self), a.flag(0)));
+}
+
+template <bool from_end>
+Value partition(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("partition", args, {"sep"}, 1);
+  const std::string& s = text_of(self);
+  const std::string_view separator = separator_of(a, 0);
+  in.heap.step(search_cost(s, separator));
+  const size_t hit = from_end ? find_last(in, s, separator) : find_text(s, separator);
+  std::vector<Value> out;
+  if (hit == s.npos) {
+    out = {self, Value::constant(""), Value::constant("")};
+    if (from_end) std::swap(out[0], out[2]);
+  } else {
+    out = {like(in, self, s.substr(0, hit)), like(in, self, std::string(separator)),
+           like(in, self, s.substr(hit + separator.size()))};
+  }
+  return in.heap.tuple(std::move(out));
+}
+
+Value replace(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("replace", args, {"old", "new", "count"}, 2);
+  return like(in, self, replace_text(in.heap, text_of(self), a.text(0), a.text(1), a.integer(2, -1)));
+}
+
+Value join(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("join", args, {"iterable"}, 1);
+  TextBuilder out(in.heap);
+  size_t i = 0;
+  for (const Value& item : iterate(in.heap, a[0])) {
+    if (!item.str()) raise("sequence item {}: expected str instance, {} found", i, item.type_name());
+    if (i++ > 0) out.add(text_of(self));
+    out.add(self.str()->markup ? escape_html(in.heap, item) : item.str()->text);
+  }
+  return like(in, self, out.take());
+}
+
+Value remove_prefix(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("removeprefix", args, {"prefix"}, 1);
+  const std::string& s = text_of(self);
+  return like(in, self, s.starts_with(a.text(0)) ? s.substr(a.text(0).size()) : s);
+}
+Value remove_suffix(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("removesuffix", args, {"suffix"}, 1);
+  const std::string& s = text_of(self);
+  return like(in, self, s.ends_with(a.text(0)) ? s.substr(0, s.size() - a.text(0).size()) : s);
+}
+
+/// ljust, rjust and center.
+template <int side>
+Value justify(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("justify", args, {"width", "fillchar"}, 1);
+  const std::string fill = a.has(1) ? a.text(1) : " ";
+  if (text_length(fill) != 1) raise("the fill character must be exactly one character long");
+  const std::string& s = text_of(self);
+  const int64_t width = a.integer(0, 0);
+  if (side == 0) return like(in, self, center_text(in.heap, s, width, fill));
+  in.heap.check_text(width);
+  TextBuilder out(in.heap);
+  if (side > 0) out.repeat(fill, width - text_length(s));
+  out.add(s);
+  if (side < 0) out.repeat(fill, width - text_length(s));
+  return like(in, self, out.take());
+}
+
+Value zero_fill(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("zfill", args, {"width"}, 1);
+  const std::string& s = text_of(self);
+  in.heap.check_text(a.integer(0, 0));
+  TextBuilder out(in.heap);
+  const bool sign = !s.empty() && (s[0] == '-' || s[0] == '+');
+  if (sign) out.add(s[0]);
+  out.repeat("0", a.integer(0, 0) - text_length(s));
+  out.add(std::string_view(s).substr(sign ? 1 : 0));
+  return like(in, self, out.take());
+}
+
+Value lookup_field(Interpreter& in, const Value& v, const Value& key, bool is_attribute) {
+  return is_attribute ? in.attribute(v, key.str()->text) : in.item(v, key);
+}
+
+Value format(Interpreter& in, const Value& self, const Args& args) {
+  return format_braces(in.heap, in, lookup_field, *self.str(), args);
+}
+
+}  // namespace
+
+Method find_text_method(std::string_view name) {
+  static const std::unordered_map<std::string_view, Method> table = {{"upper", mapped<to_upper>},
+                                                                     {"lower", mapped<to_lower>},
+                                                                     {"casefold", mapped<to_lower>},
+                                                                     {"title", mapped<title_case>},
+                                                                     {"capitalize", mapped<capitalize>},
+                                                                     {"swapcase", mapped<swap_case>},
+                                                                     {"strip", stripped<true, true>},
+                                                                     {"lstrip", stripped<true, false>},
+                                                                     {"rstrip", stripped<false, true>},
+                                                                     {"split", split},
+                                                                     {"rsplit", rsplit},
+                                                                     {"splitlines", split_by_lines},
+                                                                     {"partition", partition<false>},
+                                                                     {"rpartition", partition<true>},
+                                                                     {"replace", replace},
+                                                                     {"join", join},
+                                                                     {"removeprefix", remove_prefix},
+                                                                     {"removesuffix", remove_suffix},
+                                                                     {"ljust", justify<-1>},
+                                                                     {"rjust", justify<1>},
+                                                                     {"center", justify<0>},
+                                                                     {"zfill", zero_fill},
+                                                                     {"format", format}};
+  const auto it = table.find(name);
+  return it == table.end() ? nullptr : it->second;
+}
+
+}  // namespace gale::jinja

@@ -1,0 +1,254 @@
+#include <algorithm>
+
+#include "base/fail.h"
+#include "chat/jinja/parser.h"
+#include "chat/jinja/text.h"
+
+namespace gale::jinja {
+
+Body parse(std::string_view source) {
+  require(source.size() <= (4u << 20), ErrorCode::corrupt, "chat template: {} bytes are too many (limit 4 MiB)", source.size());
+  require(valid_utf8(source), ErrorCode::corrupt, "chat template: the text is not UTF-8");
+  return Parser(source).template_body();
+}
+
+Body Parser::template_body() { return statements({}); }
+
+void Parser::expect_block_end() {
+  if (now().kind != TokenKind::block_end) error(fmt::format("expected end of statement block, got {}", describe()));
+  advance();
+}
+
+/// Statements up to a tag named in `ends`, which becomes the current token; up to the end of the template where none is named.
+Body Parser::statements(std::initializer_list<std::string_view> ends) {
+  const Nesting nesting(*this);
+  Body body;
+  while (now().kind != TokenKind::end) {
+    if (now().kind == TokenKind::text) {
+      const Token& token = advance();
+      body.push_back(std::make_unique<TextStatement>(token.at, token.text));
+    } else if (now().kind == TokenKind::print_begin) {
+      auto node = std::make_unique<PrintStatement>(advance().at);
+      node->items.push_back(tuple());
+      if (now().kind != TokenKind::print_end) error(fmt::format("expected end of print statement, got {}", describe()));
+      advance();
+      body.push_back(std::move(node));
+    } else {
+      advance();  // block_begin
+      if (std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return is_name(end); })) return body;
+      body.push_back(statement());
+      expect_block_end();
+    }
+  }
+  if (ends.size() > 0) error(fmt::format("unexpected end of template: '{}' is missing", std::data(ends)[ends.size() - 1]));
+  return body;
+}
+
+/// From the end of the opening tag to the closing one's name.
+Body Parser::body_until(std::string_view end) {
+  skip_op(":");
+  expect_block_end();
+  Body body = statements({end});
+  advance();
+  return body;
+}
+
+std::unique_ptr<Statement> Parser::statement() {
+  const uint32_t at = now().at;
+  const std::string tag = expect_any_name();
+  if (tag == "if") return if_statement(at);
+  if (tag == "for") return for_statement(at);
+  if (tag == "set") return set_statement(at);
+  if (tag == "macro") return macro_statement(at);
+  if (tag == "call") return call_statement(at);
+  if (tag == "filter") return filter_statement(at);
+  if (tag == "with") return with_statement(at);
+  if (tag == "generation") return scope_statement(at, "endgeneration", false);
+  if (tag == "block") return scope_statement(at, "endblock", true);
+  if (tag == "print") return print_statement(at);
+  if (tag == "break") return loop_control(at, StatementKind::break_);
+  if (tag == "continue") return loop_control(at, StatementKind::continue_);
+  if (tag == "include" || tag == "import" || tag == "from" || tag == "extends" || tag == "autoescape") {
+    error_at(at, fmt::format("'{}' is not supported: a chat template has only itself", tag));
+  }
+  error_at(at, fmt::format("encountered unknown tag '{}'", tag));
+}
+
+std::unique_ptr<Statement> Parser::if_statement(uint32_t at) {
+  auto node = std::make_unique<IfStatement>(at);
+  while (true) {
+    ExprPtr test = tuple(false);
+    skip_op(":");
+    expect_block_end();
+    Body body = statements({"elif", "else", "endif"});
+    node->branches.emplace_back(std::move(test), std::move(body));
+    if (skip_name("elif")) continue;
+    if (advance().text == "else") node->otherwise = body_until("endif");
+    return node;
+  }
+}
+
+std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
+  auto node = std::make_unique<ForStatement>(at);
+  node->target = target(false, "in");
+  expect_name("in");
+  node->iterable = tuple(false, "recursive");
+  if (skip_name("if")) node->test = expression();
+  node->recursive = skip_name("recursive");
+  skip_op(":");
+  expect_block_end();
+  ++loops_;
+  node->body = statements({"else", "endfor"});
+  --loops_;
+  if (advance().text == "else") node->otherwise = body_until("endfor");
+  return node;
+}
+
+std::unique_ptr<Statement> Parser::loop_control(uint32_t at, StatementKind kind) {
+  if (loops_ == 0) error_at(at, "'break' and 'continue' must be inside a loop");
+  return std::make_unique<Statement>(kind, at);
+}
+
+std::unique_ptr<Statement> Parser::set_statement(uint32_t at) {
+  Target to = target(true);
+  if (skip_op("=")) {
+    auto node = std::make_unique<SetStatement>(at);
+    node->target = std::move(to);
+    node->value = tuple();
+    return node;
+  }
+  auto node = std::make_unique<FilteredStatement>(StatementKind::set_block, at);
+  node->target = std::move(to);
+  node->filter = filter(nullptr);
+  node->body = body_until("endset");
+  return node;
+}
+
+std::unique_ptr<Statement> Parser::filter_statement(uint32_t at) {
+  auto node = std::make_unique<FilteredStatement>(StatementKind::filter_block, at);
+  node->filter = filter(nullptr, true);
+  node->body = body_until("endfilter");
+  return node;
+}
+
+/// Parameters, where they are given, and body of a macro or call block. For a call block the call stands between the two.
+void Parser::macro_parts(MacroStatement& macro, std::string_view end) {
+  const bool is_call = macro.kind == StatementKind::call_block;
+  if (!is_call || is_op("(")) {
+    expect_op("(");
+    while (!is_op(")")) {
+      if (!macro.parameters.empty()) expect_op(",");
+      std::string name = target_name();
+      ExprPtr fallback = skip_op("=") ? expression() : nullptr;
+      const bool after_default = !macro.parameters.empty() && macro.parameters.back().second;
+      if (!fallback && after_default) error("non-default argument follows default argument");
+      macro.parameters.emplace_back(std::move(name), std::move(fallback));
+    }
+    expect_op(")");
+  }
+  if (is_call) {
+    macro.call = expression();
+    if (macro.call->kind != ExprKind::call) error_at(macro.at, "expected a call");
+  }
+  const int loops = std::exchange(loops_, 0);
+  macros_.emplace_back();
+  macro.body = body_until(end);
+  macro.uses_varargs = macros_.back().varargs;
+  macro.uses_kwargs = macros_.back().kwargs;
+  macro.uses_caller = macros_.back().caller;
+  macros_.pop_back();
+  loops_ = loops;
+}
+
+std::unique_ptr<Statement> Parser::macro_statement(uint32_t at) {
+  auto node = std::make_unique<MacroStatement>(StatementKind::macro, at);
+  node->name = target_name();
+  macro_parts(*node, "endmacro");
+  return node;
+}
+
+std::unique_ptr<Statement> Parser::call_statement(uint32_t at) {
+  auto node = std::make_unique<MacroStatement>(StatementKind::call_block, at);
+  node->name = "caller";
+  macro_parts(*node, "endcall");
+  return node;
+}
+
+std::unique_ptr<Statement> Parser::with_statement(uint32_t at) {
+  auto node = std::make_unique<ScopeStatement>(at);
+  while (now().kind != TokenKind::block_end && !is_op(":")) {
+    if (!node->values.empty()) expect_op(",");
+    Target to = target(false);
+    expect_op("=");
+    node->values.emplace_back(std::move(to), expression());
+  }
+  node->body = body_until("endwith");
+  return node;
+}
+
+std::unique_ptr<Statement> Parser::scope_statement(uint32_t at, std::string_view end, bool named) {
+  auto node = std::make_unique<ScopeStatement>(at);
+  const std::string name = named ? expect_any_name() : "";
+  skip_name("scoped");
+  skip_name("required");
+  const int loops = std::exchange(loops_, 0);  // jinja2 compiles the body to a function of its own
+  node->body = body_until(end);
+  loops_ = loops;
+  if (named) skip_name(name);
+  return node;
+}
+
+std::unique_ptr<Statement> Parser::print_statement(uint32_t at) {
+  auto node = std::make_unique<PrintStatement>(at);
+  while (now().kind != TokenKind::block_end) {
+    if (!node->items.empty()) expect_op(",");
+    node->items.push_back(expression());
+  }
+  return node;
+}
+
+std::string Parser::target_name() {
+  const uint32_t at = now().at;
+  std::string name = expect_any_name();
+  for (const char* constant : {"true", "false", "none", "True", "False", "None"}) {
+    if (name == constant) error_at(at, fmt::format("can't assign to '{}'", name));
+  }
+  return name;
+}
+
+Target Parser::one_target(bool with_attribute) {
+  Target out;
+  out.at = now().at;
+  if (is_op("(")) {
+    const Nesting nesting(*this);
+    advance();
+    bool comma = false;
+    while (!is_op(")")) {
+      out.parts.push_back(one_target(false));
+      if (!skip_op(",")) break;
+      comma = true;
+    }
+    expect_op(")");
+    out.is_tuple = comma || out.parts.empty();
+    return out.is_tuple ? std::move(out) : Target(std::move(out.parts[0]));
+  }
+  out.name = target_name();
+  if (with_attribute && skip_op(".")) out.attribute = expect_any_name();
+  return out;
+}
+
+Target Parser::target(bool with_attribute, std::string_view end_name) {
+  Target first = one_target(with_attribute);
+  if (!is_op(",")) return first;
+  Target out;
+  out.at = first.at;
+  out.is_tuple = true;
+  out.parts.push_back(std::move(first));
+  while (skip_op(",")) {
+    if (tuple_end(end_name) || is_op("=")) break;
+    out.parts.push_back(one_target(with_attribute));
+  }
+  return out;
+}
+
+}  // namespace gale::jinja

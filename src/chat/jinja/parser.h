@@ -1,0 +1,110 @@
+#pragma once
+#include <string_view>
+
+#include "chat/jinja/ast.h"
+#include "chat/jinja/lexer.h"
+
+namespace gale::jinja {
+
+/// Parses a normalized source. Throws Error{corrupt} with line and column, also where it is nested too deep.
+Body parse(std::string_view source);
+
+/// The recursive descent itself, with the grammar of jinja2/parser.py. Expressions are in parse_expression.cpp, statements in
+/// parse_statement.cpp.
+class Parser {
+ public:
+  explicit Parser(std::string_view source) : source_(source), tokens_(tokenize(source)) {}
+  Body template_body();
+
+ private:
+  struct Nesting;  // counts levels of recursion
+  /// The macro being read: which of the special names its body uses.
+  struct MacroUse {
+    bool varargs = false, kwargs = false, caller = false;
+  };
+
+  const Token& now() const { return tokens_[at_]; }
+  const Token& ahead() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
+  const Token& advance() { return tokens_[at_ + 1 < tokens_.size() ? at_++ : at_]; }
+  bool is_op(std::string_view op) const { return now().kind == TokenKind::op && now().text == op; }
+  bool is_name(std::string_view name) const { return now().kind == TokenKind::name && now().text == name; }
+  bool skip_op(std::string_view op);
+  bool skip_name(std::string_view name);
+  void expect_op(std::string_view op);
+  void expect_name(std::string_view name);
+  std::string expect_any_name();
+  void expect_block_end();
+  [[noreturn]] void error(const std::string& what) const { syntax_error(source_, now().at, what); }
+  [[noreturn]] void error_at(uint32_t at, const std::string& what) const { syntax_error(source_, at, what); }
+  std::string describe() const;
+
+  /// Sets the node's height from its parts' and checks it.
+  template <class Node>
+  ExprPtr finish(std::unique_ptr<Node> node, std::initializer_list<const Expr*> parts);
+  ExprPtr finish_arguments(std::unique_ptr<CallExpr> node);
+  void grow(Expr& node, const Expr* part) const;
+  void grow(Expr& node, const Arguments& arguments) const;
+
+  ExprPtr expression(bool with_conditional = true);
+  ExprPtr conditional();
+  ExprPtr logical_or();
+  ExprPtr logical_and();
+  ExprPtr logical_not();
+  ExprPtr comparison();
+  ExprPtr sum();
+  ExprPtr concatenation();
+  ExprPtr product();
+  ExprPtr power();
+  ExprPtr unary(bool with_filter = true);
+  ExprPtr primary();
+  ExprPtr name_or_constant();
+  ExprPtr postfix(ExprPtr node);
+  ExprPtr filters_and_tests(ExprPtr node);
+  ExprPtr subscript(ExprPtr object);
+  ExprPtr call(ExprPtr callee);
+  ExprPtr filter(ExprPtr operand, bool named_already = false);
+  ExprPtr test(ExprPtr operand);
+  ExprPtr list();
+  ExprPtr dict();
+  /// One expression, or a tuple where commas follow. `end_name` ends it too.
+  ExprPtr tuple(bool with_conditional = true, std::string_view end_name = {}, bool in_parentheses = false);
+  bool tuple_end(std::string_view end_name) const;
+  Arguments arguments();
+  std::string dotted_name();
+  ExprPtr binary_of(ExprKind kind, BinaryOp op, uint32_t at, ExprPtr left, ExprPtr right);
+
+  Body statements(std::initializer_list<std::string_view> ends);
+  Body body_until(std::string_view end);
+  std::unique_ptr<Statement> statement();
+  std::unique_ptr<Statement> if_statement(uint32_t at);
+  std::unique_ptr<Statement> for_statement(uint32_t at);
+  std::unique_ptr<Statement> set_statement(uint32_t at);
+  std::unique_ptr<Statement> macro_statement(uint32_t at);
+  std::unique_ptr<Statement> call_statement(uint32_t at);
+  std::unique_ptr<Statement> filter_statement(uint32_t at);
+  std::unique_ptr<Statement> with_statement(uint32_t at);
+  std::unique_ptr<Statement> scope_statement(uint32_t at, std::string_view end, bool named);
+  std::unique_ptr<Statement> print_statement(uint32_t at);
+  std::unique_ptr<Statement> loop_control(uint32_t at, StatementKind kind);
+  void macro_parts(MacroStatement& macro, std::string_view end);
+  Target target(bool with_attribute, std::string_view end_name = {});
+  Target one_target(bool with_attribute);
+  std::string target_name();
+
+  std::string_view source_;
+  std::vector<Token> tokens_;
+  size_t at_ = 0;
+  int nesting_ = 0;
+  int loops_ = 0;  ///< loops around the current statement, within its macro
+  std::vector<MacroUse> macros_;
+};
+
+struct Parser::Nesting {
+  explicit Nesting(Parser& p) : parser(p) {
+    if (++parser.nesting_ > 100) parser.error("the template is nested too deep");
+  }
+  ~Nesting() { --parser.nesting_; }
+  Parser& parser;
+};
+
+}  // namespace gale::jinja

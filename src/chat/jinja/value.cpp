@@ -1,0 +1,115 @@
+#include "chat/jinja/value.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gale::jinja {
+
+void Value::raise_undefined() const {
+  const auto& why = std::get<Undefined>(data_).why;
+  throw Failure(why ? *why : "a value is undefined");
+}
+
+std::string Value::type_name() const {
+  if (is_undefined()) return "Undefined";
+  if (is_none()) return "NoneType";
+  if (is_bool()) return "bool";
+  if (is_int()) return "int";
+  if (is_float()) return "float";
+  if (str()) return str()->markup ? "Markup" : "str";
+  if (dict()) return "dict";
+  if (object()) return object()->type_name();
+  static constexpr const char* names[] = {"list", "tuple", "range", "dict_keys", "dict_values", "dict_items"};
+  return names[size_t(seq()->kind)];
+}
+
+int Value::depth() const {
+  if (seq()) return seq()->depth;
+  if (dict()) return dict()->depth();
+  if (object()) return object()->depth();
+  return 0;
+}
+
+int depth_around(const std::vector<Value>& items) {
+  int depth = 0;
+  for (const Value& v : items) depth = std::max(depth, v.depth());
+  return depth + 1;
+}
+
+bool Value::same_as(const Value& other) const {
+  if (data_.index() != other.data_.index()) return false;
+  if (is_undefined()) return false;
+  if (is_none()) return true;
+  if (is_bool()) return boolean() == other.boolean();
+  if (is_int()) return integer() == other.integer();
+  if (is_float()) return number() == other.number();
+  if (str()) return str() == other.str() || (str()->text == other.str()->text && str()->markup == other.str()->markup);
+  return seq() == other.seq() && dict() == other.dict() && object() == other.object();
+}
+
+std::string hash_key(const Value& key) {
+  if (const Str* s = key.str()) return "s" + s->text;
+  if (key.is_int()) return "i" + std::to_string(key.integer());
+  if (key.is_float()) {
+    const double d = key.number();
+    if (d == std::floor(d) && std::abs(d) < 9e15) return "i" + std::to_string(int64_t(d));
+    return fmt::format("f{:a}", d);
+  }
+  if (key.is_none()) return "n";
+  if (key.is_undefined()) return "u";
+  if (key.object()) return fmt::format("o{}", static_cast<const void*>(key.object()));
+  if (key.is_seq(SeqKind::tuple)) {
+    std::string out = "t";
+    for (const Value& item : key.seq()->items) {
+      const std::string part = hash_key(item);
+      if (out.size() + part.size() > 65536) raise("a tuple is too large to be a key of a dict");
+      out += std::to_string(part.size()) + ":" + part;
+    }
+    return out;
+  }
+  raise("unhashable type: '{}'", key.type_name());
+}
+
+const Value* Dict::find(const Value& key) const {
+  const auto it = index_.find(hash_key(key));
+  return it == index_.end() ? nullptr : &items_[it->second].second;
+}
+
+const Value* Dict::find(std::string_view key) const {
+  std::string text = "s";
+  text += key;
+  const auto it = index_.find(text);
+  return it == index_.end() ? nullptr : &items_[it->second].second;
+}
+
+void Dict::set(const Value& key, Value value) {
+  depth_ = std::max({depth_, value.depth() + 1, key.depth() + 1});
+  const auto [it, fresh] = index_.try_emplace(hash_key(key), items_.size());
+  if (fresh) {
+    items_.emplace_back(key, std::move(value));
+  } else {
+    items_[it->second].second = std::move(value);
+  }
+}
+
+Value Object::call(Interpreter&, const Args&) { raise("'{}' object is not callable", type_name()); }
+
+Generator::Generator(std::string name, std::vector<Value> items)
+    : name_(std::move(name)), items_(std::move(items)), depth_(depth_around(items_)) {}
+
+std::optional<Value> Generator::next() {
+  if (at_ == items_.size()) return std::nullopt;
+  return items_[at_++];
+}
+
+std::optional<Value> Namespace::attribute(std::string_view name) const {
+  const Value* found = fields_.find(name);
+  return found ? std::optional(*found) : std::nullopt;
+}
+
+void Namespace::set(std::string_view name, Value value) {
+  if (name.starts_with('_')) raise("a namespace cannot hold '{}': names must not begin with an underscore", name);
+  fields_.set(Value::constant(std::string(name)), std::move(value));
+}
+
+}  // namespace gale::jinja

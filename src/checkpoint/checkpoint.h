@@ -1,0 +1,108 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/json_fwd.h"
+#include "checkpoint/tensor_type.h"
+#include "tensor/shape.h"
+
+namespace gale {
+
+class GgufFile;
+
+/// One tensor as it lies in a file: raw bytes under its Hugging Face name. `shape` is in Hugging Face order, [out, in] for a
+/// matrix; a quantized tensor's shape counts elements, not bytes.
+struct RawTensor {
+  std::string name;  ///< "model.layers.0.self_attn.q_proj.weight"
+  TensorType type = TensorType::f32;
+  Shape shape;
+  std::span<const std::byte> bytes;   ///< checked against the file: shape x type
+  std::shared_ptr<const void> owner;  ///< keeps the bytes alive
+  std::string source;                 ///< file name and the name in it, for messages
+  /// Heads whose rows GGUF files interleave for rope (llama's q and k), 0: rows are in order. See row().
+  int32_t interleaved_heads = 0;
+
+  int64_t rows() const { return shape.rank() == 0 ? 1 : columns() == 0 ? 0 : elements() / columns(); }
+  int64_t columns() const { return shape.rank() == 0 ? 1 : shape[-1]; }
+  int64_t elements() const { return shape.elements(); }
+  int64_t row_stride() const { return rows() == 0 ? 0 : int64_t(bytes.size()) / rows(); }
+  /// Row `i` in Hugging Face's order. REQUIRES: 0 <= i < rows().
+  const std::byte* row(int64_t i) const;
+};
+
+/// Where GGUF files keep row `i` of a matrix of `rows` rows that Hugging Face stores for rotate-half rope: each head's two halves
+/// are interleaved, so that row h*D + j*D/2 + k lies at h*D + 2*k + j. A bijection; `heads` 0 gives i itself.
+/// REQUIRES: rows is a multiple of 2 * heads.
+int64_t interleaved_row(int64_t i, int64_t rows, int32_t heads);
+
+/// Exact size accounting of a checkpoint, from one pass over its headers.
+struct CheckpointSizes {
+  struct Part {
+    std::string name;  ///< "embedding", "layer 0" ..., "head", "other"
+    int64_t tensors = 0;
+    int64_t parameters = 0;  ///< elements as stored; packed formats (GPTQ, AWQ) count their words
+    int64_t bytes = 0;
+    int64_t expert_bytes = 0;  ///< of these, routed experts
+  };
+  std::vector<Part> parts;  ///< embedding, every layer in order, head, other (only those that exist)
+  int64_t parameters = 0, bytes = 0;
+  bool tied_head = false;  ///< no tensor for the head: it is the embedding, counted once
+};
+
+/// A model on disk, whatever its container: Hugging Face names, raw bytes, an HF-style config. Immutable; bytes stay mapped while
+/// the Checkpoint or any copy of a RawTensor lives.
+class Checkpoint {
+ public:
+  /// Opens a directory with config.json and safetensors (single or sharded by model.safetensors.index.json) or with one GGUF, a
+  /// .gguf file (the first split is enough) or a .safetensors file beside its config.json.
+  /// Throws Error: not_found (nothing there, an empty directory: says what was looked for), corrupt (with file, tensor, values),
+  /// unsupported (an unknown architecture, listing the known ones).
+  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
+  /// A checkpoint from parts made in memory: random weights, tests. The config is brought into the form config() promises.
+  /// Throws Error{corrupt} where two tensors have one name.
+  static std::shared_ptr<const Checkpoint> assemble(std::filesystem::path path, const Json& config,
+                                                    std::vector<RawTensor> tensors);
+  virtual ~Checkpoint() = default;
+
+  const std::filesystem::path& path() const { return path_; }
+  /// The config in Hugging Face's terms: "architectures", "hidden_size", "rope_theta" ... A GGUF's metadata is translated.
+  /// One form of rope whatever the config's age: "rope_theta", and "rope_scaling" null or with its "rope_type".
+  const Json& config() const { return *config_; }
+  /// generation_config.json, or {} (for GGUF: eos and bos ids from its metadata).
+  const Json& generation_config() const { return *generation_config_; }
+  /// First entry of "architectures", as the file spells it.
+  std::string architecture() const;
+  const std::vector<RawTensor>& tensors() const { return tensors_; }
+  /// nullptr where there is none. O(1).
+  const RawTensor* find(std::string_view name) const;
+  CheckpointSizes sizes() const;
+  /// Text of tokenizer.json, nullopt for a GGUF or where there is none.
+  std::optional<std::string> tokenizer_json() const;
+  /// The chat template's source (tokenizer_config.json, chat_template.jinja, or GGUF metadata), nullopt where there is none.
+  std::optional<std::string> chat_template() const;
+  /// The text of bos/eos tokens as tokenizer_config.json gives them ("" where unknown; for GGUF the vocabulary's own).
+  std::string bos_token() const;
+  std::string eos_token() const;
+  /// The GGUF behind it, nullptr for safetensors.
+  const GgufFile* gguf() const { return gguf_.get(); }
+
+ protected:
+  Checkpoint() = default;
+  friend struct CheckpointBuilder;
+  std::filesystem::path path_;
+  std::optional<std::filesystem::path> directory_;  // where tokenizer.json and the like lie; none for a GGUF or one in memory
+  std::shared_ptr<const Json> config_, generation_config_, tokenizer_config_;
+  std::vector<RawTensor> tensors_;
+  std::unordered_map<std::string_view, size_t> index_;  // keys lie in tensors_
+  std::shared_ptr<const GgufFile> gguf_;
+};
+
+}  // namespace gale

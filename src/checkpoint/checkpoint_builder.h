@@ -1,0 +1,24 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+
+#include "checkpoint/checkpoint.h"
+
+namespace gale {
+
+/// Makes Checkpoints, one function per kind of source. Private to this room.
+struct CheckpointBuilder {
+  using Path = std::filesystem::path;
+  using Result = std::shared_ptr<const Checkpoint>;
+
+  static Result from_directory(const Path& directory);
+  static Result from_gguf(const Path& file);
+  /// `tensors` come with the config.json, generation_config.json and tokenizer_config.json of `directory`.
+  static Result from_parts(const Path& path, const Path& directory, std::vector<RawTensor> tensors);
+  static Result assemble(const Path& path, Json config, std::vector<RawTensor> tensors);
+
+ private:
+  static std::shared_ptr<Checkpoint> start(const Path& path, Json config, std::vector<RawTensor> tensors);
+};
+
+}  // namespace gale

@@ -1,0 +1,196 @@
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "checkpoint/gguf_names.h"
+#include "checkpoint/gguf_tables.h"
+#include "checkpoint/hf_config.h"
+
+namespace gale {
+namespace {
+
+using Width = GgufWriter::Width;
+
+std::string target_architecture(const Json& config) {
+  const auto list = config.find("architectures");
+  const bool named = list != config.end() && list->is_array() && !list->empty() && list->front().is_string();
+  const std::string name = named ? list->front().get<std::string>() : std::string();
+  constexpr std::pair<std::string_view, std::string_view> kTargets[] = {{"llamaforcausallm", "llama"},
+                                                                        {"mistralforcausallm", "llama"},
+                                                                        {"qwen2forcausallm", "qwen2"},
+                                                                        {"qwen3forcausallm", "qwen3"}};
+  for (const auto& [hf, gguf] : kTargets)
+    if (hf == lower_case(name)) return std::string(gguf);
+  fail(ErrorCode::unsupported,
+       "'{}' cannot be written as GGUF yet; LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM can",
+       name);
+}
+
+/// Collects entries under "<arch>." from a config's fields.
+class Metadata {
+ public:
+  Metadata(const Json& config, std::string architecture, std::vector<GgufEntry>& out)
+      : config_(config), prefix_(std::move(architecture)), out_(out) {}
+
+  /// The field as a whole number of at least 1, nullopt where absent or null.
+  std::optional<int64_t> count(const char* field) const {
+    const auto found = config_.find(field);
+    if (found == config_.end() || found->is_null()) return std::nullopt;
+    require(found->is_number_integer() && found->get<int64_t>() > 0 && found->get<int64_t>() <= INT32_MAX, ErrorCode::corrupt,
+            "config: {} is {}, expected a whole number from 1 to {}", field, found->dump(), INT32_MAX);
+    return found->get<int64_t>();
+  }
+  int64_t needed(const char* field) const {
+    const auto value = count(field);
+    require(value.has_value(), ErrorCode::corrupt, "config: {} is missing", field);
+    return *value;
+  }
+  static std::optional<double> number(const Json& object, const char* field) {
+    const auto found = object.find(field);
+    if (found == object.end() || found->is_null()) return std::nullopt;
+    require(found->is_number() && std::isfinite(found->get<double>()), ErrorCode::corrupt, "config: {} is {}, expected a number",
+            field, found->dump());
+    return found->get<double>();
+  }
+  void put(std::string_view key, GgufValue value, Width width) {
+    out_.push_back({fmt::format("{}.{}", prefix_, key), std::move(value), width});
+  }
+  void put_count(std::string_view key, int64_t value) { put(key, value, Width::u32); }
+  void put_number(std::string_view key, std::optional<double> value) {
+    if (value) put(key, *value, Width::f32);
+  }
+  const Json& config() const { return config_; }
+
+ private:
+  const Json& config_;
+  std::string prefix_;
+  std::vector<GgufEntry>& out_;
+};
+
+void put_yarn(Metadata& out, const Json& scaling, double factor) {
+  out.put("rope.scaling.type", std::string("yarn"), Width::string);
+  out.put_number("rope.scaling.factor", factor);
+  const auto context = Metadata::number(scaling, "original_max_position_embeddings");
+  out.put_count("rope.scaling.original_context_length", context ? int64_t(*context) : out.needed("max_position_embeddings"));
+  out.put_number("rope.scaling.yarn_beta_fast", Metadata::number(scaling, "beta_fast"));
+  out.put_number("rope.scaling.yarn_beta_slow", Metadata::number(scaling, "beta_slow"));
+  if (const auto attention = Metadata::number(scaling, "attention_factor"))
+    out.put_number("rope.scaling.attn_factor", *attention / (factor > 1 ? 0.1 * std::log(factor) + 1 : 1));
+}
+
+/// llama3's scaling has no key: it travels as the tensor rope_freqs.weight.
+void put_rope(Metadata& out, int64_t head_dim) {
+  const Json& config = out.config();
+  const double rotated = Metadata::number(config, "partial_rotary_factor").value_or(1.0) * double(head_dim);
+  out.put_count("rope.dimension_count", int64_t(rotated));
+  out.put_number("rope.freq_base", Metadata::number(config, "rope_theta").value_or(10000.0));
+  const auto scaling = config.find("rope_scaling");
+  if (scaling == config.end() || !scaling->is_object()) return;
+  const auto found = scaling->find("rope_type");
+  const std::string type = found != scaling->end() && found->is_string() ? found->get<std::string>() : std::string();
+  if (type == "llama3" || type == "default") return;
+  require(type == "linear" || type == "yarn", ErrorCode::unsupported,
+          "rope scaling '{}' cannot be written as GGUF; linear, yarn and llama3 can", type);
+  const auto factor = Metadata::number(*scaling, "factor");
+  require(factor && *factor > 0, ErrorCode::corrupt, "config: rope_scaling's factor must be a positive number");
+  if (type == "yarn") return put_yarn(out, *scaling, *factor);
+  out.put("rope.scaling.type", std::string("linear"), Width::string);
+  out.put_number("rope.scaling.factor", factor);
+}
+
+/// One bool a layer, true where it slides; empty where none does.
+std::vector<bool> sliding_layers(const Metadata& out, int64_t layers) {
+  const Json& config = out.config();
+  std::vector<bool> sliding(static_cast<size_t>(layers));
+  if (const auto types = config.find("layer_types"); types != config.end() && types->is_array()) {
+    require(types->size() == sliding.size(), ErrorCode::corrupt, "config: layer_types has {} entries for {} layers",
+            types->size(), layers);
+    for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = (*types)[i] == "sliding_attention";
+    return sliding;
+  }
+  const double first = Metadata::number(config, "max_window_layers").value_or(0);
+  for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = double(i) >= first;
+  return sliding;
+}
+
+void put_window(Metadata& out, bool llama, int64_t layers) {
+  const auto window = out.count("sliding_window");
+  const auto use = out.config().find("use_sliding_window");
+  if (!window || (!llama && (use == out.config().end() || *use != true))) return;
+  if (llama) return out.put_count("attention.sliding_window", *window);
+  const std::vector<bool> sliding = sliding_layers(out, layers);
+  if (std::find(sliding.begin(), sliding.end(), true) == sliding.end()) return;
+  out.put_count("attention.sliding_window", *window);
+  out.put("attention.sliding_window_pattern", sliding, Width::boolean_array);
+}
+
+void put_metadata(Metadata& out, bool llama) {
+  const int64_t heads = out.needed("num_attention_heads"), hidden = out.needed("hidden_size"),
+                layers = out.needed("num_hidden_layers");
+  const int64_t head_dim = out.count("head_dim").value_or(hidden / heads);
+  require(layers <= 65536, ErrorCode::corrupt, "config: num_hidden_layers is {}", layers);
+  out.put_count("vocab_size", out.needed("vocab_size"));
+  out.put_count("context_length", out.needed("max_position_embeddings"));
+  out.put_count("embedding_length", hidden);
+  out.put_count("block_count", layers);
+  out.put_count("feed_forward_length", out.needed("intermediate_size"));
+  out.put_count("attention.head_count", heads);
+  out.put_count("attention.head_count_kv", out.count("num_key_value_heads").value_or(heads));
+  out.put_count("attention.key_length", head_dim);
+  out.put_count("attention.value_length", head_dim);
+  out.put_number("attention.layer_norm_rms_epsilon", Metadata::number(out.config(), "rms_norm_eps").value_or(1e-6));
+  put_rope(out, head_dim);
+  put_window(out, llama, layers);
+}
+
+/// The weight that a quantized checkpoint's parts stand for.
+std::string logical_name(const std::string& name) {
+  for (std::string_view part : {".qweight", ".qzeros", ".scales", ".g_idx", ".weight_scale", ".weight_scale_inv", ".input_scale",
+                                ".weight_packed", ".weight_shape", ".weight_zero_point", ".weight_g_idx"})
+    if (name.ends_with(part)) return name.substr(0, name.size() - part.size()) + ".weight";
+  if (const size_t at = name.find(".weight."); at != name.npos) return name.substr(0, at) + ".weight";  // bitsandbytes
+  return name;
+}
+
+bool computed_elsewhere(std::string_view name) {
+  return name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".masked_bias");
+}
+
+}  // namespace
+
+GgufTarget gguf_target(const Json& original, std::span<const std::string> names) {
+  Json config = original;
+  normalize_config(config);
+  GgufTarget out;
+  out.architecture = target_architecture(config);
+  const bool llama = out.architecture == "llama";
+  out.metadata.push_back({"general.architecture", out.architecture, Width::string});
+  Metadata metadata(config, out.architecture, out.metadata);
+  put_metadata(metadata, llama);
+  const bool tied = config.contains("tie_word_embeddings") && config["tie_word_embeddings"] == true;
+  const auto heads = int32_t(metadata.needed("num_attention_heads"));
+  const auto kv_heads = int32_t(metadata.count("num_key_value_heads").value_or(heads));
+  std::set<std::string> seen;
+  for (const std::string& given : names) {
+    const std::string name = logical_name(given);
+    if (computed_elsewhere(name) || (tied && name == "lm_head.weight") || !seen.insert(name).second) continue;
+    const std::optional<std::string> gguf = gguf_tensor_name(name);
+    require(gguf.has_value(), ErrorCode::unsupported, "GGUF's {} has no name for the tensor {}", out.architecture, given);
+    out.names.emplace_back(name, *gguf);
+    if (!llama) continue;
+    if (name.find(".self_attn.q_proj.") != name.npos) out.interleave.emplace_back(name, heads);
+    if (name.find(".self_attn.k_proj.") != name.npos) out.interleave.emplace_back(name, kv_heads);
+  }
+  if (!seen.contains("rope_freqs.weight")) out.rope_factors = rope_factors(config);
+  return out;
+}
+
+GgufTarget gguf_target(const Checkpoint& source) {
+  std::vector<std::string> names;
+  for (const RawTensor& tensor : source.tensors()) names.push_back(tensor.name);
+  return gguf_target(source.config(), names);
+}
+
+}  // namespace gale

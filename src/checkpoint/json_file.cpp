@@ -1,0 +1,33 @@
+#include "checkpoint/json_file.h"
+
+#include <algorithm>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/json.h"
+
+namespace gale {
+
+Json read_json(const std::filesystem::path& path) {
+  constexpr int kMaxDepth = 64;
+  const std::string text = read_text(path);
+  const auto guard = [&](int depth, Json::parse_event_t, Json&) {
+    require(depth <= kMaxDepth, ErrorCode::corrupt, "{}: nested deeper than {} levels", path.string(), kMaxDepth);
+    return true;
+  };
+  Json value;
+  try {
+    value = Json::parse(text, guard);
+  } catch (const Json::parse_error& error) {
+    const size_t at = std::min(text.size(), error.byte > 0 ? error.byte - 1 : 0);
+    const auto line = 1 + std::count(text.begin(), text.begin() + ptrdiff_t(at), '\n');
+    const size_t start = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;  // npos + 1 is 0: the first line
+    std::string_view reason = error.what();                           // "[json...] parse error at line 1, column 2: reason"
+    if (const size_t colon = reason.find(": "); colon != reason.npos) reason.remove_prefix(colon + 2);
+    fail(ErrorCode::corrupt, "{}: line {}, column {}: {}", path.string(), line, at - start + 1, reason);
+  }
+  require(value.is_object(), ErrorCode::corrupt, "{}: holds a JSON {}, expected an object", path.string(), value.type_name());
+  return value;
+}
+
+}  // namespace gale

@@ -1,0 +1,12 @@
+#pragma once
+#include <filesystem>
+
+#include "base/json_fwd.h"
+
+namespace gale {
+
+/// A small JSON object from a file: a config. Throws Error{not_found}, or Error{corrupt} with file, line and column; nesting
+/// deeper than 64 is refused, since JSON values are copied and destroyed recursively.
+Json read_json(const std::filesystem::path& path);
+
+}  // namespace gale

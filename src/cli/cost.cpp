@@ -1,0 +1,89 @@
+#include "cli/cost.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/json.h"
+#include "checkpoint/checkpoint.h"
+#include "engine/model_source.h"
+#include "engine/weight_plan.h"
+#include "quant/format.h"
+
+namespace gale::cli {
+namespace {
+
+double number(const Json& config, const char* key) {
+  const auto it = config.find(key);
+  return it != config.end() && it->is_number() ? it->get<double>() : 0;
+}
+
+// The share of its experts that a row goes through, 1 for dense models.
+double active_experts(const Json& config) {
+  const double chosen = number(config, "num_experts_per_tok");
+  const double all =
+      std::max({number(config, "num_experts"), number(config, "num_local_experts"), number(config, "n_routed_experts")});
+  return chosen > 0 && all > chosen ? chosen / all : 1;
+}
+
+// The format that --quant turns a matrix into, or the file's own; nullptr where nothing reads it.
+const Format* format_for(const RawTensor& tensor, WeightPlan* plan) {
+  if (plan != nullptr) return &plan->choose(tensor.name, tensor.rows(), tensor.columns());
+  TensorGroup group;
+  group.name = tensor.name;
+  group.parts = {{"weight", &tensor}};
+  for (const Format* format : formats())
+    if (format->claims(group)) return format;
+  return nullptr;
+}
+
+bool rounds_to_int8(const Format* format, const RawTensor& tensor) {
+  if (format == nullptr) return false;
+  RawTensor as_stored = tensor;
+  as_stored.type = format->stored;
+  TensorGroup group;
+  group.parts = {{"weight", &as_stored}};
+  return format->claims(group) && layout_rounding(format->layout(group)) != Rounding::none;
+}
+
+}  // namespace
+
+ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
+  const Checkpoint& checkpoint = engine.checkpoint();
+  const Json& config = checkpoint.config();
+  const bool tied = checkpoint.sizes().tied_head;
+  const double active = active_experts(config);
+  std::optional<WeightPlan> plan;
+  if (!options.quant.empty() && !is_random_model(options.model)) plan = WeightPlan::of(options.quant, checkpoint);
+  ModelCost out;
+  double int8_macs = 0;
+  for (const RawTensor& t : checkpoint.tensors()) {
+    const bool embedding = t.name.find("embed_tokens") != std::string::npos,
+               head = t.name.starts_with("lm_head") || (embedding && tied);
+    if (embedding && !tied) continue;  // one row of it a token
+    const bool expert = t.name.find("experts.") != std::string::npos && t.name.find("shared") == std::string::npos;
+    const double share = expert ? active : 1;
+    const bool matrix = t.shape.rank() >= 2;
+    const Format* format = matrix ? format_for(t, plan ? &*plan : nullptr) : nullptr;
+    const double bytes = plan && format != nullptr ? double(t.rows()) * double(row_bytes(format->stored, t.columns(), t.name))
+                                                   : double(t.bytes.size());
+    out.bytes += bytes;
+    out.active_bytes += bytes * share;
+    if (!matrix) continue;
+    const double macs = double(t.elements()) * share;
+    (head ? out.head_macs : out.layer_macs) += macs;
+    if (!options.exact && rounds_to_int8(format, t)) int8_macs += macs;
+  }
+  out.int8_share = int8_macs / std::max(out.layer_macs + out.head_macs, 1.0);
+  out.kv_bytes = double(engine.info().kv_bytes_per_token);
+  return out;
+}
+
+Share share_of(const Work& work, double seconds, const Roofline& r) {
+  const double memory = work.bytes / (r.read_gb_s * 1e9);
+  const double int8 = work.macs * work.int8_share / (r.int8_tmac_s * 1e12),
+               f32 = work.macs * (1 - work.int8_share) / (r.f32_tmac_s * 1e12);
+  const double compute = int8 + f32;
+  return {std::max(memory, compute) / seconds, memory >= compute ? "memory" : int8 >= f32 ? "int8" : "f32"};
+}
+
+}  // namespace gale::cli

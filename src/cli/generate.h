@@ -1,0 +1,31 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/console.h"
+#include "gale/engine.h"
+
+namespace gale::cli {
+
+/// One answer.
+struct Generation {
+  std::string text;
+  std::vector<TokenEvent> tokens;
+  std::string stop;  ///< the stop string that ended it, ""
+  EndEvent end;
+};
+
+/// Runs a request to its end; `on_text` gets the text as it becomes certain. Ends early at a stop string or on Ctrl-C.
+/// Throws Error where the engine failed. REQUIRES: the engine has a tokenizer.
+Generation generate(Engine& engine, const Request& request, const std::vector<std::string>& stops,
+                    const InterruptScope& interrupt, const std::function<void(std::string_view)>& on_text);
+
+const char* finish_name(Finish finish);
+/// The object that `gale run --json` prints.
+Json generation_json(const Engine& engine, const Generation& generation, double load_seconds, bool logprobs);
+/// Prefill and decode speed on one line.
+std::string speed_text(const EndEvent& end);
+
+}  // namespace gale::cli

@@ -1,0 +1,203 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <optional>
+
+#include "base/json.h"
+#include "checkpoint/gguf.h"
+#include "cli/cli.h"
+#include "cli/console.h"
+#include "cli/fit.h"
+#include "cli/text.h"
+#include "gale/features.h"
+#include "models/model.h"
+
+namespace gale::cli {
+namespace {
+
+constexpr int64_t kStepTokens = 512;
+// What tells one model of a family from another.
+constexpr const char* kConfigKeys[] = {"model_type",          "hidden_size",         "num_hidden_layers",
+                                       "num_attention_heads", "num_key_value_heads", "head_dim",
+                                       "intermediate_size",   "num_experts",         "num_local_experts",
+                                       "num_experts_per_tok", "vocab_size",          "max_position_embeddings",
+                                       "sliding_window",      "rope_theta",          "rope_scaling",
+                                       "tie_word_embeddings"};
+
+struct Flags {
+  std::string path;
+  bool fit = false, json = false;
+};
+
+struct TypeSum {
+  int64_t tensors = 0, elements = 0, bytes = 0;
+};
+
+struct Report {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  CheckpointSizes sizes;
+  std::map<std::string, TypeSum> types;
+  std::string tokenizer, quant_method;
+  std::string problem;  // why it cannot be run, ""
+  std::optional<Fit> fit;
+};
+
+std::string tokenizer_kind(const Checkpoint& checkpoint) {
+  if (const auto text = checkpoint.tokenizer_json()) {
+    const Json json = Json::parse(*text, nullptr, false);
+    if (json.is_discarded() || !json.is_object()) return "tokenizer.json, malformed";
+    const Json model = json.value("model", Json::object());
+    return model.is_object() && model.contains("type") && model["type"].is_string() ? model["type"].get<std::string>()
+                                                                                    : "of no stated kind";
+  }
+  if (checkpoint.gguf() == nullptr) return "";
+  const std::string* model = checkpoint.gguf()->text("tokenizer.ggml.model");
+  const std::string* pre = checkpoint.gguf()->text("tokenizer.ggml.pre");
+  return model == nullptr ? "" : pre == nullptr ? *model : fmt::format("{} ({})", *model, *pre);
+}
+
+std::string why_not(const Report& r) {
+  try {
+    find_architecture(r.checkpoint->architecture());
+  } catch (const Error& e) {
+    return e.what();
+  }
+  if (!r.quant_method.empty())
+    if (const QuantSupport q = quantization_support(r.quant_method); !q.is_usable()) return q.warning_message();
+  for (const auto& [type, sum] : r.types)
+    if (const QuantSupport q = quantization_support(type); r.quant_method.empty() && !q.is_usable()) return q.warning_message();
+  return "";
+}
+
+Report look(const Flags& flags) {
+  Report r;
+  r.checkpoint = open_checkpoint(flags.path);
+  r.sizes = r.checkpoint->sizes();
+  for (const RawTensor& t : r.checkpoint->tensors()) {
+    TypeSum& sum = r.types[std::string(tensor_type_info(t.type).name)];
+    ++sum.tensors;
+    sum.elements += t.elements();
+    sum.bytes += int64_t(t.bytes.size());
+  }
+  const Json& config = r.checkpoint->config();
+  if (const auto it = config.find("quantization_config"); it != config.end() && it->is_object())
+    if (const auto method = it->find("quant_method"); method != it->end() && method->is_string())
+      r.quant_method = method->get<std::string>();
+  r.tokenizer = tokenizer_kind(*r.checkpoint);
+  r.problem = why_not(r);
+  if (flags.fit && r.problem.empty()) r.fit = measure_fit(r.checkpoint, kStepTokens);
+  return r;
+}
+
+Json config_summary(const Json& config) {
+  Json out = Json::object();
+  for (const char* key : kConfigKeys)
+    if (const auto it = config.find(key); it != config.end() && !it->is_null()) out[key] = *it;
+  return out;
+}
+
+Json fit_json(const Fit& f) {
+  return {{"packed_bytes", f.packed_bytes},   {"kv_bytes_per_token", f.kv_bytes_per_token},
+          {"scratch_bytes", f.scratch_bytes}, {"available_bytes", f.available_bytes},
+          {"max_positions", f.max_positions}, {"context_that_fits", f.context}};
+}
+
+void print_report_json(const Report& r) {
+  Json types = Json::array(), parts = Json::array();
+  for (const auto& [name, sum] : r.types)
+    types.push_back({{"type", name},
+                     {"tensors", sum.tensors},
+                     {"elements", sum.elements},
+                     {"bytes", sum.bytes},
+                     {"support", quant_state_name(quantization_support(name).state)}});
+  for (const auto& p : r.sizes.parts)
+    parts.push_back({{"name", p.name},
+                     {"tensors", p.tensors},
+                     {"parameters", p.parameters},
+                     {"bytes", p.bytes},
+                     {"expert_bytes", p.expert_bytes}});
+  Json out = {{"path", r.checkpoint->path().string()},
+              {"container", r.checkpoint->gguf() != nullptr ? "gguf" : "safetensors"},
+              {"architecture", r.checkpoint->architecture()},
+              {"runs", r.problem.empty()},
+              {"problem", r.problem},
+              {"config", config_summary(r.checkpoint->config())},
+              {"parameters", r.sizes.parameters},
+              {"bytes", r.sizes.bytes},
+              {"tied_head", r.sizes.tied_head},
+              {"quantization", r.quant_method},
+              {"types", types},
+              {"parts", parts},
+              {"tokenizer", r.tokenizer},
+              {"chat_template", r.checkpoint->chat_template().has_value()}};
+  if (r.fit) out["fit"] = fit_json(*r.fit);
+  print_json(out);
+}
+
+// Layers of one size become one line.
+void print_parts(const CheckpointSizes& sizes) {
+  for (size_t i = 0; i < sizes.parts.size();) {
+    const auto& p = sizes.parts[i];
+    size_t end = i + 1;
+    const auto layer = [&](size_t at) { return sizes.parts[at].name.starts_with("layer "); };
+    while (layer(i) && end < sizes.parts.size() && layer(end) && sizes.parts[end].bytes == p.bytes &&
+           sizes.parts[end].tensors == p.tensors)
+      ++end;
+    const std::string name = end - i > 1 ? fmt::format("{} to {}", p.name, sizes.parts[end - 1].name.substr(6)) : p.name;
+    print(fmt::format("  {:<18} {:>4} tensors {:>14} bytes{}{}\n", name, p.tensors, p.bytes, end - i > 1 ? " each" : "",
+                      p.expert_bytes > 0 ? fmt::format(", {} of them experts", p.expert_bytes) : ""));
+    i = end;
+  }
+}
+
+void print_fit(const Fit& f) {
+  print(fmt::format(
+      "\nMemory\n  weights, packed    {}\n  KV of one token    {} bytes (f16)\n  scratch            {} (steps of {} rows)\n  "
+      "available          {}\n",
+      size_text(f.packed_bytes), f.kv_bytes_per_token, size_text(f.scratch_bytes), kStepTokens, size_text(f.available_bytes)));
+  print(f.context == 0
+            ? "  it does not fit\n"
+            : fmt::format("  context            {} tokens fit; the model was made for {}\n", f.context, f.max_positions));
+}
+
+void print_report(const Report& r) {
+  print(fmt::format("{}\n  container          {}\n  architecture       {}\n", r.checkpoint->path().string(),
+                    r.checkpoint->gguf() != nullptr ? "GGUF" : "safetensors", r.checkpoint->architecture()));
+  print(r.problem.empty() ? "  runs               yes\n" : fmt::format("  cannot be run: {}\n", r.problem));
+  print(fmt::format("  parameters         {} ({})\n  bytes              {} ({}){}\n", count_text(r.sizes.parameters),
+                    r.sizes.parameters, size_text(r.sizes.bytes), r.sizes.bytes,
+                    r.sizes.tied_head ? "; the embedding is the head" : ""));
+  print(fmt::format("  tokenizer          {}\n  chat template      {}\n", r.tokenizer.empty() ? "none" : r.tokenizer,
+                    r.checkpoint->chat_template() ? "yes" : "no"));
+  if (!r.quant_method.empty()) print(fmt::format("  quantization       {}\n", r.quant_method));
+  print("\nConfig\n");
+  const Json config = config_summary(r.checkpoint->config());
+  for (const auto& [key, value] : config.items()) print(fmt::format("  {:<24} {}\n", key, value.dump()));
+  print("\nTypes\n");
+  for (const auto& [name, sum] : r.types)
+    print(fmt::format("  {:<10} {:>5} tensors {:>14} bytes   {}\n", name, sum.tensors, sum.bytes,
+                      quant_state_name(quantization_support(name).state)));
+  print("\nParts\n");
+  print_parts(r.sizes);
+  if (r.fit) print_fit(*r.fit);
+}
+
+}  // namespace
+
+void add_inspect(CommandLine& line) {
+  CLI::App* sub = line.app.add_subcommand("inspect", "What a model is made of, and whether it fits");
+  const auto flags = std::make_shared<Flags>();
+  sub->add_option("PATH", flags->path, "A folder, a .gguf or .safetensors file, or demo")->required();
+  sub->add_flag("--fit", flags->fit, "Predict weights, KV and scratch, and the context that fits");
+  sub->add_flag("--json", flags->json, "Print one JSON object");
+  sub->callback([&line, flags] {
+    line.action = [flags] {
+      const Report report = look(*flags);
+      flags->json ? print_report_json(report) : print_report(report);
+      return 0;
+    };
+  });
+}
+
+}  // namespace gale::cli

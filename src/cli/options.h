@@ -1,0 +1,46 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "gale/engine.h"
+
+namespace CLI {
+class App;
+}
+
+namespace gale::cli {
+
+/// The flags of every subcommand that opens a model.
+struct ModelFlags {
+  std::string model;
+  int threads = 0;
+  std::string quant, precision = "default", kv_type;
+  int64_t context = 0, batch_tokens = 512;
+};
+/// `fallback`: the model where none is named; "" makes -m a must.
+void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback = "");
+EngineOptions engine_options(const ModelFlags& flags);
+
+/// The flags of every subcommand that generates text.
+struct SamplingFlags {
+  SamplingParams params;
+  std::vector<std::string> logit_bias;  ///< "ID=VALUE"
+  std::vector<std::string> stops;
+  std::vector<int32_t> stop_ids;
+  int64_t max_tokens = 256;
+  bool ignore_eos = false;
+};
+void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
+/// A request with everything but the prompt. Throws UsageError.
+Request make_request(const SamplingFlags& flags);
+
+/// What is wrong with a type for --quant or --type, "" where nothing is.
+std::string check_quant(const std::string& text);
+
+/// "1,2,3" or "1 2 3". Throws UsageError naming what is not a number.
+std::vector<int32_t> parse_tokens(const std::string& text);
+
+/// Opens an engine with a progress bar, and with a suggestion where the path does not exist.
+std::unique_ptr<Engine> open_engine(const EngineOptions& options);
+
+}  // namespace gale::cli

@@ -1,0 +1,76 @@
+#include <CLI/CLI.hpp>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "cli/chat.h"
+#include "cli/cli.h"
+#include "cli/console.h"
+
+namespace gale::cli {
+namespace {
+
+constexpr const char* kDefaultPrompt = "What is 13 plus 24?";
+
+struct Flags {
+  ModelFlags model;
+  SamplingFlags sampling;
+  std::string prompt, system;
+  bool raw = false, json = false, verbose = false;
+};
+
+// Without -i and without a terminal: what stdin says, or, for those who only want to see the demo at work, a question.
+std::string prompt_from_stdin(const Flags& flags) {
+  std::string text = read_stdin();
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  if (!text.empty()) return text;
+  if (flags.model.model != "demo") throw UsageError("no prompt: give one with -i TEXT or on stdin");
+  return kDefaultPrompt;
+}
+
+int answer_once(Engine& engine, Chat chat, const Flags& flags, const std::string& prompt, double load_seconds) {
+  Request request = make_request(flags.sampling);
+  request.tokens = chat.ask(prompt);
+  const InterruptScope interrupt;
+  const Generation g = generate(engine, request, flags.sampling.stops, interrupt, [&](std::string_view text) {
+    if (!flags.json) print(text, true);
+  });
+  if (flags.json)
+    print_json(generation_json(engine, g, load_seconds, flags.sampling.params.logprobs >= 0));
+  else
+    print("\n", true);
+  if (flags.verbose) std::fprintf(stderr, "%s\n", speed_text(g.end).c_str());
+  return 0;
+}
+
+int run(const Flags& flags, bool prompt_given) {
+  make_request(flags.sampling);  // wrong flags are told before a long load
+  const bool repl = !prompt_given && stdin_is_terminal();
+  if (repl && flags.json) throw UsageError("--json needs a prompt: give one with -i TEXT or on stdin");
+  const std::string prompt = repl ? "" : prompt_given ? flags.prompt : prompt_from_stdin(flags);
+  const double start = now_seconds();
+  const auto engine = open_engine(engine_options(flags.model));
+  const double load_seconds = now_seconds() - start;
+  Chat chat(*engine, flags.raw, flags.system);
+  return repl ? run_repl(*engine, std::move(chat), flags.sampling, flags.verbose)
+              : answer_once(*engine, std::move(chat), flags, prompt, load_seconds);
+}
+
+}  // namespace
+
+void add_run(CommandLine& line) {
+  CLI::App* sub = line.app.add_subcommand("run", "Chat with a model, or answer one prompt");
+  const auto flags = std::make_shared<Flags>();
+  add_model_flags(*sub, flags->model, "demo");
+  CLI::Option* prompt =
+      sub->add_option("-i,--prompt", flags->prompt, "The prompt; without it a conversation, or stdin where that is no terminal");
+  sub->add_option("--system", flags->system, "System prompt");
+  sub->add_flag("--raw", flags->raw, "Give the prompt to the model as it is, without the chat template");
+  sub->add_flag("--json", flags->json, "Print one JSON object when the answer is complete");
+  add_sampling_flags(*sub, flags->sampling);
+  sub->callback([&line, flags, prompt] {
+    flags->verbose = line.verbose;
+    line.action = [flags, given = prompt->count() > 0] { return run(*flags, given); };
+  });
+}
+
+}  // namespace gale::cli

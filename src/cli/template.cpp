@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/console.h"
+#include "cli/text.h"
+
+namespace gale::cli {
+namespace {
+
+struct Flags {
+  std::string model, messages;
+  bool tokens = false, json = false;
+};
+
+Json read_json_input(const std::string& path) {
+  const std::string text = read_input(path);
+  try {
+    return Json::parse(text);
+  } catch (const Json::exception& e) {
+    fail(ErrorCode::corrupt, "{}: {}", path, e.what());
+  }
+}
+
+// A bare list of messages, or an object as the API takes it: messages, tools, chat_template_kwargs, add_generation_prompt.
+int render(const Flags& flags) {
+  const Json input = read_json_input(flags.messages);
+  const Json& messages = input.is_object() && input.contains("messages") ? input["messages"] : input;
+  require(
+      messages.is_array(), ErrorCode::invalid_argument,
+      "{}: expected a list of messages such as [{{\"role\": \"user\", \"content\": \"Hello\"}}], or an object with \"messages\"",
+      flags.messages);
+  const TextModel model = open_text(flags.model);
+  require(model.chat_template != nullptr, ErrorCode::not_found, "{} has no chat template", flags.model);
+  ChatInput chat;
+  chat.messages = &messages;
+  if (input.is_object()) {
+    if (input.contains("tools") && !input["tools"].is_null()) chat.tools = &input["tools"];
+    if (input.contains("chat_template_kwargs")) chat.extra = &input["chat_template_kwargs"];
+    if (const auto it = input.find("add_generation_prompt"); it != input.end() && it->is_boolean())
+      chat.add_generation_prompt = it->get<bool>();
+  }
+  const std::string text = model.chat_template->render(chat);
+  std::vector<TokenId> tokens;
+  if (flags.tokens || flags.json) {
+    if (flags.tokens) need_tokenizer(model.tokenizer.get(), flags.model);
+    if (model.tokenizer) tokens = model.tokenizer->encode(text, {.add_special = false, .parse_special = true});
+  }
+  if (flags.json)
+    print_json({{"text", text}, {"tokens", tokens}});
+  else
+    print(flags.tokens ? fmt::format("{}\n", fmt::join(tokens, " ")) : text);
+  return 0;
+}
+
+}  // namespace
+
+void add_template(CommandLine& line) {
+  CLI::App* sub = line.app.add_subcommand("template", "What a chat looks like to the model");
+  const auto flags = std::make_shared<Flags>();
+  sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, or demo")->required();
+  sub->add_option("--messages", flags->messages,
+                  "JSON: a list of messages, or a request with \"messages\" and \"tools\"; - reads stdin")
+      ->required();
+  sub->add_flag("--tokens", flags->tokens, "Print token ids instead of text");
+  sub->add_flag("--json", flags->json, "Print one JSON object");
+  sub->callback([&line, flags] { line.action = [flags] { return render(*flags); }; });
+}
+
+}  // namespace gale::cli

@@ -1,0 +1,30 @@
+#include "cli/text.h"
+
+#include "base/cpu_budget.h"
+#include "base/fail.h"
+#include "base/threads.h"
+#include "engine/model_source.h"
+#include "engine/open_tokenizer.h"
+
+namespace gale::cli {
+
+std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model) {
+  ThreadPool pool(is_random_model(model) ? detect_cpu_budget().threads : 1);
+  return with_suggestion(model, [&] { return open_model(model, "", pool); });
+}
+
+TextModel open_text(const std::string& model) {
+  TextModel out;
+  out.checkpoint = open_checkpoint(model);
+  out.tokenizer = open_tokenizer(*out.checkpoint);
+  out.chat_template = open_chat_template(*out.checkpoint);
+  return out;
+}
+
+const Tokenizer& need_tokenizer(const Tokenizer* tokenizer, const std::string& model) {
+  require(tokenizer != nullptr, ErrorCode::not_found, "{} has no tokenizer; gale logits --tokens and gale bench work without one",
+          model);
+  return *tokenizer;
+}
+
+}  // namespace gale::cli

@@ -1,0 +1,119 @@
+#include "gale/engine.h"
+
+#include <atomic>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/cpu_budget.h"
+#include "base/fail.h"
+#include "engine/open_engine.h"
+#include "engine/stepper.h"
+#include "gale/features.h"
+
+namespace gale {
+namespace {
+
+class Stream final : public EventStream {
+ public:
+  Stream(uint64_t id, std::shared_ptr<EventQueue> events, std::shared_ptr<Inbox> inbox)
+      : id_(id), events_(std::move(events)), inbox_(std::move(inbox)) {}
+  ~Stream() override {
+    if (!ended_) inbox_->cancel(id_);
+  }
+
+  std::optional<Event> next() override { return note(events_->next()); }
+  std::optional<Event> next(std::chrono::milliseconds timeout) override {
+    return note(events_->next(std::chrono::steady_clock::now() + timeout));
+  }
+  uint64_t id() const override { return id_; }
+
+ private:
+  std::optional<Event> note(std::optional<Event> event) {
+    ended_ |= event && std::holds_alternative<EndEvent>(*event);
+    return event;
+  }
+  uint64_t id_;
+  std::shared_ptr<EventQueue> events_;
+  std::shared_ptr<Inbox> inbox_;
+  bool ended_ = false;
+};
+
+class EngineImpl final : public Engine {
+ public:
+  explicit EngineImpl(Runtime runtime)
+      : runtime_(std::move(runtime)), inbox_(std::make_shared<Inbox>()), thread_([this] { Stepper(runtime_, *inbox_).run(); }) {}
+  ~EngineImpl() override {
+    inbox_->stop();
+    thread_.join();
+  }
+
+  std::unique_ptr<EventStream> submit(Request request) override {
+    check_prompt(request.tokens);
+    require(request.max_tokens >= -1, ErrorCode::invalid_argument, "max_tokens is {}, but must be at least 0, or -1 for no limit",
+            request.max_tokens);
+    for (const int32_t id : request.stop_ids)
+      require(id >= 0 && id < info().vocab, ErrorCode::invalid_argument, "stop_ids has {}, but token ids go from 0 to {}", id,
+              info().vocab - 1);
+    auto job = std::make_unique<Job>(++last_id_, std::move(request.tokens), SamplerChain(request.sampling, info().vocab));
+    job->max_tokens = request.max_tokens;
+    job->end_tokens = std::move(request.stop_ids);
+    if (!request.ignore_eos) job->end_tokens.insert(job->end_tokens.end(), info().end_tokens.begin(), info().end_tokens.end());
+    job->seed = request.sampling.seed;
+    job->logprobs = request.sampling.logprobs;
+    job->events = std::make_shared<EventQueue>();
+    job->submitted = now_seconds();
+    auto stream = std::make_unique<Stream>(job->id, job->events, inbox_);
+    inbox_->submit(std::move(job));
+    return stream;
+  }
+
+  void cancel(uint64_t id) override { inbox_->cancel(id); }
+
+  std::vector<float> logits(const std::vector<int32_t>& tokens) override {
+    check_prompt(tokens);
+    const int64_t bytes = int64_t(tokens.size()) * info().vocab * int64_t(sizeof(float));
+    const int64_t available = int64_t(available_memory());
+    require(available == 0 || bytes < available, ErrorCode::out_of_memory,
+            "the logits of {} tokens take {} bytes, but {} are free", tokens.size(), bytes, available);
+    auto job = std::make_unique<Job>(++last_id_, tokens, SamplerChain({}, info().vocab));
+    job->all_rows = true;
+    job->rows.resize(size_t(bytes) / sizeof(float));
+    std::future<std::vector<float>> result = job->logits.get_future();
+    inbox_->submit(std::move(job));
+    return result.get();
+  }
+
+  const ModelInfo& info() const override { return runtime_.info; }
+  const Tokenizer* tokenizer() const override { return runtime_.tokenizer.get(); }
+  const ChatTemplate* chat_template() const override { return runtime_.chat_template.get(); }
+  const Checkpoint& checkpoint() const override { return *runtime_.checkpoint; }
+
+ private:
+  void check_prompt(const std::vector<int32_t>& tokens) const {
+    require(!tokens.empty(), ErrorCode::invalid_argument, "the prompt is empty; it needs at least one token");
+    require(int64_t(tokens.size()) <= info().context, ErrorCode::invalid_argument,
+            "the prompt has {} tokens, but the context holds {}; shorten it or open the model with a larger context",
+            tokens.size(), info().context);
+    for (size_t i = 0; i < tokens.size(); ++i)
+      require(tokens[i] >= 0 && tokens[i] < info().vocab, ErrorCode::invalid_argument,
+              "token {} of the prompt is {}, but token ids go from 0 to {}", i, tokens[i], info().vocab - 1);
+  }
+
+  Runtime runtime_;
+  std::shared_ptr<Inbox> inbox_;
+  std::atomic<uint64_t> last_id_{0};
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::open(const EngineOptions& options) {
+  log_features();
+  return std::make_unique<EngineImpl>(load_runtime(options));
+}
+
+std::unique_ptr<Engine> open_engine(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
+  return std::make_unique<EngineImpl>(load_runtime(options, std::move(checkpoint)));
+}
+
+}  // namespace gale

@@ -1,0 +1,187 @@
+#include "engine/export_gguf.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <mutex>
+
+#include "base/checked.h"
+#include "base/threads.h"
+#include "checkpoint/gguf_names.h"
+#include "engine/export_metadata.h"
+#include "engine/model_source.h"
+#include "engine/runtime.h"
+#include "engine/weight_plan.h"
+
+namespace gale {
+namespace {
+
+constexpr int64_t kChunkBytes = int64_t(64) << 20;  // of output, made at a time
+constexpr int64_t kRowsPerPiece = 16;
+
+// One tensor on its way into the file: rows [0, rows) of the file's order.
+struct Plan {
+  const RawTensor* source;
+  const Format* from;
+  const Format* to;
+  std::string name;
+  int64_t rows, columns, stride;       // of the output
+  std::vector<int64_t> row_in_source;  // Hugging Face's row of each row of the file; empty: the same
+};
+
+TensorGroup group_of(const RawTensor& tensor) {
+  TensorGroup group;
+  group.name = tensor.name;
+  group.parts = {{"weight", &tensor}};
+  return group;
+}
+
+std::vector<int64_t> file_order(int64_t rows, int32_t heads) {
+  std::vector<int64_t> out;
+  if (heads == 0) return out;
+  out.resize(size_t(rows));
+  for (int64_t i = 0; i < rows; ++i) out[size_t(interleaved_row(i, rows, heads))] = i;
+  return out;
+}
+
+Plan plan_tensor(const RawTensor& tensor, std::string name, int32_t heads, WeightPlan& types) {
+  const TensorGroup group = group_of(tensor);
+  const bool vector = tensor.shape.rank() < 2;
+  Plan plan{.source = &tensor,
+            .from = &format_of(group),
+            .to = nullptr,
+            .name = std::move(name),
+            .rows = tensor.rows(),
+            .columns = tensor.columns(),
+            .stride = 0,
+            .row_in_source = {}};
+  plan.to = vector ? &find_format("f32") : &types.choose(tensor.name, plan.rows, plan.columns);
+  plan.stride = row_bytes(plan.to->stored, plan.columns, tensor.source);
+  require(heads == 0 || (vector ? plan.columns : plan.rows) % (2 * heads) == 0, ErrorCode::corrupt,
+          "{}: {} rows cannot be the halves of {} heads", tensor.source, vector ? plan.columns : plan.rows, heads);
+  plan.row_in_source = file_order(vector ? plan.columns : plan.rows, heads);
+  return plan;
+}
+
+// Rows [begin, end) of the file's order into out.
+void make_rows(const Plan& plan, int64_t begin, int64_t end, std::byte* out) {
+  const TensorGroup group = group_of(*plan.source);
+  const auto source_row = [&](int64_t i) { return plan.row_in_source.empty() ? i : plan.row_in_source[size_t(i)]; };
+  if (plan.source->type == plan.to->stored) {
+    for (int64_t i = begin; i < end; ++i, out += plan.stride)
+      std::memcpy(out, plan.source->row(source_row(i)), size_t(plan.stride));
+    return;
+  }
+  std::vector<float> values(size_t((end - begin) * plan.columns));
+  for (int64_t i = begin; i < end; ++i)
+    plan.from->dequantize(group, {source_row(i), 1, 0, plan.columns}, values.data() + (i - begin) * plan.columns);
+  plan.to->quantize(values.data(), end - begin, plan.columns, nullptr, out);
+}
+
+// A vector is one row whose elements may be reordered.
+std::vector<float> make_vector(const Plan& plan) {
+  std::vector<float> values(size_t(plan.columns)), out(values.size());
+  plan.from->dequantize(group_of(*plan.source), {0, 1, 0, plan.columns}, values.data());
+  if (plan.row_in_source.empty()) return values;
+  for (size_t i = 0; i < out.size(); ++i) out[i] = values[size_t(plan.row_in_source[i])];
+  return out;
+}
+
+class Exporter {
+ public:
+  Exporter(const Checkpoint& source, std::string_view type, const std::filesystem::path& output, ThreadPool& pool,
+           const ExportProgress& progress)
+      : source_(source), types_(WeightPlan::of(type, source)), writer_(output), pool_(pool), progress_(progress) {}
+
+  ExportReport run() {
+    const GgufTarget target = gguf_target(source_);
+    for (const GgufEntry& entry : target.metadata) writer_.set(entry.key, entry.value, entry.width);
+    set_general(writer_, source_, types_.type());
+    set_tokenizer(writer_, source_);
+    declare(target);
+    for (const Plan& plan : plans_) write(plan);
+    if (!target.rope_factors.empty()) writer_.data(std::as_bytes(std::span(target.rope_factors)));
+    writer_.commit();
+    report_.note = types_.message();
+    return report_;
+  }
+
+ private:
+  void declare(const GgufTarget& target) {
+    const std::map<std::string, int32_t> interleave(target.interleave.begin(), target.interleave.end());
+    for (const auto& [name, gguf] : target.names) {
+      const RawTensor* tensor = source_.find(name);
+      require(tensor != nullptr, ErrorCode::unsupported,
+              "{}: {} is stored in several tensors, which cannot be written as GGUF yet", source_.path().string(), name);
+      const auto heads = interleave.find(name);
+      plans_.push_back(plan_tensor(*tensor, gguf, heads == interleave.end() ? 0 : heads->second, types_));
+      const Plan& plan = plans_.back();
+      writer_.declare(plan.name, plan.to->stored, tensor->shape.rank() == 0 ? Shape{1} : tensor->shape);
+      ++report_.tensors;
+      report_.parameters += tensor->elements();
+      report_.source_bytes += int64_t(tensor->bytes.size());
+      report_.bytes += plan.rows * plan.stride;
+    }
+    if (!target.rope_factors.empty())
+      writer_.declare("rope_freqs.weight", TensorType::f32, {int64_t(target.rope_factors.size())});
+  }
+
+  void write(const Plan& plan) {
+    if (plan.source->shape.rank() < 2) {
+      const std::vector<float> values = make_vector(plan);
+      writer_.data(std::as_bytes(std::span(values)));
+    } else {
+      const int64_t chunk = std::max<int64_t>(1, kChunkBytes / plan.stride);
+      for (int64_t first = 0; first < plan.rows; first += chunk) write_chunk(plan, first, std::min(plan.rows, first + chunk));
+    }
+    done_ += int64_t(plan.source->bytes.size());
+    if (progress_) progress_(done_, report_.source_bytes);
+  }
+
+  void write_chunk(const Plan& plan, int64_t first, int64_t last) {
+    buffer_.resize(size_t((last - first) * plan.stride));
+    std::mutex mutex;
+    std::exception_ptr error;  // jobs of a pool must not throw
+    pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+      try {
+        make_rows(plan, first + begin, first + end, buffer_.data() + begin * plan.stride);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+      }
+    });
+    if (error) std::rethrow_exception(error);
+    writer_.data(buffer_);
+  }
+
+  const Checkpoint& source_;
+  WeightPlan types_;
+  GgufWriter writer_;
+  ThreadPool& pool_;
+  const ExportProgress& progress_;
+  std::vector<Plan> plans_;
+  std::vector<std::byte> buffer_;
+  ExportReport report_;
+  int64_t done_ = 0;
+};
+
+}  // namespace
+
+ExportReport export_gguf(const Checkpoint& source, std::string_view type, const std::filesystem::path& output, ThreadPool& pool,
+                         const ExportProgress& progress) {
+  return Exporter(source, type, output, pool, progress).run();
+}
+
+ExportReport quantize_model(const std::string& source, std::string_view type, const std::filesystem::path& output, int threads,
+                            const ExportProgress& progress) {
+  WeightPlan(type, 0, false);  // a wrong name is found before the files are read
+  ThreadPool pool(choose_threads(threads));
+  const auto checkpoint = open_model(source, type, pool);
+  std::error_code error;
+  require(!std::filesystem::equivalent(checkpoint->path(), output, error), ErrorCode::invalid_argument,
+          "{} is the model itself; choose another output", output.string());
+  return export_gguf(*checkpoint, type, output, pool, progress);
+}
+
+}  // namespace gale

@@ -1,0 +1,30 @@
+#pragma once
+#include <algorithm>
+#include <future>
+#include <memory>
+#include <vector>
+
+#include "engine/event_queue.h"
+#include "scheduler/sequence.h"
+
+namespace gale {
+
+/// A request inside the engine: its sequence, when it ends, and where its results go. Made by the submitting thread, then the
+/// engine thread's alone.
+struct Job : Sequence {
+  using Sequence::Sequence;
+
+  int64_t max_tokens = -1;          ///< -1: until the context is full
+  std::vector<int32_t> end_tokens;  ///< ids that end it, the model's own among them unless they are ignored
+  uint64_t seed = 0;
+  int32_t logprobs = -1;
+  std::shared_ptr<EventQueue> events;  ///< null where `all_rows`: then the logits of the prompt are the result
+  std::vector<float> rows;
+  std::promise<std::vector<float>> logits;
+
+  double submitted = 0, started = 0, first_token = 0;  ///< by now_seconds(), 0: not yet
+
+  bool ends_at(int32_t token) const { return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end(); }
+};
+
+}  // namespace gale

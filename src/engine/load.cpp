@@ -1,0 +1,145 @@
+#include <cstdlib>
+
+#include "base/cpu.h"
+#include "base/cpu_budget.h"
+#include "base/fail.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "engine/model_source.h"
+#include "engine/open_tokenizer.h"
+#include "engine/runtime.h"
+#include "engine/sizing.h"
+#include "engine/weight_plan.h"
+
+namespace gale {
+namespace {
+
+constexpr int kMostThreads = 1024;
+constexpr int64_t kMostStepTokens = 65536;
+constexpr int32_t kMostSequences = 65536;
+
+void check(const EngineOptions& o) {
+  require(o.step_tokens >= 1 && o.step_tokens <= kMostStepTokens, ErrorCode::invalid_argument,
+          "step_tokens is {}, but must be from 1 to {}", o.step_tokens, kMostStepTokens);
+  require(o.max_sequences >= 1 && o.max_sequences <= kMostSequences, ErrorCode::invalid_argument,
+          "max_sequences is {}, but must be from 1 to {}", o.max_sequences, kMostSequences);
+}
+
+const CpuKernels& choose_kernels(const EngineOptions& options) {
+  std::string wanted = options.isa;
+  if (wanted.empty())
+    if (const char* named = std::getenv("GALE_ISA")) wanted = named;
+  return cpu_kernels(choose_isa(detect_cpu(), wanted));
+}
+
+constexpr std::pair<std::string_view, KvType> kKvTypes[] = {{"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}};
+
+std::pair<std::string_view, KvType> choose_kv_type(const EngineOptions& options) {
+  if (options.kv_type.empty()) return kKvTypes[options.exact ? 0 : 1];
+  for (const auto& entry : kKvTypes)
+    if (entry.first == options.kv_type) return entry;
+  fail(ErrorCode::invalid_argument, "unknown KV type \"{}\"; known are f32, f16 and bf16", options.kv_type);
+}
+
+// Re-quantizes matrices as the plan says, but for those the file already has in that format.
+Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint) {
+  return [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
+    const std::string full = std::string(name) + ".weight";
+    const Format& format = plan.choose(full, rows, columns);
+    const RawTensor* raw = checkpoint.find(full);
+    return raw != nullptr && raw->type == format.stored ? nullptr : &format;
+  };
+}
+
+void load_model(Runtime& out, const EngineOptions& options) {
+  const Checkpoint& checkpoint = *out.checkpoint;
+  const Arch& arch = find_architecture(checkpoint.architecture());
+  Loader::Options how;
+  how.progress = options.progress;
+  std::optional<WeightPlan> plan;
+  if (!options.quant.empty() && !is_random_model(options.model)) {
+    plan = WeightPlan::of(options.quant, checkpoint);
+    how.requantize = requantize(*plan, checkpoint);
+  }
+  Loader loader(out.checkpoint, *out.pool, std::move(how));
+  out.model = arch.build(Config(checkpoint.config(), checkpoint.path().string()), Weights(loader));
+  loader.finish();
+  if (plan)
+    if (const std::string missed = plan->message(); !missed.empty()) log_warning("--quant {}: {}", options.quant, missed);
+  out.info.file_bytes = loader.file_bytes();
+  out.info.packed_bytes = loader.packed_bytes();
+}
+
+void fill_info(Runtime& out, const EngineOptions& options) {
+  ModelInfo& info = out.info;
+  const Checkpoint& checkpoint = *out.checkpoint;
+  info.architecture = checkpoint.architecture();
+  info.source = options.model;
+  info.parameters = checkpoint.sizes().parameters;
+  info.layers = int64_t(out.model->cache_layers().size());
+  info.hidden = out.model->hidden_width();
+  info.vocab = out.model->vocab();
+  info.max_positions = out.model->max_positions();
+  info.end_tokens = end_tokens(checkpoint, out.tokenizer.get(), info.vocab);
+  info.isa = isa_name(out.cpu->isa);
+  info.threads = out.pool->threads();
+}
+
+void make_memory(Runtime& out, const EngineOptions& options) {
+  const auto [type_name, type] = choose_kv_type(options);
+  const auto layers = out.model->cache_layers();
+  const int64_t block = KvCache::block_bytes(layers, type);
+  const int64_t scratch = measure_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
+  const KvPlan plan = plan_kv(options, block, out.model->max_positions(), int64_t(available_memory()) - scratch);
+  out.kv = std::make_unique<KvCache>(layers, type, plan.blocks);
+  out.arena = std::make_unique<Arena>(size_t(scratch));
+  out.info.kv_type = type_name;
+  out.info.context = plan.context;
+  out.info.kv_bytes = plan.blocks * block;
+  out.info.kv_bytes_per_token = block / KvCache::kBlockSlots;
+  out.info.scratch_bytes = scratch;
+}
+
+Runtime start(const EngineOptions& options) {
+  check(options);
+  choose_kv_type(options);
+  if (!options.quant.empty()) WeightPlan(options.quant, 0, false);  // a wrong name is found before the files are read
+  Runtime out;
+  out.cpu = &choose_kernels(options);
+  out.pool = std::make_unique<ThreadPool>(choose_threads(options.threads));
+  out.precision = options.exact ? Precision::exact : Precision::standard;
+  out.step_tokens = options.step_tokens;
+  out.max_sequences = options.max_sequences;
+  return out;
+}
+
+Runtime finish(Runtime out, const EngineOptions& options) {
+  out.tokenizer = open_tokenizer(*out.checkpoint);
+  out.chat_template = open_chat_template(*out.checkpoint);
+  load_model(out, options);
+  fill_info(out, options);
+  make_memory(out, options);
+  return out;
+}
+
+}  // namespace
+
+int choose_threads(int wanted) {
+  require(wanted >= 0 && wanted <= kMostThreads, ErrorCode::invalid_argument, "threads is {}, but must be from 0 (choose) to {}",
+          wanted, kMostThreads);
+  return wanted > 0 ? wanted : detect_cpu_budget().threads;
+}
+
+Runtime load_runtime(const EngineOptions& options) {
+  Runtime out = start(options);
+  out.checkpoint = open_model(options.model, options.quant, *out.pool);
+  return finish(std::move(out), options);
+}
+
+Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
+  Runtime out = start(options);
+  out.checkpoint = std::move(checkpoint);
+  return finish(std::move(out), options);
+}
+
+}  // namespace gale

@@ -1,0 +1,49 @@
+#include "engine/model_source.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include "base/fail.h"
+#include "engine/random_model.h"
+
+namespace gale {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::string_view kRandom = "random:";
+constexpr const char* kDemoFile = "gale-demo.gguf";
+
+// $GALE_DEMO (a file or its folder), the source tree this program was built from, then where an installed program has its data.
+fs::path find_demo() {
+  std::vector<fs::path> places;
+  if (const char* named = std::getenv("GALE_DEMO"); named && *named) {
+    const fs::path path = named;
+    places.push_back(fs::is_directory(path) ? path / kDemoFile : path);
+  } else {
+    places.push_back(fs::path(GALE_DEMO_DIR) / kDemoFile);  // set by CMakeLists.txt
+    std::error_code error;
+    const fs::path program = fs::read_symlink("/proc/self/exe", error);
+    if (!error) places.push_back(program.parent_path().parent_path() / "share/gale" / kDemoFile);
+  }
+  std::string looked;
+  for (const fs::path& place : places) {
+    if (fs::exists(place)) return place;
+    looked += (looked.empty() ? "" : ", ") + place.string();
+  }
+  fail(ErrorCode::not_found, "the demo model is not there; looked for {}; GALE_DEMO may name it", looked);
+}
+
+}  // namespace
+
+bool is_random_model(std::string_view model) { return model.starts_with(kRandom); }
+
+std::shared_ptr<const Checkpoint> open_model(const std::string& model, std::string_view random_type, ThreadPool& pool) {
+  require(!model.empty(), ErrorCode::invalid_argument,
+          "no model is named; it may be a folder, a .gguf file, \"demo\" or \"random:SHAPE\"");
+  if (is_random_model(model)) return random_checkpoint(find_random_shape(model.substr(kRandom.size())), random_type, pool);
+  if (model == "demo") return Checkpoint::open(find_demo());
+  return Checkpoint::open(model);
+}
+
+}  // namespace gale

@@ -1,0 +1,103 @@
+#include "engine/open_tokenizer.h"
+
+#include <set>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "checkpoint/gguf.h"
+
+namespace gale {
+namespace {
+
+std::optional<TokenId> token_id(const GgufFile& file, std::string_view key) {
+  const auto id = file.integer(key);
+  if (!id || *id < 0 || *id > INT32_MAX) return std::nullopt;
+  return TokenId(*id);
+}
+
+// Files from before tokenizer.ggml.add_bos_token: sentencepiece adds it, and so do the two byte-level families that need it.
+bool adds_bos_by_default(const VocabSpec& spec) {
+  if (spec.kind == VocabSpec::Kind::sentencepiece_bpe) return true;
+  for (const char* pre : {"llama3", "llama-v3", "llama-bpe", "tekken"})
+    if (spec.pre == pre) return true;
+  return false;
+}
+
+void add_ids(const Json& config, std::set<int64_t>& out) {
+  const auto found = config.find("eos_token_id");
+  if (found == config.end()) return;
+  if (found->is_number_integer()) out.insert(found->get<int64_t>());
+  if (found->is_array())
+    for (const Json& id : *found)
+      if (id.is_number_integer()) out.insert(id.get<int64_t>());
+}
+
+void add_named(const Tokenizer& tokenizer, std::initializer_list<const char*> names, std::set<int64_t>& out) {
+  for (const char* name : names)
+    if (const auto id = tokenizer.find(name); id && tokenizer.is_special(*id)) out.insert(*id);
+}
+
+}  // namespace
+
+VocabSpec vocab_spec(const GgufFile& file) {
+  VocabSpec spec;
+  const std::string* model = file.text("tokenizer.ggml.model");
+  require(model != nullptr, ErrorCode::corrupt, "the GGUF has tokens but no tokenizer.ggml.model");
+  require(*model == "gpt2" || *model == "llama", ErrorCode::unsupported,
+          "tokenizer.ggml.model \"{}\" is not known; gpt2 (byte-level BPE) and llama (sentencepiece BPE) are", *model);
+  spec.kind = *model == "gpt2" ? VocabSpec::Kind::byte_bpe : VocabSpec::Kind::sentencepiece_bpe;
+  if (const auto* pre = file.text("tokenizer.ggml.pre")) spec.pre = *pre;
+  if (const auto* tokens = file.texts("tokenizer.ggml.tokens")) spec.tokens = *tokens;
+  if (const auto* scores = file.numbers("tokenizer.ggml.scores"))
+    for (const double score : *scores) spec.scores.push_back(float(score));
+  if (const auto* types = file.integers("tokenizer.ggml.token_type"))
+    for (const int64_t type : *types) spec.types.push_back(int32_t(type));
+  if (const auto* merges = file.texts("tokenizer.ggml.merges")) spec.merges = *merges;
+  spec.bos = token_id(file, "tokenizer.ggml.bos_token_id");
+  spec.eos = token_id(file, "tokenizer.ggml.eos_token_id");
+  spec.unk = token_id(file, "tokenizer.ggml.unknown_token_id");
+  spec.pad = token_id(file, "tokenizer.ggml.padding_token_id");
+  spec.add_bos = file.boolean("tokenizer.ggml.add_bos_token").value_or(adds_bos_by_default(spec)) && spec.bos.has_value();
+  spec.add_eos = file.boolean("tokenizer.ggml.add_eos_token").value_or(false) && spec.eos.has_value();
+  spec.add_space_prefix = file.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
+  return spec;
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
+  if (const auto text = checkpoint.tokenizer_json()) return Tokenizer::from_json(*text);
+  const GgufFile* file = checkpoint.gguf();
+  if (file == nullptr || file->texts("tokenizer.ggml.tokens") == nullptr) return nullptr;
+  return Tokenizer::from_vocab(vocab_spec(*file));
+}
+
+std::unique_ptr<ChatTemplate> open_chat_template(const Checkpoint& checkpoint) {
+  const auto source = checkpoint.chat_template();
+  if (!source) return nullptr;
+  try {
+    return std::make_unique<ChatTemplate>(ChatTemplate::parse(*source, checkpoint.bos_token(), checkpoint.eos_token()));
+  } catch (const Error& e) {
+    log_warning("{}: the chat template is left out: {}", checkpoint.path().string(), e.what());
+    return nullptr;
+  }
+}
+
+std::vector<int32_t> end_tokens(const Checkpoint& checkpoint, const Tokenizer* tokenizer, int64_t vocab) {
+  std::set<int64_t> ids;
+  add_ids(checkpoint.generation_config(), ids);
+  add_ids(checkpoint.config(), ids);
+  const GgufFile* file = checkpoint.gguf();
+  if (file != nullptr)
+    for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+      if (const auto id = token_id(*file, key)) ids.insert(*id);
+  const bool no_turn = file != nullptr && !file->integer("tokenizer.ggml.eot_token_id");
+  if (tokenizer != nullptr && (ids.empty() || no_turn))
+    add_named(*tokenizer, {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|eom_id|>", "<|return|>"}, ids);
+  if (tokenizer != nullptr && ids.empty()) add_named(*tokenizer, {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"}, ids);
+  std::vector<int32_t> out;
+  for (const int64_t id : ids)
+    if (id >= 0 && id < vocab) out.push_back(int32_t(id));
+  return out;
+}
+
+}  // namespace gale

@@ -1,0 +1,233 @@
+#include "engine/random_model.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/threads.h"
+#include "engine/weight_plan.h"
+#include "tensor/storage.h"
+
+namespace gale {
+namespace {
+
+// From the config.json files that the makers publish.
+constexpr RandomShape kShapes[] = {
+    {.name = "llama-3.2-1b",
+     .architecture = "LlamaForCausalLM",
+     .hidden = 2048,
+     .layers = 16,
+     .heads = 32,
+     .kv_heads = 8,
+     .head_dim = 64,
+     .intermediate = 8192,
+     .vocab = 128256,
+     .positions = 131072,
+     .rope_theta = 500000,
+     .llama3_factor = 32,
+     .tied = true},
+    {.name = "llama-3.2-3b",
+     .architecture = "LlamaForCausalLM",
+     .hidden = 3072,
+     .layers = 28,
+     .heads = 24,
+     .kv_heads = 8,
+     .head_dim = 128,
+     .intermediate = 8192,
+     .vocab = 128256,
+     .positions = 131072,
+     .rope_theta = 500000,
+     .llama3_factor = 32,
+     .tied = true},
+    {.name = "llama-3.1-8b",
+     .architecture = "LlamaForCausalLM",
+     .hidden = 4096,
+     .layers = 32,
+     .heads = 32,
+     .kv_heads = 8,
+     .head_dim = 128,
+     .intermediate = 14336,
+     .vocab = 128256,
+     .positions = 131072,
+     .rope_theta = 500000,
+     .llama3_factor = 8},
+    {.name = "qwen2.5-0.5b",
+     .architecture = "Qwen2ForCausalLM",
+     .hidden = 896,
+     .layers = 24,
+     .heads = 14,
+     .kv_heads = 2,
+     .head_dim = 64,
+     .intermediate = 4864,
+     .vocab = 151936,
+     .positions = 32768,
+     .rope_theta = 1e6,
+     .rms_norm_eps = 1e-6,
+     .tied = true,
+     .qkv_bias = true},
+    {.name = "qwen3-0.6b",
+     .architecture = "Qwen3ForCausalLM",
+     .hidden = 1024,
+     .layers = 28,
+     .heads = 16,
+     .kv_heads = 8,
+     .head_dim = 128,
+     .intermediate = 3072,
+     .vocab = 151936,
+     .positions = 40960,
+     .rope_theta = 1e6,
+     .rms_norm_eps = 1e-6,
+     .tied = true,
+     .qk_norm = true},
+    {.name = "qwen3-4b",
+     .architecture = "Qwen3ForCausalLM",
+     .hidden = 2560,
+     .layers = 36,
+     .heads = 32,
+     .kv_heads = 8,
+     .head_dim = 128,
+     .intermediate = 9728,
+     .vocab = 151936,
+     .positions = 40960,
+     .rope_theta = 1e6,
+     .rms_norm_eps = 1e-6,
+     .tied = true,
+     .qk_norm = true},
+    {.name = "mistral-7b",
+     .architecture = "MistralForCausalLM",
+     .hidden = 4096,
+     .layers = 32,
+     .heads = 32,
+     .kv_heads = 8,
+     .head_dim = 128,
+     .intermediate = 14336,
+     .vocab = 32768,
+     .positions = 32768,
+     .rope_theta = 1e6},
+};
+
+uint64_t hash_name(std::string_view name, uint64_t seed) {
+  uint64_t h = 0xcbf29ce484222325ull ^ seed;  // FNV-1a
+  for (const char c : name) h = (h ^ uint8_t(c)) * 0x100000001b3ull;
+  return h;
+}
+
+Json config_of(const RandomShape& s) {
+  Json config = {{"architectures", {std::string(s.architecture)}},
+                 {"hidden_size", s.hidden},
+                 {"num_hidden_layers", s.layers},
+                 {"num_attention_heads", s.heads},
+                 {"num_key_value_heads", s.kv_heads},
+                 {"head_dim", s.head_dim},
+                 {"intermediate_size", s.intermediate},
+                 {"vocab_size", s.vocab},
+                 {"max_position_embeddings", s.positions},
+                 {"rms_norm_eps", s.rms_norm_eps},
+                 {"rope_theta", s.rope_theta},
+                 {"hidden_act", "silu"},
+                 {"tie_word_embeddings", s.tied},
+                 {"use_sliding_window", false}};
+  if (s.llama3_factor > 0)
+    config["rope_scaling"] = {{"rope_type", "llama3"},
+                              {"factor", s.llama3_factor},
+                              {"low_freq_factor", 1.0},
+                              {"high_freq_factor", 4.0},
+                              {"original_max_position_embeddings", 8192}};
+  return config;
+}
+
+class Maker {
+ public:
+  Maker(const RandomShape& shape, std::string_view type, ThreadPool& pool, uint64_t seed)
+      : shape_(shape), plan_(type, shape.layers, shape.tied), pool_(pool), seed_(seed) {}
+
+  std::vector<RawTensor> make() {
+    const int64_t hidden = shape_.hidden, q = shape_.heads * shape_.head_dim, kv = shape_.kv_heads * shape_.head_dim;
+    matrix("model.embed_tokens.weight", shape_.vocab, hidden);
+    for (int64_t i = 0; i < shape_.layers; ++i) {
+      const std::string layer = fmt::format("model.layers.{}.", i), attention = layer + "self_attn.";
+      norm(layer + "input_layernorm.weight", hidden);
+      linear(attention + "q_proj", q, hidden, shape_.qkv_bias);
+      linear(attention + "k_proj", kv, hidden, shape_.qkv_bias);
+      linear(attention + "v_proj", kv, hidden, shape_.qkv_bias);
+      linear(attention + "o_proj", hidden, q, false);
+      if (shape_.qk_norm) norm(attention + "q_norm.weight", shape_.head_dim);
+      if (shape_.qk_norm) norm(attention + "k_norm.weight", shape_.head_dim);
+      norm(layer + "post_attention_layernorm.weight", hidden);
+      linear(layer + "mlp.gate_proj", shape_.intermediate, hidden, false);
+      linear(layer + "mlp.up_proj", shape_.intermediate, hidden, false);
+      linear(layer + "mlp.down_proj", hidden, shape_.intermediate, false);
+    }
+    norm("model.norm.weight", hidden);
+    if (!shape_.tied) matrix("lm_head.weight", shape_.vocab, hidden);
+    if (const std::string missed = plan_.message(); !missed.empty()) log_warning("random:{}: {}", shape_.name, missed);
+    return std::move(tensors_);
+  }
+
+ private:
+  std::byte* add(std::string name, TensorType type, Shape shape, int64_t bytes) {
+    const StorageRef memory = heap_storage(size_t(bytes));
+    RawTensor tensor;
+    tensor.source = fmt::format("random:{}: {}", shape_.name, name);
+    tensor.name = std::move(name);
+    tensor.type = type;
+    tensor.shape = shape;
+    tensor.bytes = {memory->data(), size_t(bytes)};
+    tensor.owner = std::make_shared<StorageRef>(memory);
+    tensors_.push_back(std::move(tensor));
+    return memory->data();
+  }
+
+  // Each row has a seed of its own, so that any thread may fill it.
+  void fill(const Format& format, const std::string& name, Shape shape, int64_t rows, int64_t columns) {
+    const int64_t stride = row_bytes(format.stored, columns, name);
+    const uint64_t seed = hash_name(name, seed_);
+    std::byte* out = add(name, format.stored, shape, rows * stride);
+    const int64_t grain = std::max<int64_t>(1, (int64_t(256) << 10) / stride);
+    pool_.for_each(rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) format.randomize(SplitMix64{seed + uint64_t(r)}(), columns, out + r * stride);
+    });
+  }
+  void matrix(const std::string& name, int64_t rows, int64_t columns) {
+    fill(plan_.choose(name, rows, columns), name, {rows, columns}, rows, columns);
+  }
+  void linear(const std::string& name, int64_t rows, int64_t columns, bool bias) {
+    matrix(name + ".weight", rows, columns);
+    if (bias) fill(find_format("f32"), name + ".bias", {rows}, 1, rows);
+  }
+  void norm(const std::string& name, int64_t width) {
+    auto* out = reinterpret_cast<float*>(add(name, TensorType::f32, {width}, width * int64_t(sizeof(float))));
+    std::fill(out, out + width, 1.0f);
+  }
+
+  const RandomShape& shape_;
+  WeightPlan plan_;
+  ThreadPool& pool_;
+  uint64_t seed_;
+  std::vector<RawTensor> tensors_;
+};
+
+}  // namespace
+
+std::span<const RandomShape> random_shapes() { return kShapes; }
+
+const RandomShape& find_random_shape(std::string_view name) {
+  std::string lower(name), known;
+  for (char& c : lower) c = char(std::tolower(static_cast<unsigned char>(c)));
+  for (const RandomShape& shape : kShapes) {
+    if (shape.name == lower) return shape;
+    known += (known.empty() ? "" : ", ") + std::string(shape.name);
+  }
+  fail(ErrorCode::invalid_argument, "random:{} is no shape Gale knows; known are {}", name, known);
+}
+
+std::shared_ptr<const Checkpoint> random_checkpoint(const RandomShape& shape, std::string_view type, ThreadPool& pool,
+                                                    uint64_t seed) {
+  Maker maker(shape, type.empty() ? "q8_0" : type, pool, seed);
+  return Checkpoint::assemble(fmt::format("random:{}", shape.name), config_of(shape), maker.make());
+}
+
+}  // namespace gale

@@ -1,0 +1,36 @@
+#pragma once
+#include <memory>
+
+#include "chat/chat_template.h"
+#include "checkpoint/checkpoint.h"
+#include "gale/engine.h"
+#include "models/model.h"
+#include "tokenizer/tokenizer.h"
+
+namespace gale {
+
+/// What an engine runs on, all of it made before its thread starts. From then on the parts that change (pool, arena, kv) are the
+/// engine thread's.
+struct Runtime {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::unique_ptr<ThreadPool> pool;
+  const CpuKernels* cpu = nullptr;
+  Precision precision = Precision::standard;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ChatTemplate> chat_template;
+  std::unique_ptr<KvCache> kv;
+  std::unique_ptr<Arena> arena;
+  int64_t step_tokens = 0;
+  int32_t max_sequences = 0;
+  ModelInfo info;
+};
+
+/// Opens everything. Throws Error.
+Runtime load_runtime(const EngineOptions& options);
+/// The same from a checkpoint that is already open: options.model is only its name.
+Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint);
+/// Compute threads: as asked for, or what the machine has. Throws Error{invalid_argument} out of range.
+int choose_threads(int wanted);
+
+}  // namespace gale

@@ -1,0 +1,80 @@
+#include "engine/sizing.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/checked.h"
+#include "base/log.h"
+#include "engine/forward.h"
+
+namespace gale {
+namespace {
+
+constexpr int64_t kUnknownMemory = int64_t(8) << 30;  // what to plan with where the system does not say
+constexpr int64_t kLongestContext = int64_t(1) << 30;
+
+int64_t pool_blocks(const EngineOptions& options, int64_t block_bytes, int64_t needed, int64_t available) {
+  if (options.kv_bytes > 0) {
+    require(options.kv_bytes >= block_bytes, ErrorCode::invalid_argument,
+            "a KV cache of {} bytes does not hold one block of {} slots, which takes {}", options.kv_bytes, KvCache::kBlockSlots,
+            block_bytes);
+    return options.kv_bytes / block_bytes;
+  }
+  const int64_t all = checked_mul(needed, options.max_sequences, "KV cache");
+  const int64_t half = std::max<int64_t>(1, available / 2 / block_bytes);
+  if (options.context == 0 || half >= needed) return std::min(all, half);
+  // Asked for by name: one full context may take nearly everything that is free.
+  require(needed <= available / 10 * 9 / block_bytes, ErrorCode::out_of_memory,
+          "a context of {} tokens takes {} bytes of KV cache, but {} are free; lower the context or take a smaller KV type",
+          options.context, needed * block_bytes, available);
+  return needed;
+}
+
+}  // namespace
+
+KvPlan plan_kv(const EngineOptions& options, int64_t block_bytes, int64_t max_positions, int64_t available) {
+  require(options.context >= 0 && options.context <= kLongestContext, ErrorCode::invalid_argument,
+          "a context of {} is out of range; 0 takes what the model was made for ({})", options.context, max_positions);
+  require(options.kv_bytes >= 0, ErrorCode::invalid_argument, "a KV cache of {} bytes is out of range", options.kv_bytes);
+  block_bytes = std::max<int64_t>(block_bytes, 1);
+  if (available <= 0) available = kUnknownMemory;
+  KvPlan plan;
+  plan.context = options.context > 0 ? options.context : std::min(max_positions, kLongestContext);
+  if (plan.context > max_positions)
+    log_warning("a context of {} tokens is beyond the {} the model was made for; expect poor text there", plan.context,
+                max_positions);
+  const int64_t needed = ceil_div(plan.context, KvCache::kBlockSlots);
+  plan.blocks = std::min<int64_t>(pool_blocks(options, block_bytes, needed, available), INT32_MAX);
+  if (plan.blocks >= needed) return plan;
+  require(options.context == 0, ErrorCode::out_of_memory,
+          "a context of {} tokens takes {} bytes of KV cache, but its size is set to {}", options.context, needed * block_bytes,
+          options.kv_bytes);
+  plan.context = plan.blocks * KvCache::kBlockSlots;
+  log_warning("the context is {} tokens instead of {}: the KV cache has {} bytes", plan.context, max_positions,
+              plan.blocks * block_bytes);
+  return plan;
+}
+
+int64_t measure_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, KvType kv_type,
+                        int64_t step_tokens) {
+  // First-fit memory does not need the most for the largest batch alone: try several, and leave an eighth over. What is not
+  // touched costs no memory.
+  std::set<int64_t> sizes = {1, step_tokens};
+  for (int64_t n = 2; n < step_tokens; n *= 2) sizes.insert({n, step_tokens - n});
+  size_t peak = 0;
+  for (const int64_t rows : sizes)
+    for (const int64_t wanted : {int64_t(1), std::min(rows, kLogitRows), rows}) {
+      KvCache kv(model.cache_layers(), kv_type, 1, true);
+      Arena arena = Arena::measuring();
+      Ctx ctx{arena, pool, cpu, precision};
+      const std::vector<int32_t> ids(static_cast<size_t>(rows));
+      Batch batch;
+      batch.add_causal(kv.open(), ids.data(), int32_t(rows), 0);
+      for (int64_t r = rows - wanted; r < rows; ++r) batch.wanted.push_back(int32_t(r));
+      forward(ctx, model, batch, kv, [](int64_t, const Tensor&) {});
+      peak = std::max(peak, arena.peak());
+    }
+  return int64_t(peak + peak / 8 + (size_t(1) << 16));
+}
+
+}  // namespace gale

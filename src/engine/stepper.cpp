@@ -1,0 +1,153 @@
+#include "engine/stepper.h"
+
+#include <cstring>
+#include <exception>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/forward.h"
+#include "gale/error.h"
+
+namespace gale {
+
+Stepper::Stepper(Runtime& runtime, Inbox& inbox)
+    : runtime_(runtime),
+      inbox_(inbox),
+      ctx_{*runtime.arena, *runtime.pool, *runtime.cpu, runtime.precision},
+      scheduler_(*runtime.kv,
+                 {.step_tokens = runtime.step_tokens, .max_sequences = runtime.max_sequences, .context = runtime.info.context}) {}
+
+void Stepper::run() {
+  for (;;) {
+    Inbox::Mail mail = inbox_.take(scheduler_.idle());
+    const bool stop = mail.stop;
+    try {
+      take_mail(std::move(mail));
+      if (!stop && !scheduler_.idle()) step();
+    } catch (const std::exception& e) {  // memory ran out between the guarded parts: nothing is known of anyone's state
+      log_message(LogLevel::error, fmt::format("the step failed: {}", e.what()));
+      finish_all(Finish::error, e.what());
+    }
+    if (stop) return finish_all(Finish::cancelled, "the engine was closed");
+  }
+}
+
+void Stepper::take_mail(Inbox::Mail mail) {
+  for (auto& job : mail.jobs) accept(std::move(job));
+  for (const uint64_t id : mail.cancels)
+    if (const auto found = jobs_.find(id); found != jobs_.end()) finish(*found->second, Finish::cancelled);
+}
+
+void Stepper::accept(std::unique_ptr<Job> job) {
+  Job& added = *job;
+  jobs_[added.id] = std::move(job);
+  if (added.max_tokens == 0 && !added.all_rows) return finish(added, Finish::length);
+  scheduler_.add(added);
+}
+
+void Stepper::step() {
+  Scheduler::Step& step = scheduler_.plan();
+  const double now = now_seconds();
+  for (Sequence* s : step.owners)
+    if (auto& started = static_cast<Job*>(s)->started; started == 0) started = now;
+  const bool done = step.batch.rows() == 0 || compute(step);
+  if (done) {
+    scheduler_.computed();
+    for (size_t i = 0; i < step.wanted.size(); ++i) {
+      const bool last = i + 1 == step.wanted.size() || step.wanted[i + 1] != step.wanted[i];
+      if (last) apply(*static_cast<Job*>(step.wanted[i]), picks_[i]);  // may be the end of the job
+    }
+  }
+  for (Sequence* s : step.full) finish(*static_cast<Job*>(s), Finish::length);
+}
+
+// The forward pass cannot fail but for memory the system refuses; then those who had rows in it end.
+bool Stepper::compute(Scheduler::Step& step) {
+  picks_.assign(step.wanted.size(), {});
+  try {
+    forward(ctx_, *runtime_.model, step.batch, *runtime_.kv,
+            [&](int64_t first, const Tensor& logits) { use_logits(step, first, logits); });
+    return true;
+  } catch (const std::exception& e) {
+    for (Sequence* s : step.owners) finish(*static_cast<Job*>(s), Finish::error, e.what());
+    return false;
+  }
+}
+
+void Stepper::use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits) {
+  const int64_t vocab = logits.dim(1);
+  runtime_.pool->for_each(logits.dim(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const size_t wanted = size_t(first + i);
+      Job& job = *static_cast<Job*>(step.wanted[wanted]);
+      const float* row = logits.data<float>() + i * vocab;
+      if (job.all_rows) {
+        const int32_t slot = step.batch.slots[size_t(step.batch.wanted[wanted])];
+        std::memcpy(job.rows.data() + slot * vocab, row, size_t(vocab) * sizeof(float));
+      } else {
+        picks_[wanted] = choose(job, {row, size_t(vocab)});
+      }
+    }
+  });
+}
+
+// Runs on any thread of the pool, each job on one.
+Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits) {
+  Pick pick;
+  try {
+    SamplingState state;
+    state.prompt = std::span(job.tokens).first(size_t(job.prompt));
+    state.generated = std::span(job.tokens).subspan(size_t(job.prompt));
+    state.seed = job.seed;
+    state.position = job.tokens.size();
+    pick.token = job.sampler.sample(logits, state);
+    if (job.logprobs >= 0) pick.logprobs = log_probabilities(logits, pick.token, job.logprobs);
+  } catch (const std::exception& e) {
+    pick.error = e.what();
+  }
+  return pick;
+}
+
+void Stepper::apply(Job& job, const Pick& pick) {
+  if (job.all_rows) {
+    if (job.remaining() == 0) finish(job, Finish::stop);
+    return;
+  }
+  if (!pick.error.empty()) return finish(job, Finish::error, pick.error);
+  if (job.first_token == 0) job.first_token = now_seconds();
+  if (job.ends_at(pick.token)) return finish(job, Finish::stop);
+  job.tokens.push_back(pick.token);
+  TokenEvent event{pick.token, 0, {}};
+  if (job.logprobs >= 0) event.logprob = pick.logprobs.chosen, event.top = pick.logprobs.top;
+  job.events->push(std::move(event));
+  if (job.generated() == job.max_tokens) finish(job, Finish::length);
+}
+
+void Stepper::finish(Job& job, Finish how, const std::string& error) {
+  scheduler_.remove(job);
+  if (job.all_rows) {
+    if (how == Finish::stop)
+      job.logits.set_value(std::move(job.rows));
+    else
+      job.logits.set_exception(
+          std::make_exception_ptr(Error(how == Finish::cancelled ? ErrorCode::cancelled
+                                        : how == Finish::length  ? ErrorCode::out_of_memory
+                                                                 : ErrorCode::internal,
+                                        error.empty() ? "the logits could not be computed: the KV cache is full" : error)));
+  } else {
+    const double now = now_seconds(), started = job.started ? job.started : now, first = job.first_token ? job.first_token : now;
+    EndEvent end{.finish = how, .prompt_tokens = job.prompt, .generated_tokens = job.generated(), .error = {}};
+    end.queue_seconds = started - job.submitted;
+    end.prefill_seconds = first - started;
+    end.decode_seconds = now - first;
+    if (how == Finish::error) end.error = error;
+    job.events->push(std::move(end));
+  }
+  jobs_.erase(job.id);
+}
+
+void Stepper::finish_all(Finish how, const std::string& error) {
+  while (!jobs_.empty()) finish(*jobs_.begin()->second, how, error);
+}
+
+}  // namespace gale

@@ -1,0 +1,48 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/inbox.h"
+#include "engine/runtime.h"
+#include "scheduler/scheduler.h"
+
+namespace gale {
+
+/// What the engine's thread does: takes mail, plans a step, runs the model, chooses tokens, sends events. Nobody else's code runs
+/// here, and what goes wrong with one request ends that request only.
+class Stepper {
+ public:
+  Stepper(Runtime& runtime, Inbox& inbox);
+  /// Until the inbox says stop; then every request ends as cancelled.
+  void run();
+  const Scheduler& scheduler() const { return scheduler_; }
+
+ private:
+  /// A token chosen for batch.wanted[i].
+  struct Pick {
+    int32_t token = 0;
+    Logprobs logprobs;
+    std::string error;
+  };
+
+  void take_mail(Inbox::Mail mail);
+  void accept(std::unique_ptr<Job> job);
+  void step();
+  bool compute(Scheduler::Step& step);
+  void use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits);
+  Pick choose(Job& job, std::span<const float> logits);
+  void apply(Job& job, const Pick& pick);
+  void finish(Job& job, Finish how, const std::string& error = {});
+  void finish_all(Finish how, const std::string& error);
+
+  Runtime& runtime_;
+  Inbox& inbox_;
+  Ctx ctx_;
+  Scheduler scheduler_;
+  std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
+  std::vector<Pick> picks_;
+};
+
+}  // namespace gale

@@ -1,0 +1,169 @@
+#pragma once
+// Sixteen lanes as two registers. See kernels/cpu/common/README.md for the vocabulary that every simd.h offers.
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace gale::avx2 {
+
+struct f32x16 {
+  __m256 a, b;
+};
+struct i32x16 {
+  __m256i a, b;
+};
+struct u8x64 {
+  __m256i a, b;
+};
+
+constexpr int kRowTile = 4;
+constexpr bool kSigned8 = true;  // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+
+inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8
+  const int count = n < 0 ? 0 : n > 8 ? 8 : int(n);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+inline f32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+inline f32x16 set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline f32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline f32x16 load_first(const float* p, int64_t n) {
+  return {_mm256_maskload_ps(p, lane_mask(n)), _mm256_maskload_ps(p + 8, lane_mask(n - 8))};
+}
+inline void store(float* p, f32x16 x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+inline void store_first(float* p, f32x16 x, int64_t n) {
+  _mm256_maskstore_ps(p, lane_mask(n), x.a);
+  _mm256_maskstore_ps(p + 8, lane_mask(n - 8), x.b);
+}
+inline __m128i half_load(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+inline f32x16 load_f16(const uint16_t* p) { return {_mm256_cvtph_ps(half_load(p)), _mm256_cvtph_ps(half_load(p + 8))}; }
+inline __m256 widen_bf16(__m128i h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
+inline f32x16 load_bf16(const uint16_t* p) { return {widen_bf16(half_load(p)), widen_bf16(half_load(p + 8))}; }
+inline void store_f16(uint16_t* p, f32x16 x) {
+  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x.a, kMode));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(x.b, kMode));
+}
+inline f32x16 add(f32x16 x, f32x16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+inline f32x16 sub(f32x16 x, f32x16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+inline f32x16 mul(f32x16 x, f32x16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+inline f32x16 div(f32x16 x, f32x16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline f32x16 fma(f32x16 x, f32x16 y, f32x16 z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+inline f32x16 min(f32x16 x, f32x16 y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+inline f32x16 max(f32x16 x, f32x16 y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+inline f32x16 abs(f32x16 x) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+inline f32x16 select_less(f32x16 p, f32x16 q, f32x16 x, f32x16 y) {
+  return {_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(p.a, q.a, _CMP_LT_OQ)),
+          _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(p.b, q.b, _CMP_LT_OQ))};
+}
+
+inline i32x16 izero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline i32x16 iset1(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+inline i32x16 iadd(i32x16 x, i32x16 y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+inline i32x16 isub(i32x16 x, i32x16 y) { return {_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)}; }
+inline i32x16 imul(i32x16 x, i32x16 y) { return {_mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b)}; }
+template <int N>
+inline i32x16 ishl(i32x16 x) {
+  return {_mm256_slli_epi32(x.a, N), _mm256_slli_epi32(x.b, N)};
+}
+template <int N>
+inline i32x16 isra(i32x16 x) {
+  return {_mm256_srai_epi32(x.a, N), _mm256_srai_epi32(x.b, N)};
+}
+template <int N>
+inline i32x16 ishr(i32x16 x) {
+  return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)};
+}
+inline i32x16 iand(i32x16 x, int32_t mask) {
+  const __m256i m = _mm256_set1_epi32(mask);
+  return {_mm256_and_si256(x.a, m), _mm256_and_si256(x.b, m)};
+}
+inline f32x16 to_float(i32x16 x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+inline i32x16 to_int(f32x16 x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+inline i32x16 bits_of(f32x16 x) { return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)}; }
+inline f32x16 float_of(i32x16 x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
+inline i32x16 load_u8(const uint8_t* p) {
+  const __m128i all = half_load(p);
+  return {_mm256_cvtepu8_epi32(all), _mm256_cvtepu8_epi32(_mm_srli_si128(all, 8))};
+}
+inline i32x16 load_i8(const uint8_t* p) {
+  const __m128i all = half_load(p);
+  return {_mm256_cvtepi8_epi32(all), _mm256_cvtepi8_epi32(_mm_srli_si128(all, 8))};
+}
+// 16 lanes of 16 bits, in order: packs interleave the halves of their inputs.
+inline __m256i narrow16(__m256i packed) { return _mm256_permute4x64_epi64(packed, 0xd8); }
+inline void store_i8(int8_t* p, i32x16 x) {
+  const __m256i words = narrow16(_mm256_packs_epi32(x.a, x.b));
+  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+inline void store_u16(uint16_t* p, i32x16 x) {
+  const i32x16 low = iand(x, 0xffff);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow16(_mm256_packus_epi32(low.a, low.b)));
+}
+
+inline __m256i byte_load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline u8x64 load_bytes(const uint8_t* p) { return {byte_load(p), byte_load(p + 32)}; }
+inline __m256i and8(__m256i x, int mask) { return _mm256_and_si256(x, _mm256_set1_epi8(char(mask))); }
+inline u8x64 low_nibbles(u8x64 x) { return {and8(x.a, 15), and8(x.b, 15)}; }
+inline u8x64 high_nibbles(u8x64 x) { return {and8(_mm256_srli_epi16(x.a, 4), 15), and8(_mm256_srli_epi16(x.b, 4), 15)}; }
+template <int I>
+inline __m256i move_high2(__m256i high) {
+  if constexpr (I < 2) return and8(_mm256_slli_epi16(high, 4 - 2 * I), 0x30);
+  if constexpr (I == 2) return and8(high, 0x30);
+  return and8(_mm256_srli_epi16(high, 2), 0x30);
+}
+template <int I>
+inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
+  return {_mm256_or_si256(nibble.a, move_high2<I>(high.a)), _mm256_or_si256(nibble.b, move_high2<I>(high.b))};
+}
+inline i32x16 as_lanes(u8x64 x) { return {x.a, x.b}; }
+
+// Pairs of u8 x s8 products fit in 16 bits up to 6-bit codes (63 x 127 x 2); 8-bit codes go in as |w| and x with w's sign.
+template <int Bits>
+inline __m256i dot4_half(__m256i acc, __m256i w, __m256i x) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i pairs;
+  if constexpr (Bits == 8) {
+    w = _mm256_xor_si256(w, _mm256_set1_epi8(char(0x80)));
+    pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+  } else {
+    pairs = _mm256_maddubs_epi16(w, x);
+  }
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, ones));
+}
+template <int Bits>
+inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
+  int32_t word;
+  __builtin_memcpy(&word, x, 4);
+  const __m256i all = _mm256_set1_epi32(word);
+  return {dot4_half<Bits>(acc.a, w.a, all), dot4_half<Bits>(acc.b, w.b, all)};
+}
+inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+inline float reduce_add(f32x16 x) {
+  const __m256 b = _mm256_add_ps(x.a, x.b);
+  const __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+  const __m128 d = _mm_add_ps(c, _mm_movehl_ps(c, c));
+  return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+inline float reduce_max(f32x16 x) {
+  const __m256 b = _mm256_max_ps(x.a, x.b);
+  const __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+  const __m128 d = _mm_max_ps(c, _mm_movehl_ps(c, c));
+  return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
+}
+inline int32_t reduce_add(i32x16 x) {
+  const __m256i b = _mm256_add_epi32(x.a, x.b);
+  const __m128i c = _mm_add_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+  const __m128i d = _mm_add_epi32(c, _mm_unpackhi_epi64(c, c));
+  return _mm_cvtsi128_si32(_mm_add_epi32(d, _mm_shuffle_epi32(d, 1)));
+}
+
+}  // namespace gale::avx2

@@ -1,0 +1,2 @@
+#define GALE_ISA avx2
+#include "kernels/cpu/common/table.h"

@@ -1,0 +1,2 @@
+#define GALE_ISA avx512
+#include "kernels/cpu/common/table.h"

@@ -1,0 +1,102 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/cpu/common/math.h"
+#include "kernels/cpu/kernels.h"
+
+// Everything that works row by row or element by element. A row's bits depend on the row alone.
+namespace gale::GALE_ISA {
+
+// One block of `width` <= 256 inputs: scale = largest / 127, codes to nearest even, sums of 16 codes.
+inline void round_block(const float* x, int64_t width, int32_t block, int8_t* codes, float* scale, int16_t* sums) {
+  f32x16 largest = zero();
+  for (int64_t i = 0; i < width; i += 16) largest = max(abs(load_first(x + i, width - i)), largest);
+  const float top = reduce_max(largest);
+  *scale = top / 127.0f;
+  const f32x16 inverse = set1(top > 0 ? 127.0f / top : 0.0f);
+  for (int64_t i = 0; i < block; i += 16) {
+    const i32x16 q = i < width ? to_int(mul(load_first(x + i, width - i), inverse)) : izero();
+    store_i8(codes + i, q);
+    sums[i / 16] = int16_t(reduce_add(q));
+  }
+}
+
+void round_rows(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float* in = x + r * out.columns;
+    for (int64_t b = 0; b < out.padded / out.block; ++b) {
+      const int64_t first = b * out.block, left = out.columns - first;
+      const int64_t width = left < 0 ? 0 : left < out.block ? left : out.block;
+      round_block(in + (width > 0 ? first : 0), width, out.block, out.codes + r * out.code_stride + first,
+                  out.scales + r * out.scale_stride() + b, out.sums + r * out.sum_stride() + first / 16);
+    }
+  }
+}
+
+void rms_norm(const float* x, const float* weight, float eps, float* y, int64_t width, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float* in = x + r * width;
+    float* out = y + r * width;
+    f32x16 squares = zero();
+    for (int64_t i = 0; i < width; i += 16) {
+      const f32x16 v = load_first(in + i, width - i);
+      squares = fma(v, v, squares);
+    }
+    const float mean = reduce_add(squares) / float(width);
+    const f32x16 scale = set1(1.0f / __builtin_sqrtf(mean + eps));
+    for (int64_t i = 0; i < width; i += 16) {
+      const f32x16 v = mul(load_first(in + i, width - i), scale);
+      store_first(out + i, mul(v, load_first(weight + i, width - i)), width - i);
+    }
+  }
+}
+
+void add_rows(const float* a, const float* b, float* y, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i += 16)
+    store_first(y + i, add(load_first(a + i, end - i), load_first(b + i, end - i)), end - i);
+}
+
+void add_bias(const float* x, const float* bias, float* y, int64_t width, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r)
+    for (int64_t i = 0; i < width; i += 16) {
+      const f32x16 sum = add(load_first(x + r * width + i, width - i), load_first(bias + i, width - i));
+      store_first(y + r * width + i, sum, width - i);
+    }
+}
+
+void silu_mul(const float* gate, const float* up, float* y, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i += 16)
+    store_first(y + i, mul(silu(load_first(gate + i, end - i)), load_first(up + i, end - i)), end - i);
+}
+
+// (a, b) -> (a cos - b sin, b cos + a sin), with one rounding less through fma.
+inline void rotate_halves(float* x, const float* c, const float* s, int64_t half) {
+  for (int64_t i = 0; i < half; i += 16) {
+    const int64_t n = half - i;
+    const f32x16 a = load_first(x + i, n), b = load_first(x + half + i, n);
+    const f32x16 cosine = load_first(c + i, n), sine = load_first(s + i, n);
+    store_first(x + i, fma(a, cosine, sub(zero(), mul(b, sine))), n);
+    store_first(x + half + i, fma(b, cosine, mul(a, sine)), n);
+  }
+}
+
+inline void rotate_pairs(float* x, const float* c, const float* s, int64_t half) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = x[2 * i], b = x[2 * i + 1];
+    x[2 * i] = __builtin_fmaf(a, c[i], -(b * s[i]));
+    x[2 * i + 1] = __builtin_fmaf(b, c[i], a * s[i]);
+  }
+}
+
+void rope(float* x, const float* cosines, const float* sines, RopeStyle style, int64_t heads, int64_t width, int64_t rotated,
+          int64_t begin, int64_t end) {
+  const int64_t half = rotated / 2;
+  for (int64_t r = begin; r < end; ++r)
+    for (int64_t h = 0; h < heads; ++h) {
+      float* head = x + (r * heads + h) * width;
+      const auto rotate = style == RopeStyle::halves ? rotate_halves : rotate_pairs;
+      rotate(head, cosines + r * half, sines + r * half, half);
+    }
+}
+
+}  // namespace gale::GALE_ISA

@@ -1,0 +1,32 @@
+#pragma once
+#include "kernels/cpu/kernels.h"
+
+// The object of function pointers of one instruction set.
+namespace gale::GALE_ISA {
+
+extern const LayoutKernels kLayouts[];
+extern const size_t kLayoutCount;
+void round_rows(const float*, const RoundedRows&, int64_t, int64_t);
+void rms_norm(const float*, const float*, float, float*, int64_t, int64_t, int64_t);
+void add_rows(const float*, const float*, float*, int64_t, int64_t);
+void add_bias(const float*, const float*, float*, int64_t, int64_t, int64_t);
+void silu_mul(const float*, const float*, float*, int64_t, int64_t);
+void rope(float*, const float*, const float*, RopeStyle, int64_t, int64_t, int64_t, int64_t, int64_t);
+void store_kv(const float*, const float*, const KvPages&, const KvRows&, int64_t, int64_t);
+void attention(const AttentionArgs&, int64_t, int64_t);
+int64_t peak_int8(int64_t, float*);
+int64_t peak_f32(int64_t, float*);
+void read_memory(const std::byte*, int64_t, float*);
+
+const CpuKernels& kernels() {
+  static const CpuKernels table{Isa::GALE_ISA, {kLayouts, kLayoutCount},
+                                round_rows,    rms_norm,
+                                add_rows,      add_bias,
+                                silu_mul,      rope,
+                                store_kv,      attention,
+                                peak_int8,     peak_f32,
+                                read_memory};
+  return table;
+}
+
+}  // namespace gale::GALE_ISA

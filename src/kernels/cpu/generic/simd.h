@@ -1,0 +1,185 @@
+#pragma once
+// Sixteen lanes as plain arrays: the oracle the others are tested against. See kernels/cpu/common/README.md for the vocabulary.
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "base/half.h"
+
+namespace gale::generic {
+
+struct f32x16 {
+  float v[16];
+};
+struct i32x16 {
+  int32_t v[16];
+};
+struct u8x64 {
+  uint8_t v[64];
+};
+
+constexpr int kRowTile = 4;
+constexpr bool kSigned8 = false;
+
+template <class Out, class F>
+inline Out each(F f) {
+  Out out;
+  for (int i = 0; i < 16; ++i) out.v[i] = f(i);
+  return out;
+}
+
+inline f32x16 zero() { return {}; }
+inline f32x16 set1(float x) {
+  return each<f32x16>([=](int) { return x; });
+}
+inline f32x16 load(const float* p) {
+  return each<f32x16>([=](int i) { return p[i]; });
+}
+inline f32x16 load_first(const float* p, int64_t n) {
+  return each<f32x16>([=](int i) { return i < n ? p[i] : 0.0f; });
+}
+inline void store(float* p, const f32x16& a) { std::memcpy(p, a.v, sizeof a.v); }
+inline void store_first(float* p, const f32x16& a, int64_t n) { std::memcpy(p, a.v, sizeof(float) * size_t(n < 16 ? n : 16)); }
+inline f32x16 load_f16(const uint16_t* p) {
+  return each<f32x16>([=](int i) { return f16_to_f32(p[i]); });
+}
+inline f32x16 load_bf16(const uint16_t* p) {
+  return each<f32x16>([=](int i) { return bf16_to_f32(p[i]); });
+}
+inline void store_f16(uint16_t* p, const f32x16& a) {
+  for (int i = 0; i < 16; ++i) p[i] = f32_to_f16(a.v[i]);
+}
+inline f32x16 add(const f32x16& a, const f32x16& b) {
+  return each<f32x16>([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline f32x16 sub(const f32x16& a, const f32x16& b) {
+  return each<f32x16>([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline f32x16 mul(const f32x16& a, const f32x16& b) {
+  return each<f32x16>([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline f32x16 div(const f32x16& a, const f32x16& b) {
+  return each<f32x16>([&](int i) { return a.v[i] / b.v[i]; });
+}
+inline f32x16 fma(const f32x16& a, const f32x16& b, const f32x16& c) {
+  return each<f32x16>([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
+}
+// As the x86 instructions: the second operand where either is NaN.
+inline f32x16 min(const f32x16& a, const f32x16& b) {
+  return each<f32x16>([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline f32x16 max(const f32x16& a, const f32x16& b) {
+  return each<f32x16>([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline f32x16 abs(const f32x16& a) {
+  return each<f32x16>([&](int i) { return std::fabs(a.v[i]); });
+}
+inline f32x16 select_less(const f32x16& a, const f32x16& b, const f32x16& x, const f32x16& y) {
+  return each<f32x16>([&](int i) { return a.v[i] < b.v[i] ? x.v[i] : y.v[i]; });
+}
+
+// Lane arithmetic wraps, as in the registers.
+inline int32_t wrap(uint32_t x) { return int32_t(x); }
+inline i32x16 izero() { return {}; }
+inline i32x16 iset1(int32_t x) {
+  return each<i32x16>([=](int) { return x; });
+}
+inline i32x16 iadd(const i32x16& a, const i32x16& b) {
+  return each<i32x16>([&](int i) { return wrap(uint32_t(a.v[i]) + uint32_t(b.v[i])); });
+}
+inline i32x16 isub(const i32x16& a, const i32x16& b) {
+  return each<i32x16>([&](int i) { return wrap(uint32_t(a.v[i]) - uint32_t(b.v[i])); });
+}
+inline i32x16 imul(const i32x16& a, const i32x16& b) {
+  return each<i32x16>([&](int i) { return wrap(uint32_t(a.v[i]) * uint32_t(b.v[i])); });
+}
+template <int N>
+inline i32x16 ishl(const i32x16& a) {
+  return each<i32x16>([&](int i) { return wrap(uint32_t(a.v[i]) << N); });
+}
+template <int N>
+inline i32x16 isra(const i32x16& a) {
+  return each<i32x16>([&](int i) { return a.v[i] >> N; });
+}
+template <int N>
+inline i32x16 ishr(const i32x16& a) {
+  return each<i32x16>([&](int i) { return wrap(uint32_t(a.v[i]) >> N); });
+}
+inline i32x16 iand(const i32x16& a, int32_t mask) {
+  return each<i32x16>([&](int i) { return a.v[i] & mask; });
+}
+inline f32x16 to_float(const i32x16& a) {
+  return each<f32x16>([&](int i) { return float(a.v[i]); });
+}
+// Round to nearest even; out of range and NaN give INT32_MIN, as the x86 instruction does.
+inline i32x16 to_int(const f32x16& a) {
+  return each<i32x16>([&](int i) {
+    const float r = std::nearbyintf(a.v[i]);
+    return r >= -0x1p31f && r < 0x1p31f ? int32_t(r) : INT32_MIN;
+  });
+}
+inline i32x16 bits_of(const f32x16& a) { return std::bit_cast<i32x16>(a); }
+inline f32x16 float_of(const i32x16& a) { return std::bit_cast<f32x16>(a); }
+inline i32x16 load_u8(const uint8_t* p) {
+  return each<i32x16>([=](int i) { return int32_t(p[i]); });
+}
+inline i32x16 load_i8(const uint8_t* p) {
+  return each<i32x16>([=](int i) { return int32_t(int8_t(p[i])); });
+}
+inline void store_i8(int8_t* p, const i32x16& a) {
+  for (int i = 0; i < 16; ++i) p[i] = int8_t(a.v[i]);
+}
+inline void store_u16(uint16_t* p, const i32x16& a) {
+  for (int i = 0; i < 16; ++i) p[i] = uint16_t(a.v[i]);
+}
+
+template <class F>
+inline u8x64 each_byte(F f) {
+  u8x64 out;
+  for (int i = 0; i < 64; ++i) out.v[i] = uint8_t(f(i));
+  return out;
+}
+inline u8x64 load_bytes(const uint8_t* p) {
+  return each_byte([=](int i) { return p[i]; });
+}
+inline u8x64 low_nibbles(const u8x64& a) {
+  return each_byte([&](int i) { return a.v[i] & 15; });
+}
+inline u8x64 high_nibbles(const u8x64& a) {
+  return each_byte([&](int i) { return a.v[i] >> 4; });
+}
+template <int I>
+inline u8x64 join_high2(const u8x64& nibble, const u8x64& high) {
+  return each_byte([&](int i) { return nibble.v[i] | ((high.v[i] >> (2 * I)) & 3) << 4; });
+}
+inline i32x16 as_lanes(const u8x64& a) { return std::bit_cast<i32x16>(a); }
+template <int Bits>
+inline i32x16 dot4(const i32x16& acc, const u8x64& w, const int8_t* x) {
+  return each<i32x16>([&](int i) {
+    int32_t sum = acc.v[i];
+    for (int j = 0; j < 4; ++j) sum += int32_t(w.v[4 * i + j]) * x[j];
+    return sum;
+  });
+}
+inline void prefetch(const void*) {}
+
+template <class T, class F>
+inline T tree(const T (&v)[16], F f) {
+  T t[16];
+  std::memcpy(t, v, sizeof t);
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) t[i] = f(t[i], t[i + width]);
+  return t[0];
+}
+inline float reduce_add(const f32x16& a) {
+  return tree(a.v, [](float x, float y) { return x + y; });
+}
+inline float reduce_max(const f32x16& a) {
+  return tree(a.v, [](float x, float y) { return x > y ? x : y; });
+}
+inline int32_t reduce_add(const i32x16& a) {
+  return tree(a.v, [](int32_t x, int32_t y) { return wrap(uint32_t(x) + uint32_t(y)); });
+}
+
+}  // namespace gale::generic

@@ -1,0 +1,2 @@
+#define GALE_ISA generic
+#include "kernels/cpu/common/table.h"

@@ -1,0 +1,50 @@
+#include "kernels/cpu/kernels.h"
+
+#include "base/fail.h"
+
+namespace gale {
+
+namespace generic {
+const CpuKernels& kernels();
+}
+#if defined(__x86_64__)
+namespace avx2 {
+const CpuKernels& kernels();
+}
+namespace avx512 {
+const CpuKernels& kernels();
+}
+#elif defined(__aarch64__)
+namespace neon {
+const CpuKernels& kernels();
+}
+#endif
+
+const CpuKernels& cpu_kernels(Isa isa) {
+  switch (isa) {
+    case Isa::generic:
+      return generic::kernels();
+#if defined(__x86_64__)
+    case Isa::avx2:
+      return avx2::kernels();
+    case Isa::avx512:
+      return avx512::kernels();
+#elif defined(__aarch64__)
+    case Isa::neon:
+      return neon::kernels();
+#endif
+    default:
+      break;
+  }
+  fail(ErrorCode::unsupported, "this build has no kernels for {}", isa_name(isa));
+}
+
+const LayoutKernels& CpuKernels::find(const Layout& layout) const {
+  Layout key = layout;
+  key.bias = 0;
+  for (const auto& entry : layouts)
+    if (entry.layout == key) return entry;
+  fail(ErrorCode::internal, "no {} kernel for the layout {}", isa_name(isa), layout.name());
+}
+
+}  // namespace gale

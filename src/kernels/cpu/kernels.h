@@ -1,0 +1,96 @@
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "base/cpu.h"
+#include "kernels/matrix.h"
+#include "kernels/rounded.h"
+
+namespace gale {
+
+/// y[rows, out rows] = x W^T over some panels of W.
+struct MatmulArgs {
+  const std::byte* panels = nullptr;  ///< panel 0 of the matrix
+  PanelGeometry geometry;
+  Layout layout;
+  int64_t columns = 0, out_rows = 0;
+  int64_t rows = 0;
+  RoundedRows rounded;       ///< where the layout takes rounded inputs
+  const float* x = nullptr;  ///< [rows, columns] otherwise
+  float* y = nullptr;        ///< [rows, y_stride]
+  int64_t y_stride = 0;
+};
+using MatmulKernel = void (*)(const MatmulArgs&, int64_t panel_begin, int64_t panel_end);
+
+/// The kernels of one layout. `layout.bias` is not part of the key: one kernel serves all.
+struct LayoutKernels {
+  Layout layout;
+  MatmulKernel rounded;  ///< on int8 inputs; nullptr for dense layouts
+  MatmulKernel exact;    ///< on f32 inputs
+};
+
+enum class KvType : uint8_t { f32, f16, bf16 };
+
+/// One layer of the paged cache. Token t of block b, head h: k + ((b x heads + h) x block_tokens + t) x k_width elements.
+struct KvPages {
+  std::byte* k = nullptr;
+  std::byte* v = nullptr;
+  KvType type = KvType::f32;
+  int64_t heads = 0, k_width = 0, v_width = 0, block_tokens = 0;
+};
+
+/// Which cache slots each row writes and sees.
+struct KvRows {
+  const int32_t* const* tables = nullptr;  ///< [rows] block table of the row's track
+  const int32_t* slots = nullptr;          ///< [rows] where the row's K and V go
+  const int32_t* begin = nullptr;          ///< [rows] first slot seen
+  const int32_t* end = nullptr;            ///< [rows] one past the last
+};
+
+struct AttentionArgs {
+  const float* q = nullptr;  ///< [rows, heads, k_width]
+  float* out = nullptr;      ///< [rows, heads, v_width]
+  int64_t rows = 0, heads = 0;
+  KvPages pages;
+  KvRows seen;
+  float scale = 1, softcap = 0;  ///< softcap 0: none
+  int32_t window = 0;            ///< a row sees at most this many slots up to its own, 0: no limit
+  const float* sinks = nullptr;  ///< [heads], a logit per head that only joins the denominator
+  const float* bias = nullptr;   ///< [heads, bias_length], added at index clamp(slot seen - own slot + bias_center)
+  int64_t bias_length = 0, bias_center = 0;
+};
+
+enum class RopeStyle : uint8_t { halves, pairs };
+
+/// The kernels of one instruction set: chosen once, passed in Ctx. All take rows or items [begin, end) of the whole, so that a
+/// caller can split the work as it likes without changing a bit.
+struct CpuKernels {
+  Isa isa;
+  std::span<const LayoutKernels> layouts;
+  void (*round_rows)(const float* x, const RoundedRows& out, int64_t begin, int64_t end);
+  void (*rms_norm)(const float* x, const float* weight, float eps, float* y, int64_t width, int64_t begin, int64_t end);
+  void (*add)(const float* a, const float* b, float* y, int64_t begin, int64_t end);
+  /// y[r, i] = x[r, i] + bias[i]
+  void (*add_bias)(const float* x, const float* bias, float* y, int64_t width, int64_t begin, int64_t end);
+  /// y = silu(gate) x up
+  void (*silu_mul)(const float* gate, const float* up, float* y, int64_t begin, int64_t end);
+  /// In place on x [rows, heads, width]; cos and sin are [rows, rotated / 2]; columns from `rotated` on stay.
+  void (*rope)(float* x, const float* cosines, const float* sines, RopeStyle style, int64_t heads, int64_t width, int64_t rotated,
+               int64_t begin, int64_t end);
+  /// Rounds k [rows, heads, k_width] and v to the cache's type and writes them. Values beyond the type's range saturate.
+  void (*store_kv)(const float* k, const float* v, const KvPages& pages, const KvRows& rows, int64_t begin, int64_t end);
+  /// Items are rows x kv heads.
+  void (*attention)(const AttentionArgs& args, int64_t begin, int64_t end);
+  /// For measure_roofline(): multiply-adds done in `rounds` rounds with everything in registers, and one pass over memory.
+  int64_t (*peak_int8)(int64_t rounds, float* sink);
+  int64_t (*peak_f32)(int64_t rounds, float* sink);
+  void (*read_memory)(const std::byte* from, int64_t bytes, float* sink);
+
+  /// Throws Error{internal} for a layout nobody arranged.
+  const LayoutKernels& find(const Layout& layout) const;
+};
+
+/// The kernels of an instruction set that choose_isa() gave.
+const CpuKernels& cpu_kernels(Isa isa);
+
+}  // namespace gale

@@ -1,0 +1,2 @@
+#define GALE_ISA neon
+#include "kernels/cpu/common/table.h"

@@ -1,0 +1,61 @@
+#include "kernels/layout.h"
+
+#include <fmt/format.h>
+
+namespace gale {
+namespace {
+
+const char* scale_name(ScaleType type) {
+  switch (type) {
+    case ScaleType::none:
+      return "none";
+    case ScaleType::f32:
+      return "f32";
+    case ScaleType::f16:
+      return "f16";
+    case ScaleType::bf16:
+      return "bf16";
+    case ScaleType::e8m0:
+      return "e8m0";
+    case ScaleType::e4m3:
+      return "e4m3";
+    case ScaleType::u4:
+      return "u4";
+    case ScaleType::u6:
+      return "u6";
+    case ScaleType::i8:
+      return "i8";
+  }
+  return "?";
+}
+
+}  // namespace
+
+std::string Layout::name() const {
+  if (kind == Kind::dense) return dtype_name(dense);
+  std::string out = fmt::format("u{} g{}", bits, group);
+  if (two_level()) out += fmt::format(" {} b{}", scale_name(sub), block);
+  out += fmt::format(" {}", scale_name(top));
+  return minimum ? out + " min" : out;
+}
+
+Rounding layout_rounding(const Layout& layout) {
+  if (layout.kind == Layout::Kind::dense) return Rounding::none;
+  return layout.block == 256 ? Rounding::int8_per_256 : Rounding::int8_per_32;
+}
+
+void LogicalGroups::resize(const Layout& layout, const Slice2& s) {
+  slice = s;
+  const bool grouped = layout.kind == Layout::Kind::grouped;
+  const size_t elements = size_t(s.rows * s.columns);
+  const size_t blocks = grouped ? elements / size_t(layout.block) : 0;
+  const size_t groups = grouped && layout.two_level() ? elements / size_t(layout.group) : 0;
+  values.resize(grouped ? 0 : elements);
+  codes.resize(grouped ? elements : 0);
+  top.resize(blocks);
+  top_min.resize(layout.minimum ? blocks : 0);
+  sub.resize(groups);
+  sub_min.resize(layout.minimum ? groups : 0);
+}
+
+}  // namespace gale

@@ -1,0 +1,65 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace gale {
+
+/// How scales are stored in a layout.
+enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3, u4, u6, i8 };
+
+/// What kernels read: the arrangement family of a matrix. A format (quant/formats) says which layout its groups go into; kernels
+/// know nothing of formats. The values a layout stands for, all in f32 and in exactly this order of operations:
+///
+///   dense                       the element
+///   one level                   top x (code - bias)
+///   one level with minimum      top x code - top_min
+///   two levels                  (top x sub) x (code - bias)
+///   two levels with minimum     (top x sub) x code - (top_min x sub_min)
+struct Layout {
+  enum class Kind : uint8_t { dense, grouped };
+  Kind kind = Kind::dense;
+  DType dense = DType::f32;  ///< element type of a dense layout: f32, f16, bf16
+  uint8_t bits = 0;          ///< of a code
+  int16_t group = 0;         ///< columns under one (sub-)scale
+  int16_t block = 0;         ///< columns under one top scale; equals group where there is one level
+  ScaleType top = ScaleType::none;
+  ScaleType sub = ScaleType::none;  ///< none: one level
+  bool minimum = false;
+  uint8_t bias = 0;
+
+  bool operator==(const Layout&) const = default;
+  bool two_level() const { return sub != ScaleType::none; }
+  std::string name() const;  ///< "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min"
+};
+
+constexpr Layout dense_layout(DType type) { return Layout{.kind = Layout::Kind::dense, .dense = type}; }
+
+/// How an input row is rounded before it meets a layout: bytes per 32 columns for one level, per 256 for two (as llama.cpp does),
+/// no rounding for dense layouts and in exact mode.
+enum class Rounding : uint8_t { none, int8_per_32, int8_per_256 };
+Rounding layout_rounding(const Layout& layout);
+
+/// A rectangle of a matrix: output rows [row, row + rows) x input columns [column, column + columns).
+struct Slice2 {
+  int64_t row = 0, rows = 0, column = 0, columns = 0;
+};
+
+/// A slice of a matrix, taken apart: what a format gives and what kernels arrange. Arrays are row-major over the slice; scales
+/// have one entry per row and group (or block). Reused from slice to slice, so that loading allocates once.
+struct LogicalGroups {
+  Slice2 slice;
+  std::vector<float> values;     ///< dense only: [rows, columns], exactly representable in the layout's dtype
+  std::vector<uint8_t> codes;    ///< [rows, columns]
+  std::vector<float> top;        ///< [rows, columns / block], exactly representable in layout.top
+  std::vector<float> top_min;    ///< same, where there is a minimum
+  std::vector<int16_t> sub;      ///< [rows, columns / group], two levels only
+  std::vector<int16_t> sub_min;  ///< same, where there is a minimum
+
+  /// Sizes the arrays that `layout` uses for `slice` and empties the others.
+  void resize(const Layout& layout, const Slice2& slice);
+};
+
+}  // namespace gale

@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/layout.h"
+#include "tensor/storage.h"
+
+namespace gale {
+
+/// Output rows are interleaved in panels of this many, one SIMD lane an output, on every instruction set.
+constexpr int64_t kPanelRows = 16;
+
+/// Where the parts of one panel lie, in bytes from the panel's start. Codes come first, in the order kernels walk K; the scale
+/// arrays follow, each [blocks or groups][16].
+struct PanelGeometry {
+  int64_t codes = 0, top = 0, top_min = 0, sub = 0, sub_min = 0;
+  int64_t bytes = 0;  ///< of the whole panel, a multiple of 64
+};
+/// REQUIRES: columns is a multiple of layout.block.
+PanelGeometry panel_geometry(const Layout& layout, int64_t columns);
+
+/// A matrix [rows, columns] arranged for the kernels: y = x W^T. Immutable once filled; shared by everything that uses it.
+struct PackedMatrix {
+  Layout layout;
+  int64_t rows = 0, columns = 0;
+  PanelGeometry geometry;
+  StorageRef data;  ///< panels() x geometry.bytes
+
+  int64_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
+  int64_t bytes() const { return panels() * geometry.bytes; }
+  std::byte* panel(int64_t i) const { return data->data() + i * geometry.bytes; }
+};
+
+/// A matrix of that shape with geometry computed and, unless `shape_only`, zeroed memory.
+/// Throws Error{out_of_memory} where there is not enough.
+PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns, bool shape_only = false);
+
+/// Arranges whole rows into their panels. REQUIRES: the slice starts on a multiple of 16 rows, spans all columns, and ends on
+/// such a multiple or the last row. Slices may be arranged from different threads.
+void arrange(const LogicalGroups& groups, PackedMatrix& out);
+
+/// f32 values of one output row, [columns], by the layout's formula: what embeddings read.
+void unpack_row(const PackedMatrix& matrix, int64_t row, float* out);
+
+}  // namespace gale

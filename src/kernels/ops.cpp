@@ -1,0 +1,164 @@
+#include "kernels/ops.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "base/checked.h"
+
+namespace gale::ops {
+namespace {
+
+// Work worth handing to another thread, in touched bytes: below it the hand-over costs more than it saves.
+constexpr int64_t kGrainBytes = 32 * 1024;
+
+int64_t row_grain(int64_t bytes_per_row) { return std::max<int64_t>(1, kGrainBytes / std::max<int64_t>(1, bytes_per_row)); }
+
+Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
+  Tensor y = ctx.tensor(shape);
+  if (shape[0] == x.dim(0)) y.set_row_map(x.row_map());
+  return y;
+}
+
+RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
+  const int form = rounding == Rounding::int8_per_256 ? 1 : 0;
+  const int64_t rows = x.dim(0), columns = x.dim(1);
+  const bool fresh = !x.form(form);
+  if (fresh) x.set_form(form, ctx.arena.bytes(size_t(rounded_bytes(rounding, rows, columns))));
+  if (ctx.measuring()) return {};
+  const RoundedRows out = rounded_view(x.form(form)->data(), rounding, rows, columns);
+  if (fresh)
+    ctx.pool.for_each(rows, row_grain(columns * 4),
+                      [&](int64_t b, int64_t e) { ctx.cpu.round_rows(x.data<float>(), out, b, e); });
+  return out;
+}
+
+}  // namespace
+
+Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+  assert(x.shape().rank() == 2 && x.dim(1) == w.columns);
+  Tensor y = like(ctx, x, {x.dim(0), w.rows});
+  const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
+  MatmulArgs args;
+  if (rounding != Rounding::none) args.rounded = rounded_of(ctx, x, rounding);
+  if (ctx.measuring()) return y;
+  args.panels = w.data->data();
+  args.geometry = w.geometry;
+  args.layout = w.layout;
+  args.columns = w.columns;
+  args.out_rows = w.rows;
+  args.rows = x.dim(0);
+  args.x = x.data<float>();
+  args.y = y.data<float>();
+  args.y_stride = w.rows;
+  const LayoutKernels& kernels = ctx.cpu.find(w.layout);
+  const MatmulKernel run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
+  // A piece is a handful of panels: enough to hide the counter, few enough to even out two threads of different luck.
+  const int64_t grain = std::clamp<int64_t>((int64_t(256) << 10) / w.geometry.bytes, 1, ceil_div(w.panels(), ctx.pool.threads()));
+  ctx.pool.for_each(w.panels(), grain, [&](int64_t b, int64_t e) { run(args, b, e); });
+  return y;
+}
+
+Tensor embedding(Ctx& ctx, std::span<const int32_t> ids, const PackedMatrix& w) {
+  Tensor y = ctx.tensor({int64_t(ids.size()), w.columns});
+  if (ctx.measuring()) return y;
+  ctx.pool.for_each(int64_t(ids.size()), row_grain(w.columns * 4), [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) unpack_row(w, ids[size_t(i)], y.data<float>() + i * w.columns);
+  });
+  return y;
+}
+
+Tensor rms_norm(Ctx& ctx, const Tensor& x, const Tensor& weight, float eps) {
+  const int64_t width = x.dim(-1), rows = x.elements() / width;
+  assert(weight.elements() == width);
+  Tensor y = like(ctx, x, x.shape());
+  if (ctx.measuring()) return y;
+  ctx.pool.for_each(rows, row_grain(width * 8), [&](int64_t b, int64_t e) {
+    ctx.cpu.rms_norm(x.data<float>(), weight.data<float>(), eps, y.data<float>(), width, b, e);
+  });
+  return y;
+}
+
+Tensor add(Ctx& ctx, const Tensor& a, const Tensor& b) {
+  assert(a.shape() == b.shape());
+  Tensor y = like(ctx, a, a.shape());
+  if (ctx.measuring()) return y;
+  ctx.pool.for_each(a.elements(), kGrainBytes / 8, [&](int64_t begin, int64_t end) {
+    ctx.cpu.add(a.data<float>(), b.data<float>(), y.data<float>(), begin, end);
+  });
+  return y;
+}
+
+Tensor add_bias(Ctx& ctx, const Tensor& x, const Tensor& bias) {
+  const int64_t width = x.dim(-1);
+  assert(bias.elements() == width);
+  Tensor y = like(ctx, x, x.shape());
+  if (ctx.measuring()) return y;
+  ctx.pool.for_each(x.elements() / width, row_grain(width * 8), [&](int64_t b, int64_t e) {
+    ctx.cpu.add_bias(x.data<float>(), bias.data<float>(), y.data<float>(), width, b, e);
+  });
+  return y;
+}
+
+Tensor silu_mul(Ctx& ctx, const Tensor& gate, const Tensor& up) {
+  assert(gate.shape() == up.shape());
+  Tensor y = like(ctx, gate, gate.shape());
+  if (ctx.measuring()) return y;
+  ctx.pool.for_each(gate.elements(), kGrainBytes / 16,
+                    [&](int64_t b, int64_t e) { ctx.cpu.silu_mul(gate.data<float>(), up.data<float>(), y.data<float>(), b, e); });
+  return y;
+}
+
+Tensor gather_rows(Ctx& ctx, const Tensor& x, std::span<const int32_t> rows) {
+  const int64_t width = x.dim(1), n = int64_t(rows.size());
+  Tensor y = ctx.tensor({n, width});
+  StorageRef map = ctx.arena.bytes(size_t(n) * sizeof(int32_t));
+  if (!ctx.measuring()) {
+    auto* to = reinterpret_cast<int32_t*>(map->data());
+    for (int64_t i = 0; i < n; ++i) {
+      const int32_t from = rows[size_t(i)];
+      std::memcpy(y.data<float>() + i * width, x.data<float>() + from * width, size_t(width) * sizeof(float));
+      to[i] = x.rows() ? x.rows()[from] : from;
+    }
+  }
+  y.set_row_map(std::move(map));
+  return y;
+}
+
+void rope(Ctx& ctx, Tensor& x, const Tensor& cosines, const Tensor& sines, RopeStyle style) {
+  const int64_t heads = x.dim(1), width = x.dim(2), rotated = cosines.dim(1) * 2;
+  assert(rotated <= width && cosines.dim(0) == x.dim(0));
+  if (ctx.measuring()) return;
+  ctx.pool.for_each(x.dim(0), row_grain(heads * width * 4), [&](int64_t b, int64_t e) {
+    ctx.cpu.rope(x.data<float>(), cosines.data<float>(), sines.data<float>(), style, heads, width, rotated, b, e);
+  });
+}
+
+Tensor attention(Ctx& ctx, const Tensor& q, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows,
+                 const AttentionOptions& options) {
+  const int64_t n = q.dim(0), heads = q.dim(1);
+  assert(q.dim(2) == pages.k_width && heads % pages.heads == 0);
+  Tensor y = like(ctx, q, {n, heads * pages.v_width});
+  if (ctx.measuring()) return y;
+  AttentionArgs a;
+  a.q = q.data<float>();
+  a.out = y.data<float>();
+  a.rows = n;
+  a.heads = heads;
+  a.pages = pages;
+  a.seen = rows;
+  a.scale = options.scale;
+  a.softcap = options.softcap;
+  a.window = options.window;
+  if (options.sinks) a.sinks = options.sinks->data<float>();
+  if (options.bias)
+    a.bias = options.bias->data<float>(), a.bias_length = options.bias->dim(1), a.bias_center = options.bias_center;
+  // All of a chunk is written before any of it is read: rows of one chunk see each other through the cache, rounded like the
+  // rest.
+  ctx.pool.for_each(n, row_grain(pages.heads * (pages.k_width + pages.v_width) * 4),
+                    [&](int64_t b, int64_t e) { ctx.cpu.store_kv(k.data<float>(), v.data<float>(), pages, rows, b, e); });
+  ctx.pool.for_each(n * pages.heads, 1, [&](int64_t b, int64_t e) { ctx.cpu.attention(a, b, e); });
+  return y;
+}
+
+}  // namespace gale::ops

@@ -1,0 +1,242 @@
+#include "kernels/ops.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "kernels/test_matrix.h"
+
+namespace gale {
+namespace {
+
+using testing::all_layouts;
+using testing::random_matrix;
+using testing::random_values;
+
+struct Bench {
+  explicit Bench(Isa isa, int threads = 1, Precision precision = Precision::standard)
+      : arena(size_t(64) << 20), pool(threads), ctx{arena, pool, cpu_kernels(isa), precision} {}
+  Tensor tensor(Shape shape, const std::vector<float>& values) {
+    Tensor t = ctx.tensor(shape);
+    std::memcpy(t.data<float>(), values.data(), values.size() * sizeof(float));
+    return t;
+  }
+  Arena arena;
+  ThreadPool pool;
+  Ctx ctx;
+};
+
+std::vector<float> values_of(const Tensor& t) { return {t.data<float>(), t.data<float>() + t.elements()}; }
+
+// Bit for bit: == on the patterns, so that -0 and +0, or two NaNs, do not pass for each other.
+::testing::AssertionResult same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return ::testing::AssertionFailure() << a.size() << " values against " << b.size();
+  for (size_t i = 0; i < a.size(); ++i)
+    if (std::memcmp(&a[i], &b[i], 4) != 0)
+      return ::testing::AssertionFailure() << "at " << i << ": " << a[i] << " against " << b[i];
+  return ::testing::AssertionSuccess();
+}
+
+class EveryIsa : public ::testing::TestWithParam<Isa> {};
+
+std::string isa_param(const ::testing::TestParamInfo<Isa>& info) { return isa_name(info.param); }
+INSTANTIATE_TEST_SUITE_P(Here, EveryIsa, ::testing::ValuesIn(detect_cpu().isas), isa_param);
+
+std::vector<float> run_matmul(Isa isa, const PackedMatrix& w, const std::vector<float>& x, int64_t rows, Precision precision,
+                              int threads = 1) {
+  Bench b(isa, threads, precision);
+  return values_of(ops::matmul(b.ctx, b.tensor({rows, w.columns}, x), w));
+}
+
+TEST_P(EveryIsa, OverrideTakesEffect) {
+  const CpuFeatures cpu = detect_cpu();
+  const Isa chosen = choose_isa(cpu, isa_name(GetParam()));
+  EXPECT_EQ(chosen, GetParam());
+  EXPECT_EQ(cpu_kernels(chosen).isa, GetParam());
+}
+
+// Every layout x rows x ragged sizes, standard and exact, codes random and at their extremes: the same bits as `generic`.
+TEST_P(EveryIsa, MatmulEqualsGeneric) {
+  for (const Layout& layout : all_layouts())
+    for (const auto& [rows, out, in] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 256},
+                                        {2, 17, 512},
+                                        {3, 33, 256},
+                                        {5, 100, 768},
+                                        {8, 64, 256},
+                                        {17, 40, 1024},
+                                        {70, 31, 256},
+                                        {1, 80, 2048}})
+      for (bool extreme : {false, true})
+        for (Precision precision : {Precision::standard, Precision::exact}) {
+          const PackedMatrix w = random_matrix(layout, out, in, uint64_t(rows * 1000 + out), extreme);
+          const auto x = random_values(rows * in, 7, extreme ? 1e4f : 1.0f);
+          EXPECT_TRUE(same_bits(run_matmul(GetParam(), w, x, rows, precision), run_matmul(Isa::generic, w, x, rows, precision)))
+              << layout.name() << " rows " << rows << " out " << out << " in " << in
+              << (precision == Precision::exact ? " exact" : "");
+        }
+}
+
+// Against f64 sums over the layout's own values: exact mode to rounding error, standard mode to the error of int8 inputs.
+TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
+  const int64_t rows = 5, out = 50, in = 512;
+  for (const Layout& layout : all_layouts()) {
+    const PackedMatrix w = random_matrix(layout, out, in, 3);
+    const auto x = random_values(rows * in, 4);
+    const auto exact = run_matmul(GetParam(), w, x, rows, Precision::exact),
+               rounded = run_matmul(GetParam(), w, x, rows, Precision::standard);
+    std::vector<float> row(static_cast<size_t>(in));
+    for (int64_t o = 0; o < out; ++o) {
+      unpack_row(w, o, row.data());
+      for (int64_t r = 0; r < rows; ++r) {
+        double sum = 0, squares = 0;
+        for (int64_t k = 0; k < in; ++k) {
+          const double term = double(row[size_t(k)]) * x[size_t(r * in + k)];
+          sum += term;
+          squares += term * term;
+        }
+        EXPECT_NEAR(exact[size_t(r * out + o)], sum, 2e-6 * std::sqrt(squares) * std::sqrt(double(in)) + 1e-9) << layout.name();
+        EXPECT_NEAR(rounded[size_t(r * out + o)], sum, 0.05 * std::sqrt(squares) + 1e-6) << layout.name();
+      }
+    }
+  }
+}
+
+// Promise 3 at its root: a row's bits do not depend on how many rows go with it or how many threads share the work.
+TEST_P(EveryIsa, BitIdentityMatmulRowsAndThreads) {
+  const int64_t rows = 70, out = 200, in = 512;
+  for (const Layout& layout : all_layouts())
+    for (Precision precision : {Precision::standard, Precision::exact}) {
+      const PackedMatrix w = random_matrix(layout, out, in, 11);
+      const auto x = random_values(rows * in, 12);
+      const auto all = run_matmul(GetParam(), w, x, rows, precision, 2);
+      for (int64_t r : {0, 1, 7, 8, 33, 69}) {
+        const std::vector<float> one(x.begin() + r * in, x.begin() + (r + 1) * in);
+        const std::vector<float> expected(all.begin() + r * out, all.begin() + (r + 1) * out);
+        EXPECT_TRUE(same_bits(run_matmul(GetParam(), w, one, 1, precision), expected)) << layout.name() << " row " << r;
+      }
+    }
+}
+
+// The positive control of the test above: summing K in two chains is seen as different.
+TEST(BitIdentityControl, TwoChainsDiffer) {
+  const int64_t in = 512;
+  const PackedMatrix w = random_matrix(dense_layout(DType::f32), 64, in, 11);
+  const auto x = random_values(in, 12);
+  const auto one = run_matmul(Isa::generic, w, x, 1, Precision::exact);
+  int different = 0;
+  std::vector<float> row(static_cast<size_t>(in));
+  for (int64_t o = 0; o < 64; ++o) {
+    unpack_row(w, o, row.data());
+    float chain[2] = {0, 0};
+    for (int64_t k = 0; k < in; ++k) chain[k % 2] = std::fma(row[size_t(k)], x[size_t(k)], chain[k % 2]);
+    different += chain[0] + chain[1] != one[size_t(o)];
+  }
+  EXPECT_GT(different, 8);
+}
+
+TEST_P(EveryIsa, RowOpsEqualGeneric) {
+  for (int64_t width : {1, 15, 16, 33, 128, 300}) {
+    const int64_t rows = 4;
+    const auto x = random_values(rows * width, 1, 3), y = random_values(rows * width, 2, 9), weight = random_values(width, 3);
+    const auto run = [&](Isa isa) {
+      Bench b(isa);
+      const Tensor tx = b.tensor({rows, width}, x), ty = b.tensor({rows, width}, y), tw = b.tensor({width}, weight);
+      std::vector<float> out;
+      for (const Tensor& t : {ops::rms_norm(b.ctx, tx, tw, 1e-5f), ops::add(b.ctx, tx, ty), ops::add_bias(b.ctx, tx, tw),
+                              ops::silu_mul(b.ctx, ty, tx)}) {
+        const auto v = values_of(t);
+        out.insert(out.end(), v.begin(), v.end());
+      }
+      return out;
+    };
+    EXPECT_TRUE(same_bits(run(GetParam()), run(Isa::generic))) << "width " << width;
+  }
+}
+
+TEST_P(EveryIsa, SiluAndNormMatchDoubleReference) {
+  std::vector<float> gate = {-200, -104.5f, -89, -20, -3, -1e-3f, 0, 1e-6f, 0.5f, 4, 50, 89, 3e38f};
+  const int64_t n = int64_t(gate.size());
+  Bench b(GetParam());
+  const auto y = values_of(ops::silu_mul(b.ctx, b.tensor({1, n}, gate), b.tensor({1, n}, std::vector<float>(gate.size(), 1.0f))));
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double expected = double(gate[i]) / (1 + std::exp(-double(gate[i])));
+    EXPECT_NEAR(y[i], expected, 3e-7 * std::fabs(expected) + 1e-36) << gate[i];
+  }
+  const auto x = random_values(300, 5, 2), w = random_values(300, 6);
+  const auto norm = values_of(ops::rms_norm(b.ctx, b.tensor({1, 300}, x), b.tensor({300}, w), 1e-5f));
+  double squares = 0;
+  for (float v : x) squares += double(v) * v;
+  for (size_t i = 0; i < 300; ++i) EXPECT_NEAR(norm[i], x[i] / std::sqrt(squares / 300 + 1e-5) * w[i], 1e-6);
+}
+
+TEST_P(EveryIsa, RopeRotatesBothStyles) {
+  const int64_t rows = 3, heads = 2, width = 40, rotated = 36, half = rotated / 2;
+  const auto x = random_values(rows * heads * width, 1);
+  std::vector<float> c(size_t(rows * half)), s(size_t(rows * half));
+  for (size_t i = 0; i < c.size(); ++i) c[i] = float(std::cos(0.37 * double(i))), s[i] = float(std::sin(0.37 * double(i)));
+  for (RopeStyle style : {RopeStyle::halves, RopeStyle::pairs}) {
+    const auto run = [&](Isa isa) {
+      Bench b(isa);
+      Tensor t = b.tensor({rows, heads, width}, x);
+      ops::rope(b.ctx, t, b.tensor({rows, half}, c), b.tensor({rows, half}, s), style);
+      return values_of(t);
+    };
+    const auto got = run(GetParam());
+    EXPECT_TRUE(same_bits(got, run(Isa::generic)));
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t i = 0; i < width; ++i) {
+          const size_t base = size_t((r * heads + h) * width);
+          if (i >= rotated) {
+            EXPECT_EQ(got[base + size_t(i)], x[base + size_t(i)]);
+            continue;
+          }
+          const bool halves = style == RopeStyle::halves;
+          const int64_t pair = halves ? i % half : i / 2;
+          const bool second = halves ? i >= half : i % 2 == 1;
+          const double a = x[base + size_t(halves ? pair : 2 * pair)], b2 = x[base + size_t(halves ? pair + half : 2 * pair + 1)];
+          const double cs = c[size_t(r * half + pair)], sn = s[size_t(r * half + pair)];
+          EXPECT_NEAR(got[base + size_t(i)], second ? b2 * cs + a * sn : a * cs - b2 * sn, 1e-6);
+        }
+  }
+}
+
+TEST(Ops, GatherComposesRowMap) {
+  Bench b(Isa::generic);
+  const Tensor x = b.tensor({4, 2}, {0, 1, 10, 11, 20, 21, 30, 31});
+  const std::vector<int32_t> first = {3, 1}, second = {1, 0, 1};
+  const Tensor y = ops::gather_rows(b.ctx, ops::gather_rows(b.ctx, x, first), second);
+  EXPECT_EQ(values_of(y), (std::vector<float>{10, 11, 30, 31, 10, 11}));
+  EXPECT_EQ(y.rows()[0], 1);
+  EXPECT_EQ(y.rows()[1], 3);
+}
+
+TEST(Ops, RoundedFormIsMadeOnceAndShared) {
+  Bench b(Isa::generic);
+  const Layout layout = all_layouts()[3];
+  const PackedMatrix w = random_matrix(layout, 16, 256, 1);
+  const Tensor x = b.tensor({1, 256}, random_values(256, 2));
+  ops::matmul(b.ctx, x, w);
+  const Storage* form = x.form(0).get();
+  ASSERT_NE(form, nullptr);
+  ops::matmul(b.ctx, x, w);
+  EXPECT_EQ(x.form(0).get(), form);
+}
+
+TEST(Ops, MeasuringArenaAsksForTheSameMemory) {
+  const PackedMatrix w = random_matrix(all_layouts()[4], 64, 256, 1);
+  const auto walk = [&](Ctx& ctx, const Tensor& x) {
+    Tensor y = ops::matmul(ctx, x, w);
+    return ops::add(ctx, y, y);
+  };
+  Bench real(Isa::generic);
+  walk(real.ctx, real.tensor({9, 256}, random_values(9 * 256, 1)));
+  Arena measured = Arena::measuring();
+  Ctx ctx{measured, real.pool, real.ctx.cpu};
+  walk(ctx, ctx.tensor({9, 256}));
+  EXPECT_EQ(measured.peak(), real.arena.peak());
+}
+
+}  // namespace
+}  // namespace gale

@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "base/half.h"
+#include "base/rng.h"
+#include "kernels/matrix.h"
+
+// Random weights for tests, made from logical groups so that no format is needed. Test code only.
+namespace gale::testing {
+
+inline std::vector<Layout> all_layouts() {
+  const auto grouped = [](uint8_t bits, int16_t group, int16_t block, ScaleType sub, bool minimum, uint8_t bias) {
+    return Layout{Layout::Kind::grouped, DType::f32, bits, group, block, ScaleType::f16, sub, minimum, bias};
+  };
+  return {dense_layout(DType::f32),
+          dense_layout(DType::f16),
+          dense_layout(DType::bf16),
+          grouped(8, 32, 32, ScaleType::none, false, 128),
+          grouped(4, 32, 32, ScaleType::none, false, 8),
+          grouped(4, 32, 256, ScaleType::u6, true, 0),
+          grouped(6, 16, 256, ScaleType::i8, false, 32)};
+}
+
+inline float round_to(DType type, float x) {
+  return type == DType::f16 ? f16_to_f32(f32_to_f16(x)) : type == DType::bf16 ? bf16_to_f32(f32_to_bf16(x)) : x;
+}
+
+/// `extreme`: codes and sub-scales only at the ends of their ranges.
+inline LogicalGroups random_groups(const Layout& layout, int64_t rows, int64_t columns, uint64_t seed, bool extreme = false) {
+  SplitMix64 random{seed};
+  LogicalGroups g;
+  g.resize(layout, {0, rows, 0, columns});
+  const auto code = [&](int64_t count) {
+    return extreme ? int64_t(random() % 2) * (count - 1) : int64_t(random() % uint64_t(count));
+  };
+  for (float& v : g.values) v = round_to(layout.dense, random.uniform() - 0.5f);
+  for (uint8_t& c : g.codes) c = uint8_t(code(int64_t(1) << layout.bits));
+  for (float& t : g.top) t = round_to(DType::f16, (random.uniform() - 0.5f) * 0.02f);
+  for (float& t : g.top_min) t = round_to(DType::f16, random.uniform() * 0.02f);
+  for (int16_t& s : g.sub) s = int16_t(layout.sub == ScaleType::i8 ? code(256) - 128 : code(64));
+  for (int16_t& s : g.sub_min) s = int16_t(code(64));
+  return g;
+}
+
+inline PackedMatrix random_matrix(const Layout& layout, int64_t rows, int64_t columns, uint64_t seed, bool extreme = false) {
+  PackedMatrix out = make_packed(layout, rows, columns);
+  arrange(random_groups(layout, rows, columns, seed, extreme), out);
+  return out;
+}
+
+inline std::vector<float> random_values(int64_t n, uint64_t seed, float scale = 1) {
+  SplitMix64 random{seed};
+  std::vector<float> out(static_cast<size_t>(n));
+  for (float& v : out) v = (random.uniform() * 2 - 1) * scale;
+  return out;
+}
+
+}  // namespace gale::testing

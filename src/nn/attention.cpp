@@ -1,0 +1,38 @@
+#include "nn/attention.h"
+
+#include <cmath>
+
+#include "nn/weights.h"
+
+namespace gale {
+
+Attention::Attention(const Weights& w, const AttentionShape& shape, int32_t layer, float eps)
+    : q_(w.linear("q_proj", shape.heads * shape.width)),
+      k_(w.linear("k_proj", shape.kv_heads * shape.width)),
+      v_(w.linear("v_proj", shape.kv_heads * shape.width)),
+      o_(w.linear("o_proj", 0, shape.heads * shape.width)),
+      q_norm_(w.maybe_norm("q_norm", eps, shape.width)),
+      k_norm_(w.maybe_norm("k_norm", eps, shape.width)),
+      shape_(shape),
+      layer_(layer) {
+  if (shape_.scale == 0) shape_.scale = float(1.0 / std::sqrt(double(shape.width)));
+}
+
+Tensor Attention::operator()(Ctx& ctx, const Tensor& x, const Batch& batch, KvCache& kv, const Rope& rope,
+                             const RopeRows& angles) const {
+  const int64_t rows = x.dim(0);
+  Tensor q = q_(ctx, x).view({rows, shape_.heads, shape_.width});
+  Tensor k = k_(ctx, x).view({rows, shape_.kv_heads, shape_.width});
+  const Tensor v = v_(ctx, x).view({rows, shape_.kv_heads, shape_.width});
+  if (q_norm_) q = q_norm_(ctx, q);
+  if (k_norm_) k = k_norm_(ctx, k);
+  rope.rotate(ctx, q, angles);
+  rope.rotate(ctx, k, angles);
+  return o_(ctx, kv.attend(ctx, layer_, batch, q, k, v, {.scale = shape_.scale, .window = shape_.window}));
+}
+
+CacheLayer Attention::cache_layer() const {
+  return SelfLayer{int32_t(shape_.kv_heads), int32_t(shape_.width), int32_t(shape_.width), shape_.window};
+}
+
+}  // namespace gale

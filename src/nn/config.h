@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json_fwd.h"
+
+namespace gale {
+
+/// Checked reading of an HF-style config. Every getter throws Error{corrupt} naming the key, its value and the file where the
+/// value has the wrong type or is out of range; null counts as absent. REQUIRES: the Json outlives the Config.
+class Config {
+ public:
+  Config(const Json& json, std::string where);
+  bool has(std::string_view key) const;
+  int64_t integer(std::string_view key, std::optional<int64_t> otherwise = {}, int64_t lowest = 1,
+                  int64_t highest = 1 << 30) const;
+  double number(std::string_view key, std::optional<double> otherwise = {}) const;
+  bool flag(std::string_view key, bool otherwise) const;
+  std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
+  /// Entry `i` of a list of strings, "" where the list is absent or shorter.
+  std::string text_at(std::string_view key, size_t i) const;
+  /// The object under a key; an empty one where absent.
+  Config child(std::string_view key) const;
+  const std::string& where() const { return where_; }
+
+ private:
+  const Json* find(std::string_view key) const;
+  [[noreturn]] void bad(std::string_view key, std::string_view wanted) const;
+  const Json* json_;
+  std::string where_;
+};
+
+}  // namespace gale

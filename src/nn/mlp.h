@@ -1,0 +1,20 @@
+#pragma once
+#include "nn/linear.h"
+
+namespace gale {
+
+class Weights;
+
+/// down(silu(gate(x)) x up(x)). Shazeer, "GLU Variants Improve Transformer", 2020.
+class GatedMlp {
+ public:
+  GatedMlp() = default;
+  /// Reads gate_proj, up_proj, down_proj.
+  GatedMlp(const Weights& weights, int64_t hidden, int64_t intermediate);
+  Tensor operator()(Ctx& ctx, const Tensor& x) const { return down_(ctx, ops::silu_mul(ctx, gate_(ctx, x), up_(ctx, x))); }
+
+ private:
+  Linear gate_, up_, down_;
+};
+
+}  // namespace gale

@@ -1,0 +1,86 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "nn/embedding.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "quant/format.h"
+
+namespace gale {
+
+class ThreadPool;
+
+/// Reads the tensors of a checkpoint into the kernels' layouts: one at a time, in parallel inside each, so that the peak is what
+/// is packed plus a little. Names that are missing or misshapen are noted, not thrown, until finish() reports all of them at
+/// once.
+class Loader {
+ public:
+  /// Given the name, rows and columns of a matrix: the format to re-quantize it to, or nullptr to keep the file's.
+  using Requantize = std::function<const Format*(std::string_view name, int64_t rows, int64_t columns)>;
+  struct Options {
+    Requantize requantize;
+    bool shape_only = false;                                    ///< no bytes are read or packed: for sizing
+    std::function<void(int64_t done, int64_t total)> progress;  ///< bytes of the file read so far
+  };
+
+  Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options);
+  ~Loader();
+
+  /// The matrix `name`.weight, packed; shared where it is asked for twice (tied heads). nullptr where the checkpoint has none.
+  /// rows, columns: what the model expects, 0: anything.
+  std::shared_ptr<const PackedMatrix> matrix(const std::string& name, int64_t rows, int64_t columns);
+  /// A vector as f32 on the heap; null where absent. n: entries expected, 0: anything.
+  Tensor vector(const std::string& name, int64_t n);
+  bool has(const std::string& name) const;
+  void note_missing(const std::string& name);
+
+  /// Throws Error{corrupt} listing every tensor that was missing or misshapen; warns of tensors nobody asked for.
+  void finish();
+  int64_t packed_bytes() const { return packed_bytes_; }
+  int64_t file_bytes() const { return file_bytes_; }
+
+ private:
+  TensorGroup group_of(const std::string& name);
+  void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
+
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  ThreadPool& pool_;
+  Options options_;
+  std::unordered_map<std::string, std::shared_ptr<const PackedMatrix>> packed_;
+  std::set<std::string> used_;
+  std::vector<std::string> problems_;
+  int64_t packed_bytes_ = 0, file_bytes_ = 0, total_bytes_ = 0;
+};
+
+/// A checkpoint seen from a prefix: weights["model"]["layers"][3].linear("q_proj").
+class Weights {
+ public:
+  explicit Weights(Loader& loader, std::string prefix = "") : loader_(&loader), prefix_(std::move(prefix)) {}
+  Weights operator[](std::string_view child) const { return Weights(*loader_, path(child)); }
+  Weights operator[](int64_t index) const { return Weights(*loader_, path(std::to_string(index))); }
+
+  /// With its bias where the checkpoint has one. out, in: what the model expects, 0: anything.
+  Linear linear(std::string_view name, int64_t out = 0, int64_t in = 0) const;
+  Linear maybe_linear(std::string_view name, int64_t out = 0, int64_t in = 0) const;
+  RmsNorm norm(std::string_view name, float eps, int64_t width = 0) const;
+  RmsNorm maybe_norm(std::string_view name, float eps, int64_t width = 0) const;
+  Embedding embedding(std::string_view name, int64_t vocab, int64_t width) const;
+  /// f32 vector under its full name, null where absent.
+  Tensor maybe_vector(std::string_view name) const { return loader_->vector(path(name), 0); }
+
+ private:
+  std::string path(std::string_view child) const {
+    return prefix_.empty() ? std::string(child) : prefix_ + "." + std::string(child);
+  }
+  Loader* loader_;
+  std::string prefix_;
+};
+
+}  // namespace gale

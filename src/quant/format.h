@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "checkpoint/checkpoint.h"
+#include "kernels/layout.h"
+
+namespace gale {
+
+/// The tensors of a checkpoint that together are one weight: "weight" alone for plain and GGUF types; "qweight", "scales",
+/// "qzeros" and so on for others. Keys are the suffixes after the last dot.
+struct TensorGroup {
+  std::string name;  ///< "model.layers.0.self_attn.q_proj"
+  std::map<std::string, const RawTensor*, std::less<>> parts;
+  const Json* quantization_config = nullptr;  ///< of config.json, nullptr where absent
+
+  /// The part, or nullptr.
+  const RawTensor* part(std::string_view suffix) const;
+};
+
+/// A weight format: how bytes in a file become values. One file per format in quant/formats/, which defines
+/// `extern const Format format_<file name>`; the list is generated from the file names. No SIMD, no kernel.
+/// Functions throw Error{corrupt} for bytes that contradict themselves; a slice's columns start and end on whole blocks.
+struct Format {
+  std::string_view name;  ///< "q4_k": what --type and --quant take
+  /// True where this format reads the group.
+  bool (*claims)(const TensorGroup& group);
+  /// [out rows, in columns] of the matrix.
+  std::pair<int64_t, int64_t> (*shape)(const TensorGroup& group);
+  /// The layout its groups go into.
+  Layout (*layout)(const TensorGroup& group);
+  /// Slow and exact, f32 [slice.rows, slice.columns]: the truth that tests compare with.
+  void (*dequantize)(const TensorGroup& group, const Slice2& slice, float* out);
+  /// The logical groups of a slice; `out` is resized for layout(group).
+  void (*groups)(const TensorGroup& group, const Slice2& slice, LogicalGroups& out);
+
+  /// Where the format can be made; all three are set or none.
+  /// Type under which a single "weight" tensor of this format is stored.
+  TensorType stored = TensorType::f32;
+  /// Columns must be a multiple of this.
+  int32_t columns_multiple = 1;
+  /// Quantizes whole rows: f32 [rows, columns] -> rows x row_bytes(stored, columns) bytes. `importance` is f32 [columns] (mean of
+  /// squared inputs) or nullptr. Deterministic; nullptr: the format is read only.
+  void (*quantize)(const float* values, int64_t rows, int64_t columns, const float* importance, std::byte* out) = nullptr;
+  /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
+  /// Set where quantize is.
+  void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;
+};
+
+/// All formats, by name.
+std::span<const Format* const> formats();
+/// By name, any case. Throws Error{invalid_argument} listing the known names.
+const Format& find_format(std::string_view name);
+/// The one that claims the group. Throws Error{unsupported} naming the tensors, their types and the formats known.
+const Format& format_of(const TensorGroup& group);
+
+}  // namespace gale

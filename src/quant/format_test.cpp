@@ -1,0 +1,231 @@
+#include "quant/format.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <fstream>
+
+#include "base/half.h"
+#include "gale/error.h"
+#include "quant/test_weights.h"
+
+namespace gale {
+namespace {
+
+using quant_test::dequantize;
+using quant_test::quantize;
+using quant_test::Weight;
+using ::testing::HasSubstr;
+
+/// Runs `call`, which must throw an Error of that code; its message.
+template <class Call>
+std::string message_of(ErrorCode code, Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+std::vector<std::byte> from_hex(const std::string& text) {
+  std::vector<std::byte> out(text.size() / 2);
+  for (size_t i = 0; i < out.size(); ++i) out[i] = std::byte(std::stoi(text.substr(2 * i, 2), nullptr, 16));
+  return out;
+}
+
+std::vector<float> as_floats(const std::vector<std::byte>& bytes) {
+  std::vector<float> out(bytes.size() / sizeof(float));
+  std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+struct Vector {
+  std::string task, format;
+  std::vector<std::byte> input, output;
+};
+
+std::vector<Vector> read_vectors() {
+  std::ifstream file(GALE_SOURCE_DIR "/src/quant/testdata/vectors.txt");
+  std::vector<Vector> out;
+  for (std::string task, format, input, output; file >> task >> format >> input >> output;)
+    out.push_back({task, format, from_hex(input), from_hex(output)});
+  return out;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::ranges::equal(a, b, [](float x, float y) { return std::bit_cast<uint32_t>(x) == std::bit_cast<uint32_t>(y); });
+}
+
+TEST(Formats, KnownAnswersOfAnotherImplementation) {
+  int checked = 0;
+  for (const Vector& v : read_vectors()) {
+    const Format& format = find_format(v.format);
+    if (v.task == "dequantize") {
+      const std::vector<float> want = as_floats(v.output);
+      const Weight weight(format.stored, 1, int64_t(want.size()), v.input);
+      EXPECT_TRUE(same_bits(dequantize(format, weight, weight.whole()), want)) << v.format;
+    } else {
+      EXPECT_EQ(quantize(format, as_floats(v.input), 32), v.output) << v.format;
+    }
+    ++checked;
+  }
+  EXPECT_EQ(checked, 10);
+}
+
+/// The values a LogicalGroups stands for, by the formulas of kernels/layout.h.
+std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
+  if (l.kind == Layout::Kind::dense) return g.values;
+  std::vector<float> out(g.codes.size());
+  for (size_t i = 0; i < out.size(); ++i) {
+    const size_t block = i / size_t(l.block), group = i / size_t(l.group);
+    const float scale = l.two_level() ? g.top[block] * float(g.sub[group]) : g.top[block];
+    if (!l.minimum) {
+      out[i] = scale * float(int(g.codes[i]) - int(l.bias));
+    } else {
+      const float low = l.two_level() ? g.top_min[block] * float(g.sub_min[group]) : g.top_min[block];
+      out[i] = scale * float(g.codes[i]) - low;
+    }
+  }
+  return out;
+}
+
+/// Bytes without infinities and NaN: any byte, but f16 exponents below the last. `fill` < 0: random.
+Weight any_weight(const Format& format, int64_t rows, int64_t columns, int fill) {
+  SplitMix64 rng{uint64_t(fill + 7)};
+  std::vector<std::byte> bytes(size_t(rows * row_bytes(format.stored, columns, "test")));
+  for (std::byte& b : bytes) b = fill < 0 ? std::byte(rng() & 0xff) : std::byte(fill);
+  const int64_t size = tensor_type_info(format.stored).bytes;
+  for (size_t at = 0; at < bytes.size(); at += size_t(size)) {
+    for (int64_t odd = 1; odd < std::min<int64_t>(size, 4); odd += 2) bytes[at + size_t(odd)] &= std::byte(0xbb);
+    bytes[at + size_t(size) - 1] &= std::byte(0xbb);
+  }
+  return Weight(format.stored, rows, columns, std::move(bytes));
+}
+
+TEST(Formats, GroupsStandForTheDequantizedValues) {
+  for (const Format* format : formats()) {
+    for (const int fill : {-1, 0x00, 0xff, 0x80, 0x7f}) {
+      const Weight weight = any_weight(*format, 3, 768, fill);
+      LogicalGroups groups;
+      format->groups(weight.group, weight.whole(), groups);
+      EXPECT_TRUE(same_bits(by_formula(format->layout(weight.group), groups), dequantize(*format, weight, weight.whole())))
+          << format->name << " " << fill;
+    }
+  }
+}
+
+TEST(Formats, SlicesAreCutsOfTheWhole) {
+  for (const Format* format : formats()) {
+    const Weight weight = any_weight(*format, 5, 1024, -1);
+    const std::vector<float> whole = dequantize(*format, weight, weight.whole());
+    LogicalGroups groups;  // reused, as a loader does
+    for (const Slice2 slice : {Slice2{0, 5, 0, 1024}, Slice2{2, 2, 0, 1024}, Slice2{0, 5, 512, 256}, Slice2{4, 1, 768, 256},
+                               Slice2{1, 0, 0, 1024}, Slice2{5, 0, 1024, 0}}) {
+      const std::vector<float> got = dequantize(*format, weight, slice);
+      format->groups(weight.group, slice, groups);
+      EXPECT_TRUE(same_bits(by_formula(format->layout(weight.group), groups), got)) << format->name;
+      for (int64_t r = 0; r < slice.rows; ++r)
+        for (int64_t c = 0; c < slice.columns; ++c)
+          ASSERT_EQ(std::bit_cast<uint32_t>(got[size_t(r * slice.columns + c)]),
+                    std::bit_cast<uint32_t>(whole[size_t((slice.row + r) * 1024 + slice.column + c)]))
+              << format->name;
+    }
+  }
+}
+
+TEST(Formats, LayoutsHoldWhatGroupsGive) {
+  for (const Format* format : formats()) {
+    const Weight weight = any_weight(*format, 2, 512, -1);
+    const Layout layout = format->layout(weight.group);
+    LogicalGroups g;
+    format->groups(weight.group, weight.whole(), g);
+    for (const uint8_t code : g.codes) ASSERT_LT(int(code), 1 << layout.bits);
+    for (const float top : g.top) ASSERT_EQ(f16_to_f32(f32_to_f16(top)), top);
+    for (const float top : g.top_min) ASSERT_EQ(f16_to_f32(f32_to_f16(top)), top);
+    for (const int16_t sub : g.sub_min) ASSERT_TRUE(sub >= 0 && sub < 64);
+    const auto [least, most] = layout.sub == ScaleType::i8 ? std::pair(-128, 127) : std::pair(0, 63);
+    for (const int16_t sub : g.sub) ASSERT_TRUE(sub >= least && sub <= most);
+    EXPECT_EQ(format->shape(weight.group), std::pair(int64_t(2), int64_t(512)));
+    EXPECT_EQ(format->columns_multiple, layout.kind == Layout::Kind::dense ? 1 : layout.block);
+  }
+}
+
+TEST(Formats, WrongSlicesAreRefused) {
+  for (const Format* format : formats()) {
+    const Weight weight = any_weight(*format, 2, 512, 0);
+    LogicalGroups groups;
+    std::vector<Slice2> wrong = {{0, 3, 0, 512}, {-1, 1, 0, 512}, {0, 1, 256, 512}, {2, 1, 0, 512}, {0, 1, INT64_MAX - 255, 512}};
+    if (format->columns_multiple > 1) wrong.insert(wrong.end(), {{0, 1, 16, 256}, {0, 1, 0, 16}});
+    for (const Slice2& slice : wrong) {
+      const std::string text = message_of(ErrorCode::invalid_argument, [&] { format->groups(weight.group, slice, groups); });
+      EXPECT_THAT(text, HasSubstr("model.layers.0.mlp.up_proj.weight"));
+      float none[1];
+      message_of(ErrorCode::invalid_argument, [&] { format->dequantize(weight.group, slice, none); });
+    }
+  }
+}
+
+TEST(Formats, AScaleThatIsNoNumberIsRefused) {
+  for (const auto& [name, at] : {std::pair("q4_0", 0), {"q8_0", 0}, {"q4_k", 0}, {"q4_k", 2}, {"q6_k", 208}}) {
+    for (const uint16_t bits : {0x7c00, 0xfc00, 0x7e00, 0xffff}) {
+      const Format& format = find_format(name);
+      Weight weight = any_weight(format, 2, 512, 0);
+      const int64_t size = tensor_type_info(format.stored).bytes;
+      std::memcpy(weight.bytes.data() + weight.tensor.row_stride() + size + at, &bits,
+                  sizeof bits);  // second block of the second row
+      weight.tensor.bytes = weight.bytes;
+      LogicalGroups groups;
+      const std::string text = message_of(ErrorCode::corrupt, [&] { format.groups(weight.group, weight.whole(), groups); });
+      EXPECT_THAT(text, HasSubstr(fmt::format("row 1, column {}", format.columns_multiple)));
+      EXPECT_THAT(text, HasSubstr("model.gguf"));
+      message_of(ErrorCode::corrupt, [&] { dequantize(format, weight, weight.whole()); });
+      format.groups(weight.group, {0, 1, 0, 512}, groups);  // the sound row reads
+    }
+  }
+}
+
+TEST(Formats, AreFoundByName) {
+  EXPECT_EQ(&find_format("Q4_K"), &find_format("q4_k"));
+  for (const Format* format : formats()) EXPECT_EQ(&find_format(format->name), format);
+  const std::string text = message_of(ErrorCode::invalid_argument, [] { find_format("q9"); });
+  EXPECT_THAT(text, HasSubstr("q9"));
+  for (const Format* format : formats()) EXPECT_THAT(text, HasSubstr(std::string(format->name)));
+}
+
+TEST(Formats, ClaimTheirTypeAndNothingElse) {
+  for (const Format* format : formats()) {
+    Weight weight = any_weight(*format, 1, 256, 0);
+    EXPECT_EQ(&format_of(weight.group), format);
+    RawTensor other;
+    weight.group.parts["bias"] = &other;
+    EXPECT_EQ(&format_of(weight.group), format);
+    weight.group.parts["weight_scale"] = &other;  // somebody else's weight
+    const std::string text = message_of(ErrorCode::unsupported, [&] { format_of(weight.group); });
+    EXPECT_THAT(text, HasSubstr("weight_scale"));
+    EXPECT_THAT(text, HasSubstr(std::string(format->name)));
+  }
+  Weight unread(TensorType::iq1_s, 1, 256, std::vector<std::byte>(50));
+  EXPECT_THAT(message_of(ErrorCode::unsupported, [&] { format_of(unread.group); }), HasSubstr("iq1_s [1, 256]"));
+  EXPECT_EQ(TensorGroup{}.part("weight"), nullptr);
+}
+
+TEST(Formats, ReadVectorsAndScalars) {
+  const float value = 1.5f;
+  RawTensor tensor;
+  tensor.name = "scale.weight";
+  tensor.bytes = std::as_bytes(std::span(&value, 1));
+  TensorGroup group{.name = "scale", .parts = {{"weight", &tensor}}};
+  float out = 0;
+  format_of(group).dequantize(group, {0, 1, 0, 1}, &out);
+  EXPECT_EQ(out, value);
+  EXPECT_EQ(format_of(group).shape(group), std::pair(int64_t(1), int64_t(1)));
+}
+
+}  // namespace
+}  // namespace gale

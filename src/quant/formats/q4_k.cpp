@@ -1,0 +1,106 @@
+#include "quant/blocks.h"
+#include "quant/two_level.h"
+
+namespace gale {
+namespace {
+
+/// 256 columns in 8 groups of 32: f16 d, f16 dmin, 12 bytes with 8 scales and 8 minimums of 6 bits, 128 bytes of codes;
+/// value = (d * scale) * q - dmin * minimum. 4.5 bits per weight.
+struct Q4K {
+  static constexpr std::string_view name = "q4_k";
+  static constexpr TensorType type = TensorType::q4_k;
+  static constexpr Layout layout{.kind = Layout::Kind::grouped,
+                                 .bits = 4,
+                                 .group = 32,
+                                 .block = 256,
+                                 .top = ScaleType::f16,
+                                 .sub = ScaleType::u6,
+                                 .minimum = true};
+  static constexpr int64_t bytes = 144;
+  static constexpr int kScales = 4, kCodes = 16;  // offsets
+
+  static bool valid(const std::byte* block) {
+    return std::isfinite(blocks::load_f16(block)) && std::isfinite(blocks::load_f16(block + 2));
+  }
+
+  /// Groups 0-3: the low 6 bits of bytes 0-3 (scale) and 4-7 (minimum). Groups 4-7: the halves of bytes 8-11 below the top 2 bits
+  /// of those bytes.
+  static void scale_and_minimum(const std::byte* block, int group, int& scale, int& minimum) {
+    const std::byte* p = block + kScales;
+    if (group < 4) {
+      scale = int(p[group]) & 63;
+      minimum = int(p[group + 4]) & 63;
+    } else {
+      scale = (int(p[group + 4]) & 15) | int(p[group - 4]) >> 6 << 4;
+      minimum = int(p[group + 4]) >> 4 | int(p[group]) >> 6 << 4;
+    }
+  }
+
+  /// 32 bytes hold two groups: the even one in the low halves, the odd one in the high halves.
+  static int code(const std::byte* block, int group, int i) {
+    return int(block[kCodes + group / 2 * 32 + i]) >> (group % 2 * 4) & 15;
+  }
+
+  static void values(const std::byte* block, float* out) {
+    const float d = blocks::load_f16(block), dmin = blocks::load_f16(block + 2);
+    for (int group = 0; group < 8; ++group) {
+      int scale, minimum;
+      scale_and_minimum(block, group, scale, minimum);
+      const float step = d * float(scale), low = dmin * float(minimum);
+      for (int i = 0; i < 32; ++i) *out++ = step * float(code(block, group, i)) - low;
+    }
+  }
+
+  static void split(const std::byte* block, const blocks::BlockParts& out) {
+    *out.top = blocks::load_f16(block);
+    *out.top_min = blocks::load_f16(block + 2);
+    for (int group = 0; group < 8; ++group) {
+      int scale, minimum;
+      scale_and_minimum(block, group, scale, minimum);
+      out.sub[group] = int16_t(scale);
+      out.sub_min[group] = int16_t(minimum);
+      for (int i = 0; i < 32; ++i) out.codes[group * 32 + i] = uint8_t(code(block, group, i));
+    }
+  }
+
+  /// d from 7.75e-5, dmin 7.5 times that: the mean of scale * code is that of 7.5 * minimum, their difference deviates by 258.
+  static void draw_scales(uint64_t bits, std::byte* block) {
+    blocks::store_u16(block, uint16_t(0x0514 + bits % 64));
+    blocks::store_u16(block + 2, uint16_t(0x10c0 + bits / 64 % 64));
+  }
+
+  static void quantize(const float* x, const float* importance, std::byte* block);
+};
+
+void Q4K::quantize(const float* x, const float* importance, std::byte* block) {
+  float weights[256];
+  blocks::weigh(x, importance, 256, weights);
+  const auto found = search::affine_block<32, 8>(x, weights, 15, 63);
+  blocks::store_u16(block, f32_to_f16(found.d));
+  blocks::store_u16(block + 2, f32_to_f16(found.dmin));
+  std::byte* packed = block + kScales;
+  for (int group = 0; group < 4; ++group) {
+    const int s = found.scale[group], m = found.minimum[group], later_s = found.scale[group + 4],
+              later_m = found.minimum[group + 4];
+    packed[group] = std::byte(s | later_s >> 4 << 6);
+    packed[group + 4] = std::byte(m | later_m >> 4 << 6);
+    packed[group + 8] = std::byte((later_s & 15) | (later_m & 15) << 4);
+  }
+  const auto encode = [&](int group, uint8_t* codes) {
+    search::encode<32>(x + group * 32, found.d * float(found.scale[group]), found.dmin * float(found.minimum[group]), 0, 15,
+                       codes);
+  };
+  for (int group = 0; group < 8; group += 2) {
+    uint8_t even[32], odd[32];
+    encode(group, even);
+    encode(group + 1, odd);
+    for (int i = 0; i < 32; ++i) block[kCodes + group * 16 + i] = std::byte(even[i] | odd[i] << 4);
+  }
+}
+
+}  // namespace
+
+extern const Format format_q4_k;
+const Format format_q4_k = blocks::block_format<Q4K>();
+
+}  // namespace gale

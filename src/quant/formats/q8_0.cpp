@@ -1,0 +1,48 @@
+#include <algorithm>
+
+#include "quant/blocks.h"
+
+namespace gale {
+namespace {
+
+/// 32 columns: f16 scale d, then 32 signed bytes q; value = d * q. 8.5 bits per weight.
+struct Q8_0 {
+  static constexpr std::string_view name = "q8_0";
+  static constexpr TensorType type = TensorType::q8_0;
+  static constexpr Layout layout{
+      .kind = Layout::Kind::grouped, .bits = 8, .group = 32, .block = 32, .top = ScaleType::f16, .bias = 128};
+  static constexpr int64_t bytes = 34;
+
+  static bool valid(const std::byte* block) { return std::isfinite(blocks::load_f16(block)); }
+
+  static void values(const std::byte* block, float* out) {
+    const float d = blocks::load_f16(block);
+    for (int i = 0; i < 32; ++i) out[i] = d * float(int8_t(block[2 + i]));
+  }
+
+  static void split(const std::byte* block, const blocks::BlockParts& out) {
+    *out.top = blocks::load_f16(block);
+    for (int i = 0; i < 32; ++i) out.codes[i] = uint8_t(uint8_t(block[2 + i]) ^ 0x80);  // q + 128
+  }
+
+  /// 2.7e-4 and up: codes have a deviation of 74.
+  static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0c6c + bits % 64)); }
+
+  /// The reference definition: 127 steps to the largest magnitude. Importance has nothing to choose at 8 bits.
+  static void quantize(const float* x, const float*, std::byte* block) {
+    float largest = 0;
+    for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
+    const float d = largest / 127.0f;
+    float inverse = d != 0 ? 1.0f / d : 0.0f;
+    if (!std::isfinite(inverse)) inverse = 0;  // d is below f16's reach by far: all zeros either way
+    blocks::store_u16(block, f32_to_f16(d));
+    for (int i = 0; i < 32; ++i) block[2 + i] = std::byte(blocks::round_away(x[i] * inverse));
+  }
+};
+
+}  // namespace
+
+extern const Format format_q8_0;
+const Format format_q8_0 = blocks::block_format<Q8_0>();
+
+}  // namespace gale

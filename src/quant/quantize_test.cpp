@@ -1,0 +1,192 @@
+#include <gmock/gmock.h>
+
+#include <limits>
+
+#include "gale/error.h"
+#include "quant/test_weights.h"
+
+namespace gale {
+namespace {
+
+using quant_test::dequantize;
+using quant_test::quantize;
+using quant_test::relative_error;
+using quant_test::round_trip;
+using quant_test::weights_like;
+using ::testing::HasSubstr;
+
+constexpr int64_t kColumns = 1024;
+
+std::vector<float> some_importance() {
+  SplitMix64 rng{5};
+  std::vector<float> out(kColumns);
+  for (float& v : out) {
+    const float u = rng.uniform();
+    v = 0.01f + 4 * u * u * u * u;
+  }
+  return out;
+}
+
+/// What llama.cpp's own quantizer (ggml of August 2026) reaches on weights_like(11, 64 x 1024, 0.02, tail): relative error
+/// without importance, and error weighted by some_importance() with it.
+struct Reference {
+  std::string_view format;
+  bool tail;
+  double plain, weighted;
+};
+constexpr Reference kReference[] = {
+    {"q4_k", false, 0.070216, 0.060978},
+    {"q4_k", true, 0.079849, 0.071655},
+    {"q6_k", false, 0.017464, 0.015330},
+    {"q6_k", true, 0.021054, 0.019732},
+};
+
+TEST(Quantize, ErrsLessThanTheReference) {
+  const std::vector<float> importance = some_importance();
+  for (const Reference& r : kReference) {
+    const Format& format = find_format(r.format);
+    const std::vector<float> x = weights_like(11, 64 * kColumns, 0.02f, r.tail);
+    EXPECT_LT(relative_error(round_trip(format, x, kColumns), x), 0.995 * r.plain) << r.format;
+    EXPECT_LT(relative_error(round_trip(format, x, kColumns, importance.data()), x, &importance), 0.95 * r.weighted) << r.format;
+  }
+}
+
+TEST(Quantize, ImportanceLowersTheWeightedError) {
+  const std::vector<float> importance = some_importance(), x = weights_like(3, 16 * kColumns, 0.02f);
+  for (const std::string_view name : {"q4_k", "q6_k"}) {
+    const Format& format = find_format(name);
+    const std::vector<float> without = round_trip(format, x, kColumns), with = round_trip(format, x, kColumns, importance.data());
+    EXPECT_LT(relative_error(with, x, &importance), 0.9 * relative_error(without, x, &importance)) << name;
+  }
+}
+
+TEST(Quantize, ErrorsAreWithinTheStepOfEachType) {
+  const std::vector<float> x = weights_like(1, 16 * kColumns, 0.02f);
+  for (const auto& [name, bound] : {std::pair("f32", 0.0), {"f16", 3e-4}, {"bf16", 2e-3}, {"q8_0", 6e-3}, {"q4_0", 0.09}})
+    EXPECT_LE(relative_error(round_trip(find_format(name), x, kColumns), x), bound) << name;
+}
+
+TEST(Quantize, IsDeterministicAndByRow) {
+  const std::vector<float> x = weights_like(2, 3 * kColumns, 0.02f), row(x.begin() + kColumns, x.begin() + 2 * kColumns);
+  for (const Format* format : formats()) {
+    const std::vector<std::byte> all = quantize(*format, x, kColumns), one = quantize(*format, row, kColumns);
+    EXPECT_EQ(quantize(*format, x, kColumns), all) << format->name;
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + std::ptrdiff_t(one.size()))) << format->name;
+  }
+}
+
+TEST(Quantize, ZeroAndConstantRowsAreExactOrClose) {
+  for (const Format* format : formats()) {
+    const std::vector<float> zeros(512, 0.0f);
+    EXPECT_EQ(round_trip(*format, zeros, 256), zeros) << format->name;
+    for (const float value : {0.25f, -0.25f, 1e-3f, -1e-3f, 60000.0f, -60000.0f}) {
+      const std::vector<float> x(256, value);
+      EXPECT_LT(relative_error(round_trip(*format, x, 256), x), 0.02) << format->name << " " << value;
+    }
+  }
+}
+
+TEST(Quantize, ValuesFarBelowTheFormatBecomeFiniteAndSmall) {
+  for (const Format* format : formats()) {
+    for (const float scale : {1e-8f, 1e-20f, 1e-38f, 1e-44f}) {
+      std::vector<float> x = weights_like(4, 256, 1.0f);
+      for (float& v : x) v *= scale;
+      for (const float got : round_trip(*format, x, 256))
+        ASSERT_LE(std::fabs(got), 5e-8f + 8 * scale) << format->name << " " << scale;
+    }
+  }
+}
+
+TEST(Quantize, BlockScalesThatWouldVanishAreKeptAtTheSmallestF16) {
+  for (const std::string_view name : {"q4_k", "q6_k"}) {
+    for (const float value : {1e-6f, -1e-6f}) {  // over 63 x 15, or 128 x 32, this is 0 as an f16
+      const std::vector<float> x(256, value);
+      EXPECT_LT(relative_error(round_trip(find_format(name), x, 256), x), 0.05) << name;
+    }
+  }
+}
+
+TEST(Quantize, GroupsOfVeryDifferentSizesAllSurvive) {
+  for (const std::string_view name : {"q4_k", "q6_k"}) {
+    std::vector<float> x = weights_like(9, 256, 1.0f);
+    for (size_t i = 0; i < 64; ++i) x[i] *= 0.05f;
+    const std::vector<float> got = round_trip(find_format(name), x, 256);
+    const std::vector<float> small(x.begin(), x.begin() + 64), small_got(got.begin(), got.begin() + 64);
+    EXPECT_LT(relative_error(small_got, small), 0.2) << name;
+  }
+}
+
+TEST(Quantize, ValuesThatAreNoNumbersAreRefused) {
+  for (const Format* format : formats()) {
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      std::vector<float> x(512, 1.0f);
+      x[256 + 77] = bad;
+      try {
+        quantize(*format, x, 256);
+        ADD_FAILURE() << format->name;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::corrupt);
+        EXPECT_THAT(error.what(), HasSubstr("row 1, column 77"));
+      }
+    }
+  }
+}
+
+TEST(Quantize, ValuesThatDoNotFitAreRefusedNotTurnedIntoInfinity) {
+  for (const std::string_view name : {"f16", "q8_0", "q4_k"})
+    EXPECT_THROW(quantize(find_format(name), std::vector<float>(256, 1e6f), 256), Error);
+  EXPECT_THROW(quantize(find_format("bf16"), std::vector<float>(256, std::numeric_limits<float>::max()), 256), Error);
+  EXPECT_NO_THROW(quantize(find_format("bf16"), std::vector<float>(256, 1e38f), 256));
+}
+
+TEST(Quantize, ColumnsThatCutABlockAreRefused) {
+  for (const Format* format : formats()) {
+    if (format->columns_multiple == 1) continue;
+    const int64_t columns = format->columns_multiple + 16;
+    std::vector<float> x(static_cast<size_t>(columns), 1.0f);
+    std::vector<std::byte> out(4096);
+    EXPECT_THROW(format->quantize(x.data(), 1, columns, nullptr, out.data()), Error) << format->name;
+  }
+}
+
+TEST(Randomize, RowsAreValidSmallAndRepeatable) {
+  for (const Format* format : formats()) {
+    const auto row = [&](uint64_t seed) {
+      std::vector<std::byte> bytes(size_t(row_bytes(format->stored, 4096, "test")));
+      format->randomize(seed, 4096, bytes.data());
+      return bytes;
+    };
+    EXPECT_EQ(row(1), row(1)) << format->name;
+    EXPECT_NE(row(1), row(2)) << format->name;
+    const quant_test::Weight weight(format->stored, 1, 4096, row(3));
+    double sum = 0, squares = 0;
+    for (const float v : dequantize(*format, weight, weight.whole())) {
+      ASSERT_TRUE(std::isfinite(v)) << format->name;
+      sum += double(v);
+      squares += double(v) * double(v);
+    }
+    EXPECT_NEAR(sum / 4096, 0, 0.005) << format->name;
+    EXPECT_NEAR(std::sqrt(squares / 4096), 0.02, 0.01) << format->name;
+  }
+}
+
+TEST(Quantize, OddImportanceIsHandled) {
+  const std::vector<float> x = weights_like(6, 512, 0.02f);
+  for (const std::string_view name : {"q4_k", "q6_k"}) {
+    const Format& format = find_format(name);
+    const double usual = relative_error(round_trip(format, x, 256), x);
+    const std::vector<float> zeros(256, 0.0f), huge(256, 1e30f), tiny(256, 1e-30f);
+    for (const std::vector<float>& same : {zeros, huge, tiny})
+      EXPECT_LT(relative_error(round_trip(format, x, 256, same.data()), x), 1.05 * usual) << name;
+    std::vector<float> some(256, 1.0f);
+    std::fill(some.begin(), some.begin() + 64, 0.0f);  // columns that never saw an input
+    EXPECT_LT(relative_error(round_trip(format, x, 256, some.data()), x), 1.1 * usual) << name;
+    for (const float bad : {-1.0f, std::numeric_limits<float>::quiet_NaN()}) {
+      some[3] = bad;
+      EXPECT_THROW(quantize(format, x, 256, some.data()), Error);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gale

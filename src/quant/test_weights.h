@@ -1,0 +1,74 @@
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "base/rng.h"
+#include "quant/format.h"
+
+namespace gale::quant_test {
+
+/// A weight made by hand: the tensor, its bytes, and the group a format sees.
+struct Weight {
+  std::vector<std::byte> bytes;
+  RawTensor tensor;
+  TensorGroup group;
+
+  Weight(TensorType type, int64_t rows, int64_t columns, std::vector<std::byte> data) : bytes(std::move(data)) {
+    tensor.name = "model.layers.0.mlp.up_proj.weight";
+    tensor.type = type;
+    tensor.shape = Shape{rows, columns};
+    tensor.bytes = bytes;
+    tensor.source = "model.gguf";
+    group.name = "model.layers.0.mlp.up_proj";
+    group.parts["weight"] = &tensor;
+  }
+  Weight(const Weight&) = delete;
+  Slice2 whole() const { return {0, tensor.rows(), 0, tensor.columns()}; }
+};
+
+inline std::vector<float> dequantize(const Format& format, const Weight& weight, const Slice2& slice) {
+  std::vector<float> out(size_t(slice.rows * slice.columns));
+  format.dequantize(weight.group, slice, out.data());
+  return out;
+}
+
+inline std::vector<std::byte> quantize(const Format& format, const std::vector<float>& values, int64_t columns,
+                                       const float* importance = nullptr) {
+  const int64_t rows = int64_t(values.size()) / columns;
+  std::vector<std::byte> out(size_t(rows * row_bytes(format.stored, columns, "test")));
+  format.quantize(values.data(), rows, columns, importance, out.data());
+  return out;
+}
+
+/// quantize, then dequantize.
+inline std::vector<float> round_trip(const Format& format, const std::vector<float>& values, int64_t columns,
+                                     const float* importance = nullptr) {
+  const Weight weight(format.stored, int64_t(values.size()) / columns, columns, quantize(format, values, columns, importance));
+  return dequantize(format, weight, weight.whole());
+}
+
+/// Close to normal (a sum of twelve uniforms), the same on every machine. With `tail` every 64th value is four times as large.
+inline std::vector<float> weights_like(uint64_t seed, size_t n, float deviation, bool tail = false) {
+  SplitMix64 rng{seed};
+  std::vector<float> out(n);
+  for (size_t i = 0; i < n; ++i) {
+    float sum = -6;
+    for (int k = 0; k < 12; ++k) sum += rng.uniform();
+    out[i] = sum * deviation * (tail && i % 64 == 7 ? 4.0f : 1.0f);
+  }
+  return out;
+}
+
+/// Square root of the weighted squared error over the weighted squares; `weights` per column, or nullptr.
+inline double relative_error(const std::vector<float>& got, const std::vector<float>& want,
+                             const std::vector<float>* weights = nullptr) {
+  double error = 0, size = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double w = weights ? double((*weights)[i % weights->size()]) : 1.0, e = double(got[i]) - double(want[i]);
+    error += w * e * e;
+    size += w * double(want[i]) * double(want[i]);
+  }
+  return std::sqrt(error / size);
+}
+
+}  // namespace gale::quant_test

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "batch/batch.h"
+#include "sampling/sampler.h"
+
+namespace gale {
+
+/// A text in the making: its tokens, and how many of them the cache has. Belongs to the engine thread once submitted.
+struct Sequence {
+  Sequence(uint64_t own_id, std::vector<int32_t> prompt_tokens, SamplerChain sampler_chain)
+      : id(own_id), prompt(int64_t(prompt_tokens.size())), tokens(std::move(prompt_tokens)), sampler(std::move(sampler_chain)) {}
+
+  uint64_t id;
+  int64_t prompt;               ///< tokens of the prompt, the first of `tokens`
+  std::vector<int32_t> tokens;  ///< the prompt, then what was generated
+  SamplerChain sampler;
+  bool all_rows = false;  ///< every row of the prompt is wanted, not only the last
+
+  // The scheduler's own notes.
+  TrackId track = -1;    ///< -1 while it waits
+  int64_t computed = 0;  ///< tokens whose rows are in the cache
+  int32_t preemptions = 0;
+
+  int64_t remaining() const { return int64_t(tokens.size()) - computed; }
+  int64_t generated() const { return int64_t(tokens.size()) - prompt; }
+  /// One row, the next token's, is missing.
+  bool decoding() const { return computed > 0 && remaining() == 1; }
+};
+
+}  // namespace gale

@@ -1,0 +1,111 @@
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gale {
+
+/// Texts by id and ids by text, in two flat arrays: one look-up costs one or two cache lines.
+class PieceTable {
+ public:
+  /// Of equal texts the first one that is `preferred` is found, else the first.
+  PieceTable(const std::vector<std::string>& texts, const std::vector<uint8_t>& preferred) {
+    size_t bytes = 0;
+    for (const std::string& t : texts) bytes += t.size();
+    bytes_.reserve(bytes);
+    ends_.reserve(texts.size() + 1);
+    ends_.push_back(0);
+    for (const std::string& t : texts) {
+      bytes_ += t;
+      ends_.push_back(bytes_.size());
+    }
+    size_t slots = 16;
+    while (slots < texts.size() * 2) slots *= 2;
+    slots_.assign(slots, Slot{0, -1});
+    for (const bool wanted : {true, false})
+      for (size_t id = 0; id < texts.size(); ++id)
+        if (bool(preferred[id]) == wanted) insert(int32_t(id));
+  }
+
+  int32_t size() const noexcept { return int32_t(ends_.size() - 1); }
+  std::string_view text(int32_t id) const noexcept {
+    return std::string_view(bytes_).substr(ends_[size_t(id)], ends_[size_t(id) + 1] - ends_[size_t(id)]);
+  }
+  /// -1 where no piece has this text.
+  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash(text))].id; }
+
+ private:
+  struct Slot {
+    uint32_t hash;
+    int32_t id;
+  };
+
+  static uint32_t hash(std::string_view text) noexcept {
+    constexpr uint64_t kMix = 0x9e3779b97f4a7c15ull;
+    uint64_t h = text.size() * kMix, word;
+    const char* p = text.data();
+    size_t left = text.size();
+    for (; left >= 8; p += 8, left -= 8) {
+      std::memcpy(&word, p, 8);
+      h = (h ^ word) * kMix;
+      h ^= h >> 29;
+    }
+    word = 0;
+    if (left != 0) std::memcpy(&word, p, left);
+    h = (h ^ word) * kMix;
+    return uint32_t(h >> 32) ^ uint32_t(h);
+  }
+  size_t slot_of(std::string_view text, uint32_t h) const noexcept {
+    size_t at = h & (slots_.size() - 1);
+    while (slots_[at].id >= 0 && (slots_[at].hash != h || this->text(slots_[at].id) != text)) at = (at + 1) & (slots_.size() - 1);
+    return at;
+  }
+  void insert(int32_t id) {
+    const uint32_t h = hash(text(id));
+    Slot& slot = slots_[slot_of(text(id), h)];
+    if (slot.id < 0) slot = {h, id};
+  }
+
+  std::string bytes_;
+  std::vector<size_t> ends_;
+  std::vector<Slot> slots_;
+};
+
+/// (left id, right id) -> what the two become, and how early. Sized once.
+class PairTable {
+ public:
+  struct Entry {
+    uint64_t key = ~uint64_t(0);
+    uint32_t rank = ~uint32_t(0);
+    int32_t result = -1;
+  };
+
+  explicit PairTable(size_t pairs = 0) {
+    size_t slots = 16;
+    while (slots < pairs * 2) slots *= 2;
+    slots_.resize(slots);
+  }
+  /// The last entry of a pair wins.
+  void set(int32_t left, int32_t right, uint32_t rank, int32_t result) {
+    slot(key_of(left, right)) = {key_of(left, right), rank, result};
+  }
+  /// An entry with result -1 where the two do not merge.
+  const Entry& find(int32_t left, int32_t right) const noexcept {
+    return const_cast<PairTable*>(this)->slot(key_of(left, right));
+  }
+
+ private:
+  static uint64_t key_of(int32_t left, int32_t right) noexcept { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
+  Entry& slot(uint64_t key) noexcept {
+    uint64_t h = key * 0x9e3779b97f4a7c15ull;
+    h ^= h >> 32;
+    size_t at = h & (slots_.size() - 1);
+    while (slots_[at].result >= 0 && slots_[at].key != key) at = (at + 1) & (slots_.size() - 1);
+    return slots_[at];
+  }
+  std::vector<Entry> slots_;
+};
+
+}  // namespace gale

@@ -1,0 +1,53 @@
+#pragma once
+#include <string>
+
+#include "base/fail.h"
+#include "base/json.h"
+
+namespace gale {
+
+/// A place in a tokenizer.json: the value and its JSON pointer, for messages. The readers below throw Error{corrupt}.
+struct JsonAt {
+  const Json& json;
+  std::string pointer;
+
+  JsonAt at(const std::string& key) const {
+    require(json.is_object() && json.contains(key), ErrorCode::corrupt, "tokenizer.json: {} has no '{}'", pointer, key);
+    return {json.at(key), pointer + "/" + key};
+  }
+  JsonAt at(size_t index) const { return {json.at(index), pointer + "/" + std::to_string(index)}; }
+  bool has(const std::string& key) const { return json.is_object() && json.contains(key) && !json.at(key).is_null(); }
+
+  std::string text() const {
+    require(json.is_string(), ErrorCode::corrupt, "tokenizer.json: {} is no string", pointer);
+    return json.get<std::string>();
+  }
+  bool flag(const std::string& key, bool otherwise) const {
+    if (!has(key)) return otherwise;
+    require(json.at(key).is_boolean(), ErrorCode::corrupt, "tokenizer.json: {}/{} is neither true nor false", pointer, key);
+    return json.at(key).get<bool>();
+  }
+  int64_t integer() const {
+    require(json.is_number_integer(), ErrorCode::corrupt, "tokenizer.json: {} is no integer", pointer);
+    return json.get<int64_t>();
+  }
+  const Json& list() const {
+    require(json.is_array(), ErrorCode::corrupt, "tokenizer.json: {} is no array", pointer);
+    return json;
+  }
+  std::string type() const { return at("type").text(); }
+
+  [[noreturn]] void unknown(const char* what, const char* known) const {
+    fail(ErrorCode::unsupported, "tokenizer.json: {} '{}' at {} is unknown; Gale knows {}", what, type(), pointer, known);
+  }
+};
+
+/// A pattern as files write it: {"String": "text"} or {"Regex": "expression"}. Says which by `is_regex`.
+inline std::string json_pattern(const JsonAt& at, bool& is_regex) {
+  is_regex = at.has("Regex");
+  const std::string pattern = is_regex ? at.at("Regex").text() : at.at("String").text();
+  require(!pattern.empty(), ErrorCode::corrupt, "tokenizer.json: {} is an empty pattern", at.pointer);
+  return pattern;
+}
+
+}  // namespace gale

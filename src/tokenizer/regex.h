@@ -1,0 +1,64 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace gale {
+
+/// Working memory for matching, one per encode call; shared by all patterns of a tokenizer.
+class RegexScratch {
+ public:
+  /// `text_size`: how much text the call has; the limit on matching steps grows with it.
+  explicit RegexScratch(size_t text_size);
+  ~RegexScratch();
+  RegexScratch(const RegexScratch&) = delete;
+  RegexScratch& operator=(const RegexScratch&) = delete;
+
+ private:
+  friend class Regex;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// A regular expression as tokenizer.json files write them: Oniguruma with Ruby syntax over Unicode, run by PCRE2 with its JIT.
+/// Immutable and shared between threads.
+class Regex {
+ public:
+  /// Throws Error{unsupported} for a pattern that PCRE2 cannot compile or that it would read otherwise than Oniguruma.
+  /// `where` names the pattern's place in messages.
+  Regex(std::string_view pattern, std::string_view where);
+  ~Regex();
+  Regex(const Regex&) = delete;
+  Regex& operator=(const Regex&) = delete;
+
+  /// The first match at or after `from`. REQUIRES: `text` is valid UTF-8 and `from` lies between characters.
+  /// Throws Error{invalid_argument} when the search takes more steps than any sane text needs.
+  bool find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const;
+
+  /// Pattern that matches exactly this text.
+  static std::string escape(std::string_view text);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Calls visit(begin, end, is_match) for all matches and the gaps between them, in order; an empty match is visited once.
+template <class Visit>
+void for_each_match(const Regex& regex, std::string_view text, RegexScratch& scratch, Visit visit) {
+  size_t from = 0, done = 0, last_end = std::string_view::npos, begin, end;
+  while (from <= text.size() && regex.find(text, from, scratch, begin, end)) {
+    if (begin == end && begin == last_end) {  // empty, where the last match ended: go on one character later
+      if (++from > text.size()) break;
+      while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xc0) == 0x80) ++from;
+      continue;
+    }
+    if (begin > done) visit(done, begin, false);
+    visit(begin, end, true);
+    from = done = last_end = end;
+  }
+  if (done < text.size()) visit(done, text.size(), false);
+}
+
+}  // namespace gale

@@ -1,0 +1,62 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gale {
+
+using TokenId = int32_t;
+
+/// Vocabulary as a GGUF file carries it (`tokenizer.ggml.*`), for files without a tokenizer.json.
+struct VocabSpec {
+  enum class Kind { byte_bpe, sentencepiece_bpe };  ///< tokenizer.ggml.model "gpt2" or "llama"
+  enum TokenType : int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+  Kind kind = Kind::byte_bpe;
+  std::string pre;                  ///< tokenizer.ggml.pre: the pre-tokenizer's name ("llama-bpe", "qwen2" ...)
+  std::vector<std::string> tokens;  ///< piece texts, in the file's own coding (byte-level letters or U+2581)
+  std::vector<float> scores;        ///< sentencepiece only
+  std::vector<int32_t> types;       ///< TokenType per token; empty: all normal
+  std::vector<std::string> merges;  ///< "left right"; with sentencepiece only where scores cannot say the rules
+  std::optional<TokenId> bos, eos, unk, pad;
+  bool add_bos = false, add_eos = false, add_space_prefix = true;
+};
+
+struct EncodeOptions {
+  bool add_special = true;    ///< add what the tokenizer adds by itself (BOS, EOS, its post-processor's tokens)
+  bool parse_special = true;  ///< text such as "<|eot_id|>" becomes its special token; false: it is plain text
+};
+
+/// Text to token ids and back. Immutable: every method may be called from any thread.
+/// Input of any length and content is handled in O(n log n); bytes that are not UTF-8 are encoded byte by byte where the
+/// vocabulary can, and as the unknown token where it cannot.
+class Tokenizer {
+ public:
+  /// From the text of a Hugging Face tokenizer.json. Throws Error{corrupt} with a JSON pointer for malformed files and
+  /// Error{unsupported} naming the component (model, normalizer, pre-tokenizer ...) it does not know.
+  static std::unique_ptr<Tokenizer> from_json(std::string_view tokenizer_json);
+  /// From a GGUF vocabulary. Throws Error{corrupt} where lists disagree in length or an id is out of range.
+  static std::unique_ptr<Tokenizer> from_vocab(VocabSpec spec);
+  virtual ~Tokenizer() = default;
+
+  virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const = 0;
+  /// Raw bytes of a token, which may be half a UTF-8 character; special tokens give their text. "" for ids out of range.
+  virtual std::string_view piece(TokenId id) const = 0;
+  /// The same as the first piece of a whole text: without the spaces that the decoder drops there.
+  virtual std::string_view first_piece(TokenId id) const;
+  /// Number of ids (the highest id + 1).
+  virtual int32_t vocab_size() const = 0;
+  virtual bool is_special(TokenId id) const = 0;
+  /// Id of a special or added token by its exact text, or of a vocabulary entry; nullopt where there is none.
+  virtual std::optional<TokenId> find(std::string_view text) const = 0;
+  /// The same vocabulary as a GGUF file would carry it, for writers. Throws Error{unsupported} for kinds GGUF has no name for.
+  virtual VocabSpec vocab() const = 0;
+  /// Whole text of ids, special tokens left out unless asked for; always valid UTF-8, wrong bytes become U+FFFD.
+  std::string decode(const std::vector<TokenId>& ids, bool with_special = false) const;
+  /// True where the decoder drops one leading space of the whole text (sentencepiece with a prefix space).
+  virtual bool strips_leading_space() const = 0;
+};
+
+}  // namespace gale

@@ -1,0 +1,412 @@
+#!/usr/bin/env python3
+"""The command line as scripts see it: exit codes, error lines, JSON, variables, every subcommand.
+
+Runs $GALE_BINARY (default: build/release/gale). Needs Python 3 and nothing else. The models of tests/golden/data have no tokenizer;
+one is given a small byte-level one here, so that run, tokenize and template have a text side without a download.
+"""
+
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GALE = Path(os.environ.get("GALE_BINARY", ROOT / "build/release/gale"))
+DATA = ROOT / "tests/golden/data"
+DEMO = ROOT / "models/demo/gale-demo.gguf"
+TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+COMMANDS = ["run", "bench", "quantize", "tokenize", "template", "logits", "inspect", "doctor"]
+
+
+def environment(extra=None):
+    """The caller's variables without those that would change what a test types."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GALE_") or k in ("GALE_ISA", "GALE_DEMO")}
+    env.update(extra or {})
+    return env
+
+
+def gale(*args, stdin="", env=None):
+    return subprocess.run([str(GALE), *map(str, args)], input=stdin, capture_output=True, text=True, env=environment(env), timeout=300)
+
+
+def write_tokenizer(folder):
+    """A byte-level BPE without merges over printable ASCII; ids that are left become tokens of their own."""
+    vocab_size = json.loads((folder / "config.json").read_text())["vocab_size"]
+    letters = [chr(c) for c in range(0x21, 0x7F)] + ["\u0120", "\u010a"]
+    vocab = {letter: i for i, letter in enumerate(letters)}
+    added = [{"id": len(letters), "content": "<bos>", "special": True}]
+    added += [{"id": i, "content": f"<{i}>", "special": False} for i in range(len(letters) + 1, vocab_size)]
+    for token in added:
+        token.update(single_word=False, lstrip=False, rstrip=False, normalized=False)
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    (folder / "tokenizer.json").write_text(json.dumps({
+        "version": "1.0", "added_tokens": added, "normalizer": None, "pre_tokenizer": byte_level, "post_processor": None,
+        "decoder": byte_level, "model": {"type": "BPE", "vocab": vocab, "merges": []}}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<bos>", "chat_template": TEMPLATE}))
+
+
+class CliTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="gale-cli-"))
+        cls.model = cls.folder / "model"
+        shutil.copytree(DATA / "llama3", cls.model)
+        write_tokenizer(cls.model)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def ok(self, *args, **kw):
+        result = gale(*args, **kw)
+        self.assertEqual(result.returncode, 0, f"{args}: {result.stderr}")
+        return result.stdout
+
+    def ok_json(self, *args, **kw):
+        return json.loads(self.ok(*args, "--json", **kw))
+
+    def fails(self, code, *args, says=(), **kw):
+        """Exits with `code`, says one line "error: ..." on stderr, and nothing on stdout."""
+        result = gale(*args, **kw)
+        self.assertEqual(result.returncode, code, f"{args}: {result.stdout}{result.stderr}")
+        lines = result.stderr.splitlines()
+        self.assertEqual(len(lines), 1, result.stderr)
+        self.assertTrue(lines[0].startswith("error: "), lines[0])
+        for text in [says] if isinstance(says, str) else says:
+            self.assertIn(text, lines[0])
+
+
+class Usage(CliTest):
+    def test_help_and_version(self):
+        self.assertTrue(self.ok("--version").startswith("gale "))
+        overview = self.ok("--help")
+        for command in COMMANDS:
+            self.assertIn(command, overview)
+            self.assertIn(f"gale {command}", self.ok(command, "--help").replace("\n", " "))
+
+    def test_every_flag_has_a_variable(self):
+        for command in COMMANDS:
+            for line in self.ok(command, "--help").splitlines():
+                words = line.split()
+                flags = [w for w in words[:1] if w.startswith("-")]
+                names = [n for f in flags for n in f.split(",") if n.startswith("--") and n not in ("--help", "--version")]
+                if names:
+                    self.assertIn("GALE_" + names[0][2:].upper().replace("-", "_"), line + self.help_after(command, line))
+
+    def help_after(self, command, line):
+        text = self.ok(command, "--help")
+        return text[text.index(line):][len(line):len(line) + 200]
+
+    def test_wrong_usage_exits_2(self):
+        self.fails(2, says="which command?")
+        self.fails(2, "rnu", says=['"rnu"', "did you mean run?"])
+        self.fails(2, "run", "--tempp", "1", says="did you mean --temp?")
+        self.fails(2, "run", "--temperature=1", "-i", "x", says="did you mean --temp?")
+        self.fails(2, "bench", says="--model")
+        for flags in (["--temp", "hot"], ["--temp", "-1"], ["--temp", "nan"], ["--top-p", "0"], ["--min-p", "1"], ["--top-k", "-1"],
+                      ["--repeat-penalty", "0"], ["--presence-penalty", "3"], ["--max-tokens", "x"], ["--threads", "-1"], ["--precision", "half"],
+                      ["--kv-type", "q1"], ["--logprobs", "21"], ["--logit-bias", "abc"], ["--logit-bias", "1=x"], ["--seed", "-1"]):
+            self.fails(2, "run", "-i", "x", *flags, says=flags[0])
+        self.fails(2, "run", "-i", "x", "--quant", "q9_z", says=["q9_z", "q4_k_m", "q8_0"])
+        self.fails(2, "quantize", "-m", self.model, "--type", "q9_z", "-o", "x.gguf", says="known")
+        self.fails(2, "quantize", "-m", self.model, "--type", "q8_0", "-o", "x.bin", says=".gguf")
+        self.fails(2, "logits", "-m", self.model, "--tokens", "1,x", says='"x"')
+        self.fails(2, "tokenize", "-m", self.model, says="TEXT")
+
+    def test_a_reader_that_leaves_is_no_error(self):
+        command = f'"{GALE}" doctor --json | head -c 10 >/dev/null; exit ${{PIPESTATUS[0]}}'
+        result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment())
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full")
+    def test_a_full_disk_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([str(GALE), "doctor"], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("error: cannot write", result.stderr)
+
+
+class BadModels(CliTest):
+    def test_what_is_not_there(self):
+        for command in (["inspect"], ["run", "-i", "x", "-m"], ["logits", "--tokens", "1", "-m"], ["tokenize", "x", "-m"]):
+            self.fails(1, *command, self.folder / "nothing-like-it", says="does not exist")
+        self.fails(1, "inspect", self.folder / "modle", says=f"did you mean {self.model}?")
+
+    def test_an_empty_folder(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
+        self.fails(1, "inspect", empty, says=["empty", "safetensors"])
+
+    def test_a_truncated_file(self):
+        whole = self.folder / "whole.gguf"
+        self.ok("quantize", "-m", self.model, "--type", "f16", "-o", whole)
+        data = whole.read_bytes()
+        for length in (0, 3, 20, len(data) // 2, len(data) - 1):
+            cut = self.folder / "cut.gguf"
+            cut.write_bytes(data[:length])
+            self.fails(1, "inspect", cut, says="cut.gguf")
+
+    def test_an_unknown_architecture(self):
+        other = self.folder / "other"
+        shutil.copytree(self.model, other)
+        config = json.loads((other / "config.json").read_text())
+        config["architectures"] = ["FrobnicatorForCausalLM"]
+        (other / "config.json").write_text(json.dumps(config))
+        self.fails(1, "run", "-m", other, "-i", "x", says=["Frobnicator", "LlamaForCausalLM"])
+        report = self.ok_json("inspect", other, "--fit")
+        self.assertFalse(report["runs"])
+        self.assertIn("Frobnicator", report["problem"])
+        self.assertEqual(report["bytes"], self.ok_json("inspect", self.model)["bytes"])
+
+    def test_no_tokenizer(self):
+        self.fails(1, "run", "-m", DATA / "qwen3", "-i", "x", says="no tokenizer")
+        self.fails(1, "tokenize", "-m", DATA / "qwen3", "x", says="no tokenizer")
+        self.fails(1, "template", "-m", DATA / "qwen3", "--messages", "-", stdin="[]", says="no chat template")
+
+
+class Run(CliTest):
+    def run_json(self, *args, **kw):
+        return self.ok_json("run", "-m", self.model, *args, **kw)
+
+    def test_one_prompt(self):
+        out = self.run_json("-i", "hello", "-n", "8", "--ignore-eos")
+        self.assertEqual(len(out["tokens"]), 8)
+        self.assertEqual(out["finish"], "length")
+        self.assertEqual(out["usage"]["completion_tokens"], 8)
+        self.assertEqual(out["usage"]["total_tokens"], out["usage"]["prompt_tokens"] + 8)
+        self.assertGreater(out["timings"]["load_seconds"], 0)
+        self.assertNotIn("logprobs", out)
+        self.assertEqual(self.ok("run", "-m", self.model, "-i", "hello", "-n", "8", "--ignore-eos"), out["text"] + "\n")
+        self.assertEqual(self.run_json("-n", "8", "--ignore-eos", stdin="hello\n")["tokens"], out["tokens"])
+
+    def test_template_raw_and_system(self):
+        prompts = {name: self.run_json("-i", "hello", "-n", "1", *flags)["usage"]["prompt_tokens"]
+                   for name, flags in {"chat": [], "raw": ["--raw"], "system": ["--system", "be brief"]}.items()}
+        self.assertEqual(prompts["raw"], 5)
+        self.assertEqual(prompts["chat"], len("u:hello\na:") + 1)
+        self.assertEqual(prompts["system"], len("s:be brief\nu:hello\na:") + 1)
+
+    def test_seeds_and_variables(self):
+        args = ["-i", "hello", "-n", "12", "--ignore-eos", "--temp", "1.5"]
+        one, again, other = (self.run_json(*args, "--seed", s)["tokens"] for s in (1, 1, 2))
+        self.assertEqual(one, again)
+        self.assertNotEqual(one, other)
+        variables = {"GALE_MODEL": str(self.model), "GALE_PROMPT": "hello", "GALE_MAX_TOKENS": "12", "GALE_IGNORE_EOS": "1", "GALE_TEMP": "1.5",
+                     "GALE_SEED": "1", "GALE_JSON": "true"}
+        self.assertEqual(json.loads(self.ok("run", env=variables))["tokens"], one)
+        variables["GALE_SEED"] = "2"
+        self.assertEqual(json.loads(self.ok("run", "--seed", "1", env=variables))["tokens"], one)  # the flag wins
+        self.fails(2, "run", "-i", "x", env={"GALE_TOP_P": "7"}, says="7")
+
+    def test_logprobs_bias_and_stops(self):
+        out = self.run_json("-i", "hello", "-n", "4", "--ignore-eos", "--logprobs", "3")
+        self.assertEqual([p["token"] for p in out["logprobs"]], out["tokens"])
+        for p in out["logprobs"]:
+            self.assertEqual(len(p["top"]), 3)
+            self.assertEqual(p["token"], p["top"][0]["token"])
+            self.assertLess(p["logprob"], 0)
+        first = out["tokens"][0]
+        self.assertNotEqual(self.run_json("-i", "hello", "-n", "1", "--ignore-eos", "--logit-bias", f"{first}=-100")["tokens"], [first])
+        self.assertEqual(self.run_json("-i", "hello", "-n", "3", "--ignore-eos", "--logit-bias", "5=1000")["text"], "&&&")
+        stopped = self.run_json("-i", "hello", "-n", "9", "--ignore-eos", "--logit-bias", "5=1000", "--stop", "nope", "--stop", "&&&")
+        self.assertEqual((stopped["text"], stopped["finish"], stopped["stop"]), ("", "stop", "&&&"))
+        self.assertEqual(self.run_json("-i", "hello", "-n", "9", "--logit-bias", "5=1000", "--stop-id", "5")["finish"], "stop")
+
+    def test_precision_threads_and_chunks(self):
+        args = ["-i", "a somewhat longer prompt, read in pieces", "-n", "8", "--ignore-eos"]
+        base = self.run_json(*args)["tokens"]
+        self.assertEqual(self.run_json(*args, "-t", "1", "--batch-tokens", "7")["tokens"], base)
+        for flags in (["--precision", "exact"], ["--kv-type", "bf16"], ["--quant", "q8_0"], ["--ctx", "64"]):
+            self.assertEqual(len(self.run_json(*args, *flags)["tokens"]), 8)
+
+    def test_prompts_that_cannot_be(self):
+        self.fails(1, "run", "-m", self.model, "-i", "", "--raw")
+        self.fails(1, "run", "-m", self.model, "-i", "x" * 100, "--ctx", "64", says="64")
+        self.fails(2, "run", "-m", self.model, says="no prompt")
+
+    def test_interrupt_cancels(self):
+        process = subprocess.Popen([str(GALE), "run", "-m", str(self.model), "-i", "x", "-n", "-1", "--ignore-eos", "--ctx", "512", "--json", "-t", "1",
+                                    "--quant", "f32"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        # Too early (still loading) kills it, too late finds it done; in between it says what it has.
+        self.assertIn(process.returncode, (0, -signal.SIGINT), err)
+        if process.returncode == 0:
+            self.assertIn(json.loads(out)["finish"], ("cancelled", "length"))
+
+
+class Conversation(CliTest):
+    def talk(self, lines, *flags):
+        """Types the lines on a terminal, one per prompt, and returns what it showed and the exit code."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(str(GALE), [str(GALE), "run", "-m", str(self.model), "-n", "4", "--ignore-eos", "--logit-bias", "5=1000", *flags],
+                      environment({"TERM": "dumb"}))
+        shown, pending, deadline = "", list(lines), time.time() + 60
+        seen = 0
+        while time.time() < deadline:
+            if not select.select([fd], [], [], 0.1)[0]:
+                continue
+            try:
+                data = os.read(fd, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            shown += data.decode(errors="replace")
+            if pending and shown.endswith("> ") and len(shown) > seen:
+                seen = len(shown)
+                # The prompt comes a moment before the editor takes the terminal over; a Ctrl-D in between would be lost.
+                while termios.tcgetattr(fd)[3] & termios.ICANON and time.time() < deadline:
+                    time.sleep(0.005)
+                os.write(fd, pending.pop(0).encode())
+        else:
+            os.kill(pid, signal.SIGKILL)
+            shown += " [and then nothing for a minute]"
+        _, status = os.waitpid(pid, 0)
+        os.close(fd)
+        return shown, os.waitstatus_to_exitcode(status)
+
+    def test_commands_and_answers(self):
+        shown, code = self.talk(["hello\n", "/help\n", "/what\n", "/system be brief\n", "again\n", "/clear\n", "/exit\n"])
+        self.assertEqual(code, 0, shown)
+        self.assertGreaterEqual(shown.count("&&&&"), 2, shown)
+        self.assertIn("forget the conversation", shown)
+        self.assertIn("/what is no command", shown)
+
+    def test_end_of_input_leaves(self):
+        shown, code = self.talk(["\x04"])
+        self.assertEqual(code, 0, shown)
+
+    def test_a_bad_turn_does_not_end_it(self):
+        shown, code = self.talk(["x" * 100 + "\n", "hi\n", "/exit\n"], "--ctx", "64")
+        self.assertEqual(code, 0, shown)
+        self.assertIn("error: ", shown)
+        self.assertIn("&&&&", shown)
+
+
+class Text(CliTest):
+    def test_tokenize(self):
+        self.assertEqual(self.ok("tokenize", "-m", self.model, "--ids", "!\"#"), "0 1 2\n")
+        self.assertEqual(self.ok("tokenize", "-m", self.model, "--ids", "-", stdin="!\"#"), "0 1 2\n")
+        file = self.folder / "text"
+        file.write_text("!\"#")
+        self.assertEqual(self.ok("tokenize", "-m", self.model, "--ids", "--no-special", "--file", file), "0 1 2\n")
+        out = self.ok_json("tokenize", "-m", self.model, "a b\n")
+        self.assertEqual(out["pieces"], ["a", " ", "b", "\n"])
+        self.assertEqual(out["count"], 4)
+        self.assertIn('"\\n"', self.ok("tokenize", "-m", self.model, "\n"))
+        self.fails(2, "tokenize", "-m", self.model, "x", "--file", file)
+        self.fails(1, "tokenize", "-m", self.model, "--file", self.folder / "no-such-file")
+
+    def test_template(self):
+        messages = [{"role": "user", "content": "hi"}]
+        file = self.folder / "messages.json"
+        file.write_text(json.dumps(messages))
+        self.assertEqual(self.ok("template", "-m", self.model, "--messages", file), "<bos>u:hi\na:")
+        request = json.dumps({"messages": messages, "add_generation_prompt": False})
+        self.assertEqual(self.ok("template", "-m", self.model, "--messages", "-", stdin=request), "<bos>u:hi\n")
+        ids = self.ok("template", "-m", self.model, "--messages", file, "--tokens").split()
+        self.assertEqual(list(map(int, ids)), self.ok_json("template", "-m", self.model, "--messages", file)["tokens"])
+        self.assertEqual(len(ids), 8)
+        self.fails(1, "template", "-m", self.model, "--messages", "-", stdin="{oops")
+        self.fails(1, "template", "-m", self.model, "--messages", "-", stdin="3", says="messages")
+
+
+class Models(CliTest):
+    def test_logits_match_the_reference(self):
+        for case in sorted(p.parent for p in DATA.glob("*/golden.json")):
+            golden = json.loads((case / "golden.json").read_text())
+            ids, greedy = golden["cases"][0]["ids"], golden["cases"][0]["greedy"]
+            out = self.ok_json("logits", "-m", case, "--precision", "exact", "--tokens", ",".join(map(str, ids)))
+            self.assertEqual(len(out["logits"]), len(ids))
+            last = out["logits"][-1]
+            self.assertEqual(len(last), out["vocab"])
+            self.assertEqual(last.index(max(last)), greedy[0], case)
+        self.assertIn(str(greedy[0]), self.ok("logits", "-m", case, "--tokens", "-", stdin=" ".join(map(str, ids))))
+        self.fails(1, "logits", "-m", case, "--tokens", "999999", says="999999")
+
+    def test_inspect(self):
+        for case in sorted(p.parent for p in DATA.glob("*/golden.json")):
+            out = self.ok_json("inspect", case, "--fit")
+            self.assertTrue(out["runs"], out["problem"])
+            files = [f.read_bytes() for f in case.glob("model*.safetensors")]
+            self.assertEqual(out["bytes"], sum(len(data) - 8 - int.from_bytes(data[:8], "little") for data in files))
+            self.assertEqual(sum(p["bytes"] for p in out["parts"]), out["bytes"])
+            self.assertEqual(sum(t["bytes"] for t in out["types"]), out["bytes"])
+            for key in ("packed_bytes", "kv_bytes_per_token", "scratch_bytes", "context_that_fits"):
+                self.assertGreater(out["fit"][key], 0, key)
+            self.assertIn(out["architecture"], self.ok("inspect", case, "--fit"))
+        self.assertEqual(self.ok_json("inspect", self.model)["tokenizer"], "BPE")
+        self.assertTrue(self.ok_json("inspect", self.model)["chat_template"])
+
+    def test_quantize(self):
+        before = self.ok_json("inspect", self.model)
+        for kind in ("q8_0", "f16", "q4_k_m"):
+            out = self.folder / f"{kind}.gguf"
+            report = self.ok_json("quantize", "-m", self.model, "--type", kind, "-o", out)
+            self.assertEqual(report["parameters"], before["parameters"])
+            after = self.ok_json("inspect", out)
+            self.assertEqual(after["container"], "gguf")
+            # GGUF keeps llama3's rope factors as a tensor of their own: half a head of floats.
+            extra = after["parameters"] - before["parameters"]
+            self.assertIn(extra, (0, before["config"]["hidden_size"] // before["config"]["num_attention_heads"] // 2))
+            self.assertEqual(after["bytes"], report["bytes"] + 4 * extra)
+            self.assertEqual(self.ok_json("tokenize", "-m", out, "hello")["tokens"], self.ok_json("tokenize", "-m", self.model, "hello")["tokens"])
+            self.assertEqual(len(self.ok_json("run", "-m", out, "-i", "x", "-n", "3", "--ignore-eos")["tokens"]), 3)
+        self.fails(1, "quantize", "-m", self.model, "--type", "q8_0", "-o", self.folder / "no/such/folder/x.gguf")
+
+    def test_bench(self):
+        out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "16", "-n", "4", "--batch", "1,3", "-r", "2", "--roofline")
+        self.assertEqual([r["name"] for r in out["results"]], ["pp16", "tg4", "b3"])
+        for r in out["results"]:
+            self.assertGreater(r["tokens_per_second"], 0)
+            self.assertGreater(r["share"], 0)
+            self.assertIn(r["bound"], ("memory", "int8", "bf16", "f32"))
+            self.assertEqual(len(r["runs"]), 2)
+        for key in ("read_gb_s", "int8_tmac_s", "bf16_tmac_s", "f32_tmac_s", "threads"):
+            self.assertGreater(out["roofline"][key], 0)
+        self.assertIn("isa", out["roofline"])
+        plain = self.ok("bench", "-m", DATA / "llama3", "-p", "0", "-n", "4", "--depth", "8", "-r", "1")
+        self.assertIn("tg4@8", plain)
+        self.fails(2, "bench", "-m", DATA / "llama3", "-p", "0", "-n", "0")
+
+    def test_doctor(self):
+        out = self.ok_json("doctor")
+        for key in ("build", "cpu", "memory", "cuda", "features", "formats"):
+            self.assertIn(key, out)
+        self.assertIn(out["cpu"]["isa"], out["cpu"]["isas"])
+        for feature in out["features"]:
+            self.assertTrue(feature["enabled"] or feature["hint"], feature)
+        states = {f["name"]: f["state"] for f in out["formats"]}
+        self.assertEqual(states["q8_0"], "stable")
+        self.assertIn("q4_k_m", self.ok("doctor"))
+        broken = gale("doctor", env={"GALE_ISA": "sse9"})
+        self.assertEqual(broken.returncode, 1)
+        self.assertIn("sse9", broken.stderr)
+        self.assertEqual(self.ok_json("doctor", env={"GALE_ISA": "generic"})["cpu"]["isa"], "generic")
+
+
+@unittest.skipUnless(DEMO.exists(), "models/demo/gale-demo.gguf is not there")
+class Demo(CliTest):
+    def test_it_answers(self):
+        self.assertIn("37", self.ok("run"))
+        self.assertIn("37", self.ok("run", "-i", "What is 13 plus 24?"))
+        self.assertTrue(self.ok_json("inspect", "demo")["runs"])
+
+
+if __name__ == "__main__":
+    if not GALE.exists():
+        print(f"{GALE} is not there: build it, or name another in GALE_BINARY", file=sys.stderr)
+        sys.exit(1)
+    unittest.main()

@@ -1,0 +1,28 @@
+"""The committed cases: name -> options of make_golden.py. Between them every option of a family is on at least once."""
+
+CASES = {
+    # Llama 2: as many kv heads as heads, its own head, a head width that is no multiple of 8.
+    "llama2": "--arch llama --hidden 48 --intermediate 80 --dtype f32",
+    # Llama 3.x: grouped kv heads, tied head, the llama3 frequency bands; 64 puts one band each below, between and above.
+    "llama3": "--arch llama --layers 3 --intermediate 112 --kv-heads 2 --tied --rope-theta 500000 --rope-scaling llama3"
+              " --rope-factor 8 --rope-original 64 --vocab 160 --dtype bf16",
+    # Linear scaling, in the oldest spelling ("type"), and a single kv head.
+    "llama_linear": "--arch llama --hidden 48 --kv-heads 1 --rope-scaling linear --rope-factor 4 --config-form classic-type"
+                    " --dtype f32",
+    # Every bias, a head width that is not hidden / heads, f16 weights.
+    "llama_bias": "--arch llama --kv-heads 2 --head-dim 24 --attention-bias --mlp-bias --dtype f16 --config-form rope_parameters",
+    # A window much shorter than the prompt, weights in two files.
+    "mistral": "--arch mistral --layers 3 --kv-heads 2 --sliding-window 8 --dtype bf16 --shards 2",
+    # No window ("sliding_window": null) and a wide head, as in Mistral Nemo.
+    "mistral_nemo": "--arch mistral --kv-heads 2 --head-dim 32 --rope-theta 1000000 --vocab 192 --dtype bf16",
+    # q, k and v biases, tied head; a window is written but switched off.
+    "qwen2": "--arch qwen2 --hidden 56 --intermediate 96 --kv-heads 2 --tied --rope-theta 1000000 --sliding-window 8"
+             " --window-off --dtype f32",
+    # The window on the upper layers only; the reader has only max_window_layers to go by.
+    "qwen2_window": "--arch qwen2 --layers 3 --kv-heads 2 --sliding-window 6 --max-window-layers 1 --dtype bf16",
+    # q and k norms, head_dim twice hidden / heads, tied head.
+    "qwen3": "--arch qwen3 --kv-heads 2 --head-dim 32 --tied --rope-theta 1000000 --vocab 256 --dtype bf16",
+    # The same with biases and the window on the upper layers, told by layer_types; the newest spelling.
+    "qwen3_window": "--arch qwen3 --layers 3 --kv-heads 1 --head-dim 16 --attention-bias --sliding-window 6 --max-window-layers 2"
+                    " --dtype bf16 --config-form rope_parameters",
+}
