@@ -11,68 +11,116 @@
 namespace gale {
 namespace {
 
-uint8_t* at(const PackedMatrix& m, int64_t panel, int64_t offset) { return reinterpret_cast<uint8_t*>(m.panel(panel)) + offset; }
+// One-level units span two groups of 32, which makes their scales a cache line.
+constexpr int64_t kSmallestUnit = 64;
 
-void arrange_dense_row(const LogicalGroups& g, PackedMatrix& out, int64_t local, int64_t panel, int64_t lane) {
-  const float* values = g.values.data() + local * out.columns;
-  uint8_t* base = at(out, panel, out.geometry.codes);
-  if (out.layout.dense == DType::f32) {
-    float* to = reinterpret_cast<float*>(base) + lane;
-    for (int64_t k = 0; k < out.columns; ++k) to[k * kPanelRows] = values[k];
-    return;
+// The 16 rows of one panel among the slice's, fewer in the last.
+struct PanelRows {
+  int64_t first = 0, n = 0;
+};
+
+template <class T, class Convert>
+void put_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, int64_t together, std::byte* panel,
+               Convert convert) {
+  T* to = reinterpret_cast<T*>(panel);
+  for (int64_t lane = 0; lane < rows.n; ++lane) {
+    const float* values = g.values.data() + (rows.first + lane) * columns;
+    for (int64_t k = 0; k < columns; ++k) to[(k / together * kPanelRows + lane) * together + k % together] = convert(values[k]);
   }
-  const bool half = out.layout.dense == DType::f16;
-  uint16_t* to = reinterpret_cast<uint16_t*>(base) + lane;
-  for (int64_t k = 0; k < out.columns; ++k) to[k * kPanelRows] = half ? f32_to_f16(values[k]) : f32_to_bf16(values[k]);
 }
 
-// Scales as f16, lane-interleaved: [n][16].
-void put_top(uint8_t* base, const float* values, int64_t n, int64_t lane) {
-  uint16_t* to = reinterpret_cast<uint16_t*>(base) + lane;
-  for (int64_t i = 0; i < n; ++i) to[i * kPanelRows] = f32_to_f16(values[i]);
+void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, DType type, std::byte* panel) {
+  switch (type) {
+    case DType::f16:
+      return put_dense<uint16_t>(g, rows, columns, 1, panel, [](float v) { return f32_to_f16(v); });
+    case DType::bf16:
+      return put_dense<uint16_t>(g, rows, columns, 2, panel, [](float v) { return f32_to_bf16(v); });
+    default:
+      return put_dense<float>(g, rows, columns, 1, panel, [](float v) { return v; });
+  }
 }
 
-void put_sub(uint8_t* base, const int16_t* values, int64_t n, int64_t lane) {
-  for (int64_t i = 0; i < n; ++i) base[i * kPanelRows + lane] = uint8_t(values[i]);
+uint32_t load_word(const uint8_t* p) {
+  uint32_t word;
+  std::memcpy(&word, p, 4);
+  return word;
 }
 
-void arrange_grouped_row(const LogicalGroups& g, PackedMatrix& out, int64_t local, int64_t panel, int64_t lane) {
-  const Layout& layout = out.layout;
-  const PanelGeometry& geometry = out.geometry;
-  const uint8_t* codes = g.codes.data() + local * out.columns;
-  uint8_t* to = at(out, panel, geometry.codes);
-  for (int64_t k = 0; k < out.columns; ++k) put_code(to, layout.bits, k, lane, codes[k]);
-  const int64_t blocks = out.columns / layout.block, groups = out.columns / layout.group;
-  put_top(at(out, panel, geometry.top), g.top.data() + local * blocks, blocks, lane);
-  if (layout.minimum) put_top(at(out, panel, geometry.top_min), g.top_min.data() + local * blocks, blocks, lane);
-  if (!layout.two_level()) return;
-  put_sub(at(out, panel, geometry.sub), g.sub.data() + local * groups, groups, lane);
-  if (layout.minimum) put_sub(at(out, panel, geometry.sub_min), g.sub_min.data() + local * groups, groups, lane);
+// Four codes to a word, a word to a lane: `from` is one row's codes of a unit, `to` the lane's words among the unit's codes.
+void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* to) {
+  const auto put = [&](int64_t vector, uint32_t word) { std::memcpy(to + vector * 64, &word, 4); };
+  if (bits == 8) {
+    for (int64_t k = 0; k < columns; k += 4) put(k / 4, load_word(from + k));
+  } else if (bits == 4) {
+    for (int64_t k = 0; k < columns; k += 8) put(k / 8, load_word(from + k) | load_word(from + k + 4) << 4);
+  } else {
+    constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x30303030;
+    for (int64_t k = 0; k < columns; k += 16) {
+      const uint32_t w[4] = {load_word(from + k), load_word(from + k + 4), load_word(from + k + 8), load_word(from + k + 12)};
+      const int64_t vector = k / 16 * 3;
+      put(vector, (w[0] & kLow) | (w[1] & kLow) << 4);
+      put(vector + 1, (w[2] & kLow) | (w[3] & kLow) << 4);
+      put(vector + 2, (w[0] & kHigh) >> 4 | (w[1] & kHigh) >> 2 | (w[2] & kHigh) | (w[3] & kHigh) << 2);
+    }
+  }
+}
+
+void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const PackedMatrix& m, std::byte* panel) {
+  const Layout& layout = m.layout;
+  const PanelGeometry& geometry = m.geometry;
+  const int64_t blocks = m.columns / layout.block, groups = m.columns / layout.group;
+  for (int64_t u = 0; u < geometry.units; ++u) {
+    uint8_t* unit = reinterpret_cast<uint8_t*>(panel) + u * geometry.bytes;
+    const int64_t column = u * geometry.columns, columns = std::min(geometry.columns, m.columns - column);
+    const int64_t first_block = column / layout.block, first_group = column / layout.group;
+    for (int64_t lane = 0; lane < rows.n; ++lane) {
+      const int64_t row = rows.first + lane;
+      const auto put_top = [&](const std::vector<float>& from, int64_t offset) {
+        auto* to = reinterpret_cast<uint16_t*>(unit + offset) + lane;
+        for (int64_t b = 0; b < columns / layout.block; ++b)
+          to[b * kPanelRows] = f32_to_f16(from[size_t(row * blocks + first_block + b)]);
+      };
+      put_codes(g.codes.data() + row * m.columns + column, layout.bits, columns, unit + geometry.codes + lane * 4);
+      put_top(g.top, geometry.top);
+      if (layout.minimum) put_top(g.top_min, geometry.top_min);
+      if (!layout.two_level()) continue;
+      for (int64_t i = 0; i < columns / layout.group; ++i) {
+        const size_t from = size_t(row * groups + first_group + i);
+        unit[geometry.sub + i * kPanelRows + lane] = uint8_t(g.sub[from]);
+        if (layout.minimum) unit[geometry.sub_min + sub_min_at(i, lane)] = uint8_t(g.sub_min[from]);
+      }
+    }
+  }
 }
 
 }  // namespace
 
 PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
   PanelGeometry out;
+  if (layout.kind == Layout::Kind::dense) {
+    out.columns = columns;
+    out.bytes = round_up(round_up(columns, 2) * kPanelRows * dtype_size(layout.dense), 64);
+    out.units = 1;
+    return out;
+  }
+  assert(columns % layout.block == 0);
+  out.columns = std::max<int64_t>(layout.block, kSmallestUnit);
+  out.units = ceil_div(columns, out.columns);
   int64_t end = 0;
   const auto place = [&](int64_t bytes) {
     const int64_t begin = end;
     end = begin + bytes;
     return begin;
   };
-  if (layout.kind == Layout::Kind::dense) {
-    out.codes = place(columns * kPanelRows * dtype_size(layout.dense));
-  } else {
-    assert(columns % layout.block == 0);
-    const int64_t top_bytes = columns / layout.block * kPanelRows * 2, sub_bytes = columns / layout.group * kPanelRows;
-    out.codes = place(columns * kPanelRows * layout.bits / 8);
-    out.top = place(top_bytes);
-    if (layout.minimum) out.top_min = place(top_bytes);
-    if (layout.two_level()) {
-      out.sub = place(sub_bytes);
-      if (layout.minimum) out.sub_min = place(sub_bytes);
-    }
+  const int64_t top_bytes = out.columns / layout.block * kPanelRows * 2, sub_bytes = out.columns / layout.group * kPanelRows;
+  out.top = place(top_bytes);
+  if (layout.minimum) out.top_min = place(top_bytes);
+  if (layout.two_level()) {
+    out.sub = place(sub_bytes);
+    if (layout.minimum) out.sub_min = place(sub_bytes);
   }
+  end = round_up(end, 64);
+  out.codes = place(out.columns * kPanelRows * layout.bits / 8);
   out.bytes = round_up(end, 64);
   return out;
 }
@@ -85,46 +133,58 @@ PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns, bo
 
 void arrange(const LogicalGroups& groups, PackedMatrix& out) {
   assert(groups.slice.row % kPanelRows == 0 && groups.slice.columns == out.columns);
-  for (int64_t i = 0; i < groups.slice.rows; ++i) {
-    const int64_t row = groups.slice.row + i;
+  for (int64_t first = 0; first < groups.slice.rows; first += kPanelRows) {
+    const PanelRows rows{first, std::min(kPanelRows, groups.slice.rows - first)};
+    std::byte* panel = out.panel((groups.slice.row + first) / kPanelRows);
     if (out.layout.kind == Layout::Kind::dense)
-      arrange_dense_row(groups, out, i, row / kPanelRows, row % kPanelRows);
+      arrange_dense(groups, rows, out.columns, out.layout.dense, panel);
     else
-      arrange_grouped_row(groups, out, i, row / kPanelRows, row % kPanelRows);
+      arrange_grouped(groups, rows, out, panel);
   }
 }
 
+namespace {
+
+void unpack_dense(const std::byte* panel, DType type, int64_t lane, int64_t columns, float* out) {
+  const auto* halves = reinterpret_cast<const uint16_t*>(panel);
+  for (int64_t k = 0; k < columns; ++k) switch (type) {
+      case DType::f16:
+        out[k] = f16_to_f32(halves[k * kPanelRows + lane]);
+        break;
+      case DType::bf16:
+        out[k] = bf16_to_f32(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
+        break;
+      default:
+        out[k] = reinterpret_cast<const float*>(panel)[k * kPanelRows + lane];
+    }
+}
+
+}  // namespace
+
 void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
-  const int64_t panel = row / kPanelRows, lane = row % kPanelRows;
-  const uint8_t* codes = at(m, panel, m.geometry.codes);
+  const std::byte* panel = m.panel(row / kPanelRows);
+  const int64_t lane = row % kPanelRows;
   const Layout& layout = m.layout;
-  if (layout.kind == Layout::Kind::dense) {
-    for (int64_t k = 0; k < m.columns; ++k) {
-      const int64_t i = k * kPanelRows + lane;
-      if (layout.dense == DType::f32) {
-        out[k] = reinterpret_cast<const float*>(codes)[i];
-      } else {
-        const uint16_t h = reinterpret_cast<const uint16_t*>(codes)[i];
-        out[k] = layout.dense == DType::f16 ? f16_to_f32(h) : bf16_to_f32(h);
+  const PanelGeometry& geometry = m.geometry;
+  if (layout.kind == Layout::Kind::dense) return unpack_dense(panel, layout.dense, lane, m.columns, out);
+  for (int64_t u = 0; u < geometry.units; ++u) {
+    const auto* unit = reinterpret_cast<const uint8_t*>(panel) + u * geometry.bytes;
+    const auto* top = reinterpret_cast<const uint16_t*>(unit + geometry.top) + lane;
+    const auto* top_min = reinterpret_cast<const uint16_t*>(unit + geometry.top_min) + lane;
+    const int64_t first = u * geometry.columns, columns = std::min(geometry.columns, m.columns - first);
+    for (int64_t k = 0; k < columns; k += layout.group) {
+      const int64_t block = k / layout.block * kPanelRows, group = k / layout.group;
+      float scale = f16_to_f32(top[block]);
+      float minimum = layout.minimum ? f16_to_f32(top_min[block]) : 0.0f;
+      if (layout.two_level()) {
+        const uint8_t sub = unit[geometry.sub + group * kPanelRows + lane];
+        scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
+        if (layout.minimum) minimum *= float(unit[geometry.sub_min + sub_min_at(group, lane)]);
       }
-    }
-    return;
-  }
-  const uint16_t* top = reinterpret_cast<const uint16_t*>(at(m, panel, m.geometry.top)) + lane;
-  const uint16_t* top_min = reinterpret_cast<const uint16_t*>(at(m, panel, m.geometry.top_min)) + lane;
-  const uint8_t* sub = at(m, panel, m.geometry.sub) + lane;
-  const uint8_t* sub_min = at(m, panel, m.geometry.sub_min) + lane;
-  for (int64_t first = 0; first < m.columns; first += layout.group) {
-    const int64_t block = first / layout.block * kPanelRows, group = first / layout.group * kPanelRows;
-    float scale = f16_to_f32(top[block]);
-    float minimum = layout.minimum ? f16_to_f32(top_min[block]) : 0.0f;
-    if (layout.two_level()) {
-      scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub[group])) : float(sub[group]);
-      if (layout.minimum) minimum *= float(sub_min[group]);
-    }
-    for (int64_t k = first; k < first + layout.group; ++k) {
-      const int code = get_code(codes, layout.bits, k, lane);
-      out[k] = layout.minimum ? scale * float(code) - minimum : scale * float(code - layout.bias);
+      for (int64_t i = k; i < k + layout.group; ++i) {
+        const int code = get_code(unit + geometry.codes, layout.bits, i, lane);
+        out[first + i] = layout.minimum ? scale * float(code) - minimum : scale * float(code - layout.bias);
+      }
     }
   }
 }

@@ -9,11 +9,16 @@ namespace gale {
 /// Output rows are interleaved in panels of this many, one SIMD lane an output, on every instruction set.
 constexpr int64_t kPanelRows = 16;
 
-/// Where the parts of one panel lie, in bytes from the panel's start. Codes come first, in the order kernels walk K; the scale
-/// arrays follow, each [blocks or groups][16].
+/// A panel is a row of units, each with everything about the same few columns, in the order kernels walk K: the scale arrays
+/// [blocks or groups of the unit][16], then the codes (panel.h), from a multiple of 64 bytes on. A dense panel is one unit:
+/// [columns][16], for bf16 [column pairs][16][2].
 struct PanelGeometry {
-  int64_t codes = 0, top = 0, top_min = 0, sub = 0, sub_min = 0;
-  int64_t bytes = 0;  ///< of the whole panel, a multiple of 64
+  int64_t columns = 0;                                            ///< of a unit; the last one is filled up with zeros
+  int64_t top = 0, top_min = 0, sub = 0, sub_min = 0, codes = 0;  ///< in bytes from the unit's start
+  int64_t bytes = 0;                                              ///< of a unit, a multiple of 64
+  int64_t units = 0;                                              ///< of a panel
+
+  int64_t panel_bytes() const { return units * bytes; }
 };
 /// REQUIRES: columns is a multiple of layout.block.
 PanelGeometry panel_geometry(const Layout& layout, int64_t columns);
@@ -23,11 +28,11 @@ struct PackedMatrix {
   Layout layout;
   int64_t rows = 0, columns = 0;
   PanelGeometry geometry;
-  StorageRef data;  ///< panels() x geometry.bytes
+  StorageRef data;  ///< panels() x geometry.panel_bytes()
 
   int64_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
-  int64_t bytes() const { return panels() * geometry.bytes; }
-  std::byte* panel(int64_t i) const { return data->data() + i * geometry.bytes; }
+  int64_t bytes() const { return panels() * geometry.panel_bytes(); }
+  std::byte* panel(int64_t i) const { return data->data() + i * geometry.panel_bytes(); }
 };
 
 /// A matrix of that shape with geometry computed and, unless `shape_only`, zeroed memory.

@@ -54,7 +54,8 @@ Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
   const LayoutKernels& kernels = ctx.cpu.find(w.layout);
   const MatmulKernel run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
   // A piece is a handful of panels: enough to hide the counter, few enough to even out two threads of different luck.
-  const int64_t grain = std::clamp<int64_t>((int64_t(256) << 10) / w.geometry.bytes, 1, ceil_div(w.panels(), ctx.pool.threads()));
+  const int64_t grain =
+      std::clamp<int64_t>((int64_t(256) << 10) / w.geometry.panel_bytes(), 1, ceil_div(w.panels(), ctx.pool.threads()));
   ctx.pool.for_each(w.panels(), grain, [&](int64_t b, int64_t e) { run(args, b, e); });
   return y;
 }

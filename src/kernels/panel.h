@@ -3,8 +3,8 @@
 
 namespace gale {
 
-/// Where the code of (column k, lane) lies among a panel's codes. A vector of 16 lanes holds 4 consecutive columns of each output
-/// as bytes, so that one int8 dot instruction takes 16 outputs x 4 columns:
+/// Where the code of (column k, lane) lies among the codes of one unit of a panel. A vector of 16 lanes holds 4 consecutive
+/// columns of each output as bytes, so that one int8 dot instruction takes 16 outputs x 4 columns:
 ///   8 bits  64 bytes for 4 columns
 ///   4 bits  64 bytes for 8: columns 0-3 in the low nibbles, 4-7 in the high ones
 ///   6 bits  192 bytes for 16: two vectors of low nibbles as above, then one of the high two bits, columns 4i..4i+3 at bit 2i
@@ -19,19 +19,8 @@ inline uint8_t get_code(const uint8_t* codes, int bits, int64_t k, int64_t lane)
   return uint8_t(low | high << 4);
 }
 
-/// The reverse, onto zeroed memory.
-inline void put_code(uint8_t* codes, int bits, int64_t k, int64_t lane, uint8_t code) {
-  const int64_t byte = lane * 4 + k % 4;
-  const int nibble = int(k % 8 / 4) * 4;
-  if (bits == 8) {
-    codes[k / 4 * 64 + byte] = code;
-  } else if (bits == 4) {
-    codes[k / 8 * 64 + byte] |= uint8_t(code << nibble);
-  } else {
-    uint8_t* group = codes + k / 16 * 192;
-    group[k % 16 / 8 * 64 + byte] |= uint8_t((code & 15) << nibble);
-    group[128 + byte] |= uint8_t((code >> 4) << (k % 16 / 4 * 2));
-  }
-}
+/// Where the sub-minimum of (group, lane) lies among those of a unit: two groups side by side in each lane, so that one 16-bit
+/// dot instruction takes 16 outputs x 2 groups. Sub-scales are [groups][16].
+inline int64_t sub_min_at(int64_t group, int64_t lane) { return group / 2 * 32 + lane * 2 + group % 2; }
 
 }  // namespace gale

@@ -6,20 +6,33 @@
 
 namespace gale {
 
-/// The int8 form of rows of activations: x = scale x code per block of 32 or 256 columns, code in -127..127, with sums of 16
-/// codes so that kernels take a bias or a minimum off in one step. Columns are padded with zeros to a multiple of 256.
-struct RoundedRows {
-  int8_t* codes = nullptr;  ///< [rows, code_stride]
-  float* scales = nullptr;  ///< [rows, padded columns / block]
-  int16_t* sums = nullptr;  ///< [rows, padded columns / 16]
-  int64_t rows = 0, columns = 0, padded = 0, code_stride = 0;
-  int32_t block = 32;
-
-  int64_t scale_stride() const { return padded / block; }
-  int64_t sum_stride() const { return padded / 16; }
+/// The int8 form of activations: x = scale x code, code in -127..127, with sums of codes so that kernels take a bias or a minimum
+/// off in one step. Everything about a block lies together: a kernel walks a row with one pointer.
+struct RoundedBlock32 {
+  int8_t codes[32];
+  float scale;
+  int32_t minus;  ///< minus the sum of the codes: a shift makes it what a bias owes
+};
+struct RoundedBlock256 {
+  int8_t codes[256];
+  float scale;
+  int16_t sums32[8];    ///< of 32 codes each, as pairs for 16-bit dots
+  int32_t minus16[16];  ///< minus the sums of 16 codes each
 };
 
-/// The view over one buffer that holds all three, and the bytes such a buffer needs.
+/// Rows of such blocks. Columns are filled up with zeros to a multiple of 256.
+struct RoundedRows {
+  std::byte* data = nullptr;  ///< [rows, stride] bytes
+  int64_t rows = 0, columns = 0, padded = 0, stride = 0;
+  int32_t block = 32;
+
+  template <class Block>
+  Block* row(int64_t i) const {
+    return reinterpret_cast<Block*>(data + i * stride);
+  }
+};
+
+/// The view over one buffer of rounded_bytes().
 RoundedRows rounded_view(std::byte* buffer, Rounding rounding, int64_t rows, int64_t columns);
 int64_t rounded_bytes(Rounding rounding, int64_t rows, int64_t columns);
 

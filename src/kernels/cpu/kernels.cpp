@@ -40,10 +40,8 @@ const CpuKernels& cpu_kernels(Isa isa) {
 }
 
 const LayoutKernels& CpuKernels::find(const Layout& layout) const {
-  Layout key = layout;
-  key.bias = 0;
   for (const auto& entry : layouts)
-    if (entry.layout == key) return entry;
+    if (entry.layout == layout) return entry;
   fail(ErrorCode::internal, "no {} kernel for the layout {}", isa_name(isa), layout.name());
 }
 

@@ -15,14 +15,15 @@ struct MatmulArgs {
   Layout layout;
   int64_t columns = 0, out_rows = 0;
   int64_t rows = 0;
-  RoundedRows rounded;       ///< where the layout takes rounded inputs
-  const float* x = nullptr;  ///< [rows, columns] otherwise
-  float* y = nullptr;        ///< [rows, y_stride]
+  const int32_t* input_rows = nullptr;  ///< [rows] which input row each output row takes; null: the same
+  RoundedRows rounded;                  ///< where the layout takes rounded inputs
+  const float* x = nullptr;             ///< [input rows, columns] otherwise
+  float* y = nullptr;                   ///< [rows, y_stride]
   int64_t y_stride = 0;
 };
 using MatmulKernel = void (*)(const MatmulArgs&, int64_t panel_begin, int64_t panel_end);
 
-/// The kernels of one layout. `layout.bias` is not part of the key: one kernel serves all.
+/// The kernels of one layout.
 struct LayoutKernels {
   Layout layout;
   MatmulKernel rounded;  ///< on int8 inputs; nullptr for dense layouts

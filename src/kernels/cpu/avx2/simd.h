@@ -15,8 +15,11 @@ struct i32x16 {
 struct u8x64 {
   __m256i a, b;
 };
+struct i16x32 {
+  __m256i a, b;
+};
 
-constexpr int kRowTile = 4;
+constexpr int kRowTile = 4;      // rows of x that a matmul tile holds in registers
 constexpr bool kSigned8 = true;  // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
 
 inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8
@@ -125,25 +128,57 @@ inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
 }
 inline i32x16 as_lanes(u8x64 x) { return {x.a, x.b}; }
 
-// Pairs of u8 x s8 products fit in 16 bits up to 6-bit codes (63 x 127 x 2); 8-bit codes go in as |w| and x with w's sign.
+// 16-bit pair sums of u8 x s8 products. They fit up to 6-bit codes (63 x 127 x 2); 8-bit codes go in as |w| and x with w's sign.
 template <int Bits>
-inline __m256i dot4_half(__m256i acc, __m256i w, __m256i x) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i pairs;
-  if constexpr (Bits == 8) {
-    w = _mm256_xor_si256(w, _mm256_set1_epi8(char(0x80)));
-    pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-  } else {
-    pairs = _mm256_maddubs_epi16(w, x);
-  }
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, ones));
+inline __m256i pair_products(__m256i w, __m256i x) {
+  if constexpr (Bits < 8) return _mm256_maddubs_epi16(w, x);
+  w = _mm256_xor_si256(w, _mm256_set1_epi8(char(0x80)));
+  return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+}
+inline __m256i add_pairs(__m256i acc, __m256i pairs) {
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline __m256i four_bytes(const int8_t* x) {
+  int32_t word;
+  __builtin_memcpy(&word, x, 4);
+  return _mm256_set1_epi32(word);
 }
 template <int Bits>
 inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
+  const __m256i all = four_bytes(x);
+  return {add_pairs(acc.a, pair_products<Bits>(w.a, all)), add_pairs(acc.b, pair_products<Bits>(w.b, all))};
+}
+// sum[n] += 16 columns x the 16 signed bytes at x[n] + column. As many products meet in 16 bits as fit: 4 vectors
+// of 4-bit codes (15 x 127 x 8 < 2^15), 2 of up to 6 bits (63 x 127 x 4), 1 of 8 bits.
+template <int Bits, int N>
+inline void dot16(i32x16 (&sum)[N], const u8x64 (&w)[4], const int8_t* const (&x)[N], int64_t column) {
+  constexpr int kTogether = Bits <= 4 ? 4 : Bits <= 6 ? 2 : 1;
+  for (int n = 0; n < N; ++n)
+    for (int i = 0; i < 4; i += kTogether) {
+      __m256i all = four_bytes(x[n] + column + 4 * i);
+      __m256i a = pair_products<Bits>(w[i].a, all), b = pair_products<Bits>(w[i].b, all);
+      for (int j = i + 1; j < i + kTogether; ++j) {
+        all = four_bytes(x[n] + column + 4 * j);
+        a = _mm256_add_epi16(a, pair_products<Bits>(w[j].a, all));
+        b = _mm256_add_epi16(b, pair_products<Bits>(w[j].b, all));
+      }
+      sum[n] = {add_pairs(sum[n].a, a), add_pairs(sum[n].b, b)};
+    }
+}
+// Two 16-bit values a lane, from 32 bytes.
+inline i16x32 load_u8_pairs(const uint8_t* p) {
+  return {_mm256_cvtepu8_epi16(half_load(p)), _mm256_cvtepu8_epi16(half_load(p + 16))};
+}
+inline i32x16 even_of(i16x32 x) {
+  return {_mm256_srai_epi32(_mm256_slli_epi32(x.a, 16), 16), _mm256_srai_epi32(_mm256_slli_epi32(x.b, 16), 16)};
+}
+inline i32x16 odd_of(i16x32 x) { return {_mm256_srai_epi32(x.a, 16), _mm256_srai_epi32(x.b, 16)}; }
+// acc + even x x[0] + odd x x[1], exact.
+inline i32x16 dot2(i32x16 acc, i16x32 w, const int16_t* x) {
   int32_t word;
   __builtin_memcpy(&word, x, 4);
   const __m256i all = _mm256_set1_epi32(word);
-  return {dot4_half<Bits>(acc.a, w.a, all), dot4_half<Bits>(acc.b, w.b, all)};
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(w.a, all)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(w.b, all))};
 }
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 

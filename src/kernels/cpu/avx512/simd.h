@@ -15,8 +15,11 @@ struct i32x16 {
 struct u8x64 {
   __m512i v;
 };
+struct i16x32 {
+  __m512i v;
+};
 
-constexpr int kRowTile = 8;       // rows of x a matmul tile holds in registers
+constexpr int kRowTile = 8;       // rows of x that a matmul tile holds in registers
 constexpr bool kSigned8 = false;  // 8-bit codes enter dot4 as they are: unsigned
 
 inline __mmask16 lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1); }
@@ -95,6 +98,24 @@ inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
   int32_t word;
   __builtin_memcpy(&word, x, 4);
   return {_mm512_dpbusd_epi32(acc.v, w.v, _mm512_set1_epi32(word))};
+}
+// sum[n] += 16 columns x the 16 signed bytes at x[n] + column, column by column so that N chains hide the latency.
+template <int Bits, int N>
+inline void dot16(i32x16 (&sum)[N], const u8x64 (&w)[4], const int8_t* const (&x)[N], int64_t column) {
+  for (int i = 0; i < 4; ++i)
+    for (int n = 0; n < N; ++n) sum[n] = dot4<Bits>(sum[n], w[i], x[n] + column + 4 * i);
+}
+// Two 16-bit values a lane, from 32 bytes.
+inline i16x32 load_u8_pairs(const uint8_t* p) {
+  return {_mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline i32x16 even_of(i16x32 a) { return {_mm512_srai_epi32(_mm512_slli_epi32(a.v, 16), 16)}; }
+inline i32x16 odd_of(i16x32 a) { return {_mm512_srai_epi32(a.v, 16)}; }
+// acc + even x x[0] + odd x x[1], exact.
+inline i32x16 dot2(i32x16 acc, i16x32 w, const int16_t* x) {
+  int32_t word;
+  __builtin_memcpy(&word, x, 4);
+  return {_mm512_dpwssd_epi32(acc.v, w.v, _mm512_set1_epi32(word))};
 }
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 

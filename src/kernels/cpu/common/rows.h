@@ -7,8 +7,8 @@
 // Everything that works row by row or element by element. A row's bits depend on the row alone.
 namespace gale::GALE_ISA {
 
-// One block of `width` <= 256 inputs: scale = largest / 127, codes to nearest even, sums of 16 codes.
-inline void round_block(const float* x, int64_t width, int32_t block, int8_t* codes, float* scale, int16_t* sums) {
+// Up to 256 inputs, fewer at the end of a row: scale = largest / 127, codes to nearest even. sums16 [block / 16].
+inline void round_block(const float* x, int64_t width, int32_t block, int8_t* codes, float* scale, int32_t* sums16) {
   f32x16 largest = zero();
   for (int64_t i = 0; i < width; i += 16) largest = max(abs(load_first(x + i, width - i)), largest);
   const float top = reduce_max(largest);
@@ -17,20 +17,39 @@ inline void round_block(const float* x, int64_t width, int32_t block, int8_t* co
   for (int64_t i = 0; i < block; i += 16) {
     const i32x16 q = i < width ? to_int(mul(load_first(x + i, width - i), inverse)) : izero();
     store_i8(codes + i, q);
-    sums[i / 16] = int16_t(reduce_add(q));
+    sums16[i / 16] = reduce_add(q);
+  }
+}
+
+inline void round_into(const float* x, int64_t width, RoundedBlock32& out) {
+  int32_t sums[2];
+  round_block(x, width, 32, out.codes, &out.scale, sums);
+  out.minus = -(sums[0] + sums[1]);
+}
+
+inline void round_into(const float* x, int64_t width, RoundedBlock256& out) {
+  int32_t sums[16];
+  round_block(x, width, 256, out.codes, &out.scale, sums);
+  for (int i = 0; i < 8; ++i) out.sums32[i] = int16_t(sums[2 * i] + sums[2 * i + 1]);
+  for (int i = 0; i < 16; ++i) out.minus16[i] = -sums[i];
+}
+
+template <class Block>
+void round_as(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    Block* to = out.row<Block>(r);
+    for (int64_t first = 0; first < out.padded; first += out.block, ++to) {
+      const int64_t left = out.columns - first, width = left < 0 ? 0 : left < out.block ? left : out.block;
+      round_into(x + r * out.columns + (width > 0 ? first : 0), width, *to);
+    }
   }
 }
 
 void round_rows(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; ++r) {
-    const float* in = x + r * out.columns;
-    for (int64_t b = 0; b < out.padded / out.block; ++b) {
-      const int64_t first = b * out.block, left = out.columns - first;
-      const int64_t width = left < 0 ? 0 : left < out.block ? left : out.block;
-      round_block(in + (width > 0 ? first : 0), width, out.block, out.codes + r * out.code_stride + first,
-                  out.scales + r * out.scale_stride() + b, out.sums + r * out.sum_stride() + first / 16);
-    }
-  }
+  if (out.block == 32)
+    round_as<RoundedBlock32>(x, out, begin, end);
+  else
+    round_as<RoundedBlock256>(x, out, begin, end);
 }
 
 void rms_norm(const float* x, const float* weight, float eps, float* y, int64_t width, int64_t begin, int64_t end) {

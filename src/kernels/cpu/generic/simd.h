@@ -18,8 +18,11 @@ struct i32x16 {
 struct u8x64 {
   uint8_t v[64];
 };
+struct i16x32 {
+  int16_t v[32];
+};
 
-constexpr int kRowTile = 4;
+constexpr int kRowTile = 4;  // rows of x that a matmul tile holds in registers
 constexpr bool kSigned8 = false;
 
 template <class Out, class F>
@@ -161,6 +164,27 @@ inline i32x16 dot4(const i32x16& acc, const u8x64& w, const int8_t* x) {
     for (int j = 0; j < 4; ++j) sum += int32_t(w.v[4 * i + j]) * x[j];
     return sum;
   });
+}
+// sum[n] += 16 columns x the 16 signed bytes at x[n] + column.
+template <int Bits, int N>
+inline void dot16(i32x16 (&sum)[N], const u8x64 (&w)[4], const int8_t* const (&x)[N], int64_t column) {
+  for (int i = 0; i < 4; ++i)
+    for (int n = 0; n < N; ++n) sum[n] = dot4<Bits>(sum[n], w[i], x[n] + column + 4 * i);
+}
+// Two 16-bit values a lane, from 32 bytes.
+inline i16x32 load_u8_pairs(const uint8_t* p) {
+  i16x32 out;
+  for (int i = 0; i < 32; ++i) out.v[i] = p[i];
+  return out;
+}
+inline i32x16 even_of(const i16x32& a) {
+  return each<i32x16>([&](int i) { return int32_t(a.v[2 * i]); });
+}
+inline i32x16 odd_of(const i16x32& a) {
+  return each<i32x16>([&](int i) { return int32_t(a.v[2 * i + 1]); });
+}
+inline i32x16 dot2(const i32x16& acc, const i16x32& w, const int16_t* x) {
+  return each<i32x16>([&](int i) { return acc.v[i] + w.v[2 * i] * x[0] + w.v[2 * i + 1] * x[1]; });
 }
 inline void prefetch(const void*) {}
 

@@ -16,8 +16,11 @@ struct i32x16 {
 struct u8x64 {
   uint8x16_t v[4];
 };
+struct i16x32 {
+  int16x8_t v[4];
+};
 
-constexpr int kRowTile = 4;
+constexpr int kRowTile = 4;      // rows of x that a matmul tile holds in registers
 constexpr bool kSigned8 = true;  // 8-bit codes enter dot4 less 128: there is only a signed x signed product
 
 template <class Out, class F>
@@ -182,6 +185,33 @@ inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
     const int16x8_t low = vmull_s8(vget_low_s8(s), vget_low_s8(all)), high = vmull_s8(vget_high_s8(s), vget_high_s8(all));
     // pairs of 16-bit products to 32 bits, then pairs of those: lane i gets its own four bytes
     return vaddq_s32(acc.v[i], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+  });
+}
+// sum[n] += 16 columns x the 16 signed bytes at x[n] + column.
+template <int Bits, int N>
+inline void dot16(i32x16 (&sum)[N], const u8x64 (&w)[4], const int8_t* const (&x)[N], int64_t column) {
+  for (int i = 0; i < 4; ++i)
+    for (int n = 0; n < N; ++n) sum[n] = dot4<Bits>(sum[n], w[i], x[n] + column + 4 * i);
+}
+// Two 16-bit values a lane, from 32 bytes.
+inline i16x32 load_u8_pairs(const uint8_t* p) {
+  return each<i16x32>([=](int i) { return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p + 8 * i))); });
+}
+inline i32x16 even_of(i16x32 a) {
+  return each<i32x16>([&](int i) { return vshrq_n_s32(vshlq_n_s32(vreinterpretq_s32_s16(a.v[i]), 16), 16); });
+}
+inline i32x16 odd_of(i16x32 a) {
+  return each<i32x16>([&](int i) { return vshrq_n_s32(vreinterpretq_s32_s16(a.v[i]), 16); });
+}
+// acc + even x x[0] + odd x x[1], exact.
+inline i32x16 dot2(i32x16 acc, i16x32 w, const int16_t* x) {
+  int32_t word;
+  __builtin_memcpy(&word, x, 4);
+  const int16x8_t all = vreinterpretq_s16_s32(vdupq_n_s32(word));
+  return each<i32x16>([&](int i) {
+    const int32x4_t low = vmull_s16(vget_low_s16(w.v[i]), vget_low_s16(all)),
+                    high = vmull_s16(vget_high_s16(w.v[i]), vget_high_s16(all));
+    return vaddq_s32(acc.v[i], vpaddq_s32(low, high));
   });
 }
 inline void prefetch(const void* p) { __builtin_prefetch(p); }

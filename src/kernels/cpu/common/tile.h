@@ -1,0 +1,43 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/kernels.h"
+
+// What the tiles of every layout share. A tile is N rows of x against the 16 outputs of a panel, over some units of K: it goes on
+// from the sums that y holds, unless it is at K's start, and leaves its own there, so that K can be walked in pieces that stay in
+// cache without changing a chain.
+namespace gale::GALE_ISA {
+
+// Far enough that weights arrive from memory in time, near enough that they are still in L1.
+constexpr int64_t kAhead = 4096;
+
+inline void prefetch_bytes(const void* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) prefetch(static_cast<const uint8_t*>(p) + i);
+}
+
+struct Tile {
+  const MatmulArgs& a;
+  int64_t panel, row;
+  int64_t unit_begin, unit_end;
+  int64_t ahead;  // bytes between the weights in hand and those fetched meanwhile: kAhead on the first pass over them, then 0
+  int64_t next;   // rows to the tile that comes next and whose inputs are fetched meanwhile
+
+  const uint8_t* unit() const {
+    return reinterpret_cast<const uint8_t*>(a.panels) + panel * a.geometry.panel_bytes() + unit_begin * a.geometry.bytes;
+  }
+  int64_t input_row(int n) const { return a.input_rows ? a.input_rows[row + n] : row + n; }
+  float* output(int n) const { return a.y + (row + n) * a.y_stride + panel * kPanelRows; }
+  int64_t outputs() const { return a.out_rows - panel * kPanelRows; }  // 16 or more: whole
+
+  template <int N>
+  void begin(f32x16 (&acc)[N]) const {
+    for (int n = 0; n < N; ++n) acc[n] = unit_begin > 0 ? load_first(output(n), outputs()) : zero();
+  }
+  template <int N>
+  void end(const f32x16 (&acc)[N]) const {
+    for (int n = 0; n < N; ++n) store_first(output(n), acc[n], outputs());
+  }
+};
+
+}  // namespace gale::GALE_ISA
