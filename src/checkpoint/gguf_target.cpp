@@ -126,11 +126,20 @@ void put_window(Metadata& out, bool llama, int64_t layers) {
   out.put("attention.sliding_window_pattern", sliding, Width::boolean_array);
 }
 
+/// GGUF has no key for the activation: a reader of these architectures takes silu.
+void check_activation(const Json& config) {
+  const auto found = config.find("hidden_act");
+  require(found == config.end() || found->is_null() || *found == "silu" || *found == "swish", ErrorCode::unsupported,
+          "config: hidden_act is {}, which cannot be written as GGUF; known are silu, swish",
+          found == config.end() ? "" : found->dump());
+}
+
 void put_metadata(Metadata& out, bool llama) {
   const int64_t heads = out.needed("num_attention_heads"), hidden = out.needed("hidden_size"),
                 layers = out.needed("num_hidden_layers");
   const int64_t head_dim = out.count("head_dim").value_or(hidden / heads);
   require(layers <= 65536, ErrorCode::corrupt, "config: num_hidden_layers is {}", layers);
+  check_activation(out.config());
   out.put_count("vocab_size", out.needed("vocab_size"));
   out.put_count("context_length", out.needed("max_position_embeddings"));
   out.put_count("embedding_length", hidden);

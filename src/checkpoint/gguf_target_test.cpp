@@ -82,6 +82,17 @@ TEST(GgufTarget, MistralWindowAndTiedHead) {
   EXPECT_EQ(target.names.back().first, "model.layers.0.self_attn.k_proj.weight");
 }
 
+TEST(GgufTarget, OnlySiluHasAPlace) {
+  Json config = llama_config();
+  for (const char* known : {"silu", "swish"}) {
+    config["hidden_act"] = known;
+    EXPECT_EQ(gguf_target(config, {}).architecture, "llama");
+  }
+  config["hidden_act"] = "gelu";
+  expect_error(ErrorCode::unsupported, "hidden_act is \"gelu\", which cannot be written as GGUF; known are silu, swish",
+               [&] { gguf_target(config, {}); });
+}
+
 TEST(GgufTarget, QwenWindows) {
   Json config = llama_config();
   config["architectures"] = {"Qwen2ForCausalLM"};

@@ -46,7 +46,7 @@ class Llama final : public Model {
       own.window = window_of(config, i);
       blocks_.push_back({w.norm("input_layernorm", eps, hidden_), Attention(w["self_attn"], own, int32_t(i), eps),
                          w.norm("post_attention_layernorm", eps, hidden_),
-                         GatedMlp(w["mlp"], hidden_, config.integer("intermediate_size"))});
+                         GatedMlp(config, w["mlp"], hidden_, config.integer("intermediate_size"))});
     }
     norm_ = model.norm("norm", eps, hidden_);
     head_ = config.flag("tie_word_embeddings", false) ? embed_.tied() : weights.linear("lm_head", vocab_, hidden_);

@@ -1,5 +1,8 @@
 #include "nn/config.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "base/fail.h"
@@ -56,6 +59,15 @@ std::string Config::text(std::string_view key, std::optional<std::string> otherw
   if (value == nullptr && otherwise) return *otherwise;
   if (value == nullptr || !value->is_string()) bad(key, "a string");
   return value->get<std::string>();
+}
+
+std::string Config::choice(std::string_view key, std::string_view otherwise,
+                           std::initializer_list<std::string_view> known) const {
+  std::string value = text(key, std::string(otherwise));
+  if (std::find(known.begin(), known.end(), value) == known.end())
+    fail(ErrorCode::unsupported, "{}: \"{}\" is \"{}\", which this model cannot do; known are {}", where_, key,
+         value.substr(0, 80), fmt::join(known, ", "));
+  return value;
 }
 
 std::string Config::text_at(std::string_view key, size_t i) const {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ class Config {
   double number(std::string_view key, std::optional<double> otherwise = {}) const;
   bool flag(std::string_view key, bool otherwise) const;
   std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
+  /// A text that must be one of `known`. Throws Error{unsupported} naming the key, its value, the file and what is known.
+  std::string choice(std::string_view key, std::string_view otherwise, std::initializer_list<std::string_view> known) const;
   /// Entry `i` of a list of strings, "" where the list is absent or shorter.
   std::string text_at(std::string_view key, size_t i) const;
   /// The object under a key; an empty one where absent.
