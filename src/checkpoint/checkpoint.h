@@ -74,8 +74,10 @@ class Checkpoint {
 
   const std::filesystem::path& path() const { return path_; }
   /// The config in Hugging Face's terms: "architectures", "hidden_size", "rope_theta" ... A GGUF's metadata is translated.
-  /// One form of rope whatever the config's age: "rope_theta", and "rope_scaling" null or with its "rope_type".
+  /// One form of rope and of windows whatever the config's age and family: see normalize_config().
   const Json& config() const { return *config_; }
+  /// The file that config() comes from, for messages.
+  const std::string& config_source() const { return config_source_; }
   /// generation_config.json, or {} (for GGUF: eos and bos ids from its metadata).
   const Json& generation_config() const { return *generation_config_; }
   /// First entry of "architectures", as the file spells it.
@@ -98,6 +100,7 @@ class Checkpoint {
   Checkpoint() = default;
   friend struct CheckpointBuilder;
   std::filesystem::path path_;
+  std::string config_source_;
   std::optional<std::filesystem::path> directory_;  // where tokenizer.json and the like lie; none for a GGUF or one in memory
   std::shared_ptr<const Json> config_, generation_config_, tokenizer_config_;
   std::vector<RawTensor> tensors_;

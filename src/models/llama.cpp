@@ -17,13 +17,10 @@ struct Block {
   GatedMlp mlp;
 };
 
-// Mistral windows every layer; Qwen2 and Qwen3 those from max_window_layers on, if at all; newer configs list the layers.
+// What the families take by default is settled in the config: a window holds on every layer, or on those that layer_types names.
 int32_t window_of(const Config& config, int64_t layer) {
-  const std::string kind = config.text_at("layer_types", size_t(layer));
-  const bool windowed = kind.empty()
-                            ? config.flag("use_sliding_window", true) && layer >= config.integer("max_window_layers", 0, 0)
-                            : kind == "sliding_attention";
-  return windowed ? int32_t(config.integer("sliding_window", 0)) : 0;
+  if (config.text_at("layer_types", size_t(layer)) == "full_attention") return 0;
+  return int32_t(config.integer("sliding_window", 0));
 }
 
 class Llama final : public Model {

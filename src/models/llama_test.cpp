@@ -25,7 +25,7 @@ std::unique_ptr<Model> load(const std::string& name, const std::function<void(Js
   ThreadPool pool(1);
   Loader loader(checkpoint, pool, {.requantize = {}, .shape_only = true, .progress = {}});
   auto model = find_architecture(checkpoint->architecture())
-                   .build(Config(checkpoint->config(), checkpoint->path().string()), Weights(loader));
+                   .build(Config(checkpoint->config(), checkpoint->config_source()), Weights(loader));
   loader.finish();
   return model;
 }

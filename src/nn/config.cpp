@@ -74,7 +74,7 @@ std::string Config::text_at(std::string_view key, size_t i) const {
   const Json* value = find(key);
   if (value == nullptr) return "";
   if (!value->is_array()) bad(key, "a list of strings");
-  if (i >= value->size()) return "";
+  if (i >= value->size()) bad(key, fmt::format("a list with an entry {}", i));
   if (!(*value)[i].is_string()) bad(key, "a list of strings");
   return (*value)[i].get<std::string>();
 }

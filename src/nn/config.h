@@ -22,7 +22,7 @@ class Config {
   std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
   /// A text that must be one of `known`. Throws Error{unsupported} naming the key, its value, the file and what is known.
   std::string choice(std::string_view key, std::string_view otherwise, std::initializer_list<std::string_view> known) const;
-  /// Entry `i` of a list of strings, "" where the list is absent or shorter.
+  /// Entry `i` of a list of strings, "" where there is no list. A list that ends before `i` is refused.
   std::string text_at(std::string_view key, size_t i) const;
   /// The object under a key; an empty one where absent.
   Config child(std::string_view key) const;
