@@ -85,6 +85,8 @@ class Checkpoint {
   const std::vector<RawTensor>& tensors() const { return tensors_; }
   /// nullptr where there is none. O(1).
   const RawTensor* find(std::string_view name) const;
+  /// The tensors named `name`.<anything>, by name.
+  std::vector<const RawTensor*> below(std::string_view name) const;
   CheckpointSizes sizes() const;
   /// Text of tokenizer.json, nullopt for a GGUF or where there is none.
   std::optional<std::string> tokenizer_json() const;
@@ -105,6 +107,7 @@ class Checkpoint {
   std::shared_ptr<const Json> config_, generation_config_, tokenizer_config_;
   std::vector<RawTensor> tensors_;
   std::unordered_map<std::string_view, size_t> index_;  // keys lie in tensors_
+  std::vector<const RawTensor*> sorted_;                // by name
   std::shared_ptr<const GgufFile> gguf_;
 };
 

@@ -118,7 +118,9 @@ std::shared_ptr<Checkpoint> CheckpointBuilder::start(const Path& path, Json conf
     const auto [first, added] = out->index_.emplace(out->tensors_[i].name, i);
     require(added, ErrorCode::corrupt, "{} and {} are both named {}", out->tensors_[first->second].source,
             out->tensors_[i].source, out->tensors_[i].name);
+    out->sorted_.push_back(&out->tensors_[i]);
   }
+  std::ranges::sort(out->sorted_, {}, &RawTensor::name);
   return out;
 }
 

@@ -4,7 +4,6 @@
 #include <mutex>
 
 #include "base/checked.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/threads.h"
 
@@ -66,24 +65,9 @@ Loader::Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, O
 Loader::~Loader() = default;
 
 bool Loader::has(const std::string& name) const { return checkpoint_->find(name) != nullptr; }
+bool Loader::has_matrix(const std::string& name) const { return !group_of(*checkpoint_, name).parts.empty(); }
 
 void Loader::note_missing(const std::string& name) { problems_.push_back(name + " is missing"); }
-
-// "weight" first; the parts of other formats lie beside it under the same name.
-TensorGroup Loader::group_of(const std::string& name) {
-  TensorGroup group;
-  group.name = name;
-  const auto it = checkpoint_->config().find("quantization_config");
-  if (it != checkpoint_->config().end()) group.quantization_config = &*it;
-  for (const char* suffix : {"weight", "qweight", "scales", "qzeros", "g_idx"}) {
-    const RawTensor* part = checkpoint_->find(name + "." + suffix);
-    if (part == nullptr) continue;
-    group.parts[suffix] = part;
-    used_.insert(part->name);
-    file_bytes_ += int64_t(part->bytes.size());
-  }
-  return group;
-}
 
 void Loader::pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out) {
   FirstError errors;
@@ -107,8 +91,12 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
 
 std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int64_t rows, int64_t columns) {
   if (const auto it = packed_.find(name); it != packed_.end()) return it->second;
-  const TensorGroup group = group_of(name);
+  const TensorGroup group = group_of(*checkpoint_, name);
   if (group.parts.empty()) return nullptr;
+  for (const auto& [part, tensor] : group.parts) {
+    used_.insert(tensor->name);
+    file_bytes_ += int64_t(tensor->bytes.size());
+  }
   const Format& format = format_of(group);
   const auto [r, c] = format.shape(group);
   if ((rows != 0 && r != rows) || (columns != 0 && c != columns)) {
@@ -178,8 +166,7 @@ Linear Weights::maybe_linear(std::string_view name, int64_t out, int64_t in) con
 }
 
 Linear Weights::linear(std::string_view name, int64_t out, int64_t in) const {
-  if (!loader_->has(path(name) + ".weight") && !loader_->has(path(name) + ".qweight"))
-    loader_->note_missing(path(name) + ".weight");
+  if (!loader_->has_matrix(path(name))) loader_->note_missing(path(name) + ".weight");
   return maybe_linear(name, out, in);
 }
 
@@ -193,9 +180,8 @@ RmsNorm Weights::norm(std::string_view name, float eps, int64_t width) const {
 }
 
 Embedding Weights::embedding(std::string_view name, int64_t vocab, int64_t width) const {
-  auto matrix = loader_->matrix(path(name), vocab, width);
-  if (!matrix && !loader_->has(path(name) + ".weight")) loader_->note_missing(path(name) + ".weight");
-  return Embedding(std::move(matrix));
+  if (!loader_->has_matrix(path(name))) loader_->note_missing(path(name) + ".weight");
+  return Embedding(loader_->matrix(path(name), vocab, width));
 }
 
 }  // namespace gale

@@ -33,12 +33,14 @@ class Loader {
   Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options);
   ~Loader();
 
-  /// The matrix `name`.weight, packed; shared where it is asked for twice (tied heads). nullptr where the checkpoint has none.
-  /// rows, columns: what the model expects, 0: anything.
+  /// The matrix `name`, packed, from all tensors below that name (see group_of in quant/format.h); shared where it is asked for
+  /// twice (tied heads). nullptr where the checkpoint has none. rows, columns: what the model expects, 0: anything.
   std::shared_ptr<const PackedMatrix> matrix(const std::string& name, int64_t rows, int64_t columns);
   /// A vector as f32 on the heap; null where absent. n: entries expected, 0: anything.
   Tensor vector(const std::string& name, int64_t n);
+  /// Whether there is a tensor of that name, or a matrix.
   bool has(const std::string& name) const;
+  bool has_matrix(const std::string& name) const;
   void note_missing(const std::string& name);
 
   /// Throws Error{corrupt} listing every tensor that was missing or misshapen; warns of tensors nobody asked for.
@@ -47,7 +49,6 @@ class Loader {
   int64_t file_bytes() const { return file_bytes_; }
 
  private:
-  TensorGroup group_of(const std::string& name);
   void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
