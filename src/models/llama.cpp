@@ -1,4 +1,5 @@
 #include "base/fail.h"
+#include "checkpoint/hf_config.h"
 #include "models/model.h"
 #include "nn/attention.h"
 #include "nn/mlp.h"
@@ -29,16 +30,17 @@ class Llama final : public Model {
       : hidden_(config.integer("hidden_size")),
         vocab_(config.integer("vocab_size")),
         positions_(config.integer("max_position_embeddings", 2048)) {
-    const int64_t layers = config.integer("num_hidden_layers"), heads = config.integer("num_attention_heads");
-    const AttentionShape shape{heads, config.integer("num_key_value_heads", heads), config.integer("head_dim", hidden_ / heads)};
+    const int64_t layers = config.integer("num_hidden_layers", {}, 1, kMostLayers), heads = config.integer("num_attention_heads");
+    const AttentionShape shape{hidden_, heads, config.integer("num_key_value_heads", heads),
+                               config.integer("head_dim", hidden_ / heads)};
     require(heads % shape.kv_heads == 0, ErrorCode::corrupt, "{}: {} heads cannot share {} key/value heads", config.where(),
             heads, shape.kv_heads);
-    const float eps = float(config.number("rms_norm_eps", 1e-6));
+    const float eps = float(config.number("rms_norm_eps", 1e-6, 0, 1));
     const Weights model = weights["model"];
     embed_ = model.embedding("embed_tokens", vocab_, hidden_);
     rope_ = Rope(config, shape.width, weights.maybe_vector("rope_freqs.weight"));
-    for (int64_t i = 0; i < layers; ++i) {
-      const Weights w = model["layers"][i];
+    for (const Weights& w : model.layers("layers", layers)) {
+      const auto i = int64_t(blocks_.size());
       AttentionShape own = shape;
       own.window = window_of(config, i);
       blocks_.push_back({w.norm("input_layernorm", eps, hidden_), Attention(w["self_attn"], own, int32_t(i), eps),

@@ -81,5 +81,52 @@ TEST(LlamaWeights, PartsThatNoFormatReadsAreRefused) {
       "");
 }
 
+TEST(LlamaConfig, NonsenseIsRefusedByName) {
+  const auto says = [](const char* key, const Json& value, const std::string& part) {
+    EXPECT_THAT(refusal(ErrorCode::corrupt, "llama3", [&](Json& c, auto&) { c[key] = value; }),
+                AllOf(HasSubstr("somewhere/llama3"), HasSubstr(part)))
+        << key << " " << value;
+  };
+  for (const Json& eps : {Json(-1e-6), Json(2), Json("1e-6")}) says("rms_norm_eps", eps, "\"rms_norm_eps\" is " + eps.dump());
+  EXPECT_EQ(refusal(ErrorCode::corrupt, "llama3", [](Json& c, auto&) { c["rms_norm_eps"] = 0; }), "");
+  for (const Json& theta : {Json(0), Json(-1e4), Json(1e-300), Json(1e300), Json("x")})
+    says("rope_theta", theta, "\"rope_theta\"");
+  says("rope_scaling", {{"rope_type", "linear"}, {"factor", 1e-300}}, "factor");
+  says("rope_scaling", {{"rope_type", "linear"}, {"factor", 1e300}}, "\"rope_theta\" 500000 and its scaling");
+  says("num_attention_heads", 1 << 30, "");
+  for (const Json& layers : {Json(0), Json(-1), Json(65537), Json(1 << 30), Json(UINT64_MAX), Json(2.5)})
+    says("num_hidden_layers", layers,
+         "\"num_hidden_layers\" is " + layers.dump() + ", but it must be an integer from 1 to 65536");
+}
+
+// A few kilobytes of config must not cost the memory or the text of what they ask for.
+TEST(LlamaWeights, ManyMissingLayersAreOneLine) {
+  const std::string text = refusal(ErrorCode::corrupt, "llama2", [](Json& c, auto&) { c["num_hidden_layers"] = 65536; });
+  EXPECT_THAT(text, HasSubstr("1 tensor(s) do not fit"));
+  EXPECT_THAT(text, HasSubstr("model.layers.2, the first of 65534 layers, is missing"));
+  const std::string many = refusal(ErrorCode::corrupt, "llama2", [](Json& c, auto&) { c["hidden_size"] = 1000; });
+  EXPECT_THAT(many, AllOf(HasSubstr("model.embed_tokens is ["), HasSubstr("and 11 more")));
+  EXPECT_LT(many.size(), 2000u);
+}
+
+// Kernels trust the shapes: each side of each matrix is what the config says, or the model is refused.
+TEST(LlamaWeights, EveryMatrixHasBothItsSides) {
+  const auto original = Checkpoint::open(std::filesystem::path(GALE_SOURCE_DIR) / "tests/golden/data/qwen2");
+  for (const RawTensor& one : original->tensors()) {
+    if (one.name.find("layers.1.") == std::string::npos) continue;
+    for (int side = 0; side < one.shape.rank(); ++side)
+      EXPECT_THAT(refusal(ErrorCode::corrupt, "qwen2",
+                          [&](auto&, auto& tensors) {
+                            RawTensor& t = *std::ranges::find(tensors, one.name, &RawTensor::name);
+                            t.shape = one.shape.rank() == 1 ? Shape{one.shape[0] / 2}
+                                      : side == 0           ? Shape{one.shape[0] / 2, one.shape[1]}
+                                                            : Shape{one.shape[0], one.shape[1] / 2};
+                            t.bytes = t.bytes.first(t.bytes.size() / 2);
+                          }),
+                  HasSubstr(one.name.substr(0, one.name.rfind('.'))))
+          << side;
+  }
+}
+
 }  // namespace
 }  // namespace gale

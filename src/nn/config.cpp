@@ -40,11 +40,15 @@ int64_t Config::integer(std::string_view key, std::optional<int64_t> otherwise, 
   return n;
 }
 
-double Config::number(std::string_view key, std::optional<double> otherwise) const {
+double Config::number(std::string_view key, std::optional<double> otherwise, double lowest, double highest) const {
   const Json* value = find(key);
   if (value == nullptr && otherwise) return *otherwise;
-  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) bad(key, "a finite number");
-  return value->get<double>();
+  const bool bounded = lowest > std::numeric_limits<double>::lowest() || highest < std::numeric_limits<double>::max();
+  const auto wanted = [&] { return bounded ? fmt::format("a number from {} to {}", lowest, highest) : "a finite number"; };
+  if (value == nullptr || !value->is_number()) bad(key, wanted());
+  const double x = value->get<double>();
+  if (!std::isfinite(x) || x < lowest || x > highest) bad(key, wanted());
+  return x;
 }
 
 bool Config::flag(std::string_view key, bool otherwise) const {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +18,9 @@ class Config {
   bool has(std::string_view key) const;
   int64_t integer(std::string_view key, std::optional<int64_t> otherwise = {}, int64_t lowest = 1,
                   int64_t highest = 1 << 30) const;
-  double number(std::string_view key, std::optional<double> otherwise = {}) const;
+  /// Finite, and from `lowest` to `highest`.
+  double number(std::string_view key, std::optional<double> otherwise = {}, double lowest = std::numeric_limits<double>::lowest(),
+                double highest = std::numeric_limits<double>::max()) const;
   bool flag(std::string_view key, bool otherwise) const;
   std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
   /// A text that must be one of `known`. Throws Error{unsupported} naming the key, its value, the file and what is known.

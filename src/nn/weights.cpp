@@ -1,5 +1,6 @@
 #include "nn/weights.h"
 
+#include <algorithm>
 #include <exception>
 #include <mutex>
 
@@ -11,6 +12,8 @@ namespace gale {
 namespace {
 
 constexpr int64_t kPanelsPerPiece = 4;  // rows a thread takes apart at a time: 64, a few MB at the widest
+
+constexpr size_t kShownProblems = 10;
 
 // Jobs of a pool must not throw: the first error is kept and thrown by the caller.
 class FirstError {
@@ -134,7 +137,10 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
   group.name = name;
   group.parts = {{"weight", raw}};
   Tensor out = heap_tensor({raw->elements()}, DType::f32);
-  if (!options_.shape_only) format_of(group).dequantize(group, {0, raw->rows(), 0, raw->columns()}, out.data<float>());
+  if (options_.shape_only)
+    std::fill_n(out.data<float>(), out.elements(), 1.0f);  // divides and scales by nothing
+  else
+    format_of(group).dequantize(group, {0, raw->rows(), 0, raw->columns()}, out.data<float>());
   packed_bytes_ += out.bytes();
   file_bytes_ += int64_t(raw->bytes.size());
   return out;
@@ -143,7 +149,8 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
 void Loader::finish() {
   if (!problems_.empty()) {
     std::string all;
-    for (const auto& p : problems_) all += "\n  " + p;
+    for (size_t i = 0; i < std::min(problems_.size(), kShownProblems); ++i) all += "\n  " + problems_[i];
+    if (problems_.size() > kShownProblems) all += fmt::format("\n  and {} more", problems_.size() - kShownProblems);
     fail(ErrorCode::corrupt, "{}: {} tensor(s) do not fit the architecture {}:{}", checkpoint_->path().string(), problems_.size(),
          checkpoint_->architecture(), all);
   }
@@ -157,6 +164,19 @@ void Loader::finish() {
     log_warning("{} tensor(s) of {} are not used by {}: {}{}", count, checkpoint_->path().string(), checkpoint_->architecture(),
                 unused, count > 4 ? " ..." : "");
   if (options_.progress) options_.progress(total_bytes_, total_bytes_);
+}
+
+std::vector<Weights> Weights::layers(std::string_view name, int64_t count) const {
+  std::vector<Weights> out;
+  for (int64_t i = 0; i < count; ++i) {
+    Weights layer = (*this)[name][i];
+    if (!loader_->has_below(layer.prefix_)) {
+      loader_->note_missing(fmt::format("{}, the first of {} layers,", layer.prefix_, count - i));
+      break;
+    }
+    out.push_back(std::move(layer));
+  }
+  return out;
 }
 
 Linear Weights::maybe_linear(std::string_view name, int64_t out, int64_t in) const {
