@@ -1,5 +1,7 @@
 #include "checkpoint/checkpoint.h"
 
+#include <algorithm>
+
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -51,6 +53,14 @@ std::string Checkpoint::architecture() const {
 const RawTensor* Checkpoint::find(std::string_view name) const {
   const auto found = index_.find(name);
   return found == index_.end() ? nullptr : &tensors_[found->second];
+}
+
+std::vector<const RawTensor*> Checkpoint::below(std::string_view name) const {
+  const std::string prefix = std::string(name) + ".";
+  auto at = std::ranges::lower_bound(sorted_, prefix, {}, &RawTensor::name);
+  std::vector<const RawTensor*> out;
+  for (; at != sorted_.end() && (*at)->name.starts_with(prefix); ++at) out.push_back(*at);
+  return out;
 }
 
 std::optional<std::string> Checkpoint::tokenizer_json() const {

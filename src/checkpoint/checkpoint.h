@@ -74,8 +74,10 @@ class Checkpoint {
 
   const std::filesystem::path& path() const { return path_; }
   /// The config in Hugging Face's terms: "architectures", "hidden_size", "rope_theta" ... A GGUF's metadata is translated.
-  /// One form of rope whatever the config's age: "rope_theta", and "rope_scaling" null or with its "rope_type".
+  /// One form of rope and of windows whatever the config's age and family: see normalize_config().
   const Json& config() const { return *config_; }
+  /// The file that config() comes from, for messages.
+  const std::string& config_source() const { return config_source_; }
   /// generation_config.json, or {} (for GGUF: eos and bos ids from its metadata).
   const Json& generation_config() const { return *generation_config_; }
   /// First entry of "architectures", as the file spells it.
@@ -83,6 +85,8 @@ class Checkpoint {
   const std::vector<RawTensor>& tensors() const { return tensors_; }
   /// nullptr where there is none. O(1).
   const RawTensor* find(std::string_view name) const;
+  /// The tensors named `name`.<anything>, by name.
+  std::vector<const RawTensor*> below(std::string_view name) const;
   CheckpointSizes sizes() const;
   /// Text of tokenizer.json, nullopt for a GGUF or where there is none.
   std::optional<std::string> tokenizer_json() const;
@@ -98,10 +102,12 @@ class Checkpoint {
   Checkpoint() = default;
   friend struct CheckpointBuilder;
   std::filesystem::path path_;
+  std::string config_source_;
   std::optional<std::filesystem::path> directory_;  // where tokenizer.json and the like lie; none for a GGUF or one in memory
   std::shared_ptr<const Json> config_, generation_config_, tokenizer_config_;
   std::vector<RawTensor> tensors_;
   std::unordered_map<std::string_view, size_t> index_;  // keys lie in tensors_
+  std::vector<const RawTensor*> sorted_;                // by name
   std::shared_ptr<const GgufFile> gguf_;
 };
 

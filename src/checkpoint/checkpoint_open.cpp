@@ -109,7 +109,7 @@ Json gguf_generation_config(const GgufFile& file) {
 std::shared_ptr<Checkpoint> CheckpointBuilder::start(const Path& path, Json config, std::vector<RawTensor> tensors) {
   std::shared_ptr<Checkpoint> out(new Checkpoint);
   out->path_ = path;
-  normalize_config(config);
+  out->config_source_ = path.string();
   out->config_ = std::make_shared<const Json>(std::move(config));
   out->generation_config_ = out->tokenizer_config_ = std::make_shared<const Json>(Json::object());
   out->tensors_ = std::move(tensors);
@@ -118,20 +118,26 @@ std::shared_ptr<Checkpoint> CheckpointBuilder::start(const Path& path, Json conf
     const auto [first, added] = out->index_.emplace(out->tensors_[i].name, i);
     require(added, ErrorCode::corrupt, "{} and {} are both named {}", out->tensors_[first->second].source,
             out->tensors_[i].source, out->tensors_[i].name);
+    out->sorted_.push_back(&out->tensors_[i]);
   }
+  std::ranges::sort(out->sorted_, {}, &RawTensor::name);
   return out;
 }
 
 CheckpointBuilder::Result CheckpointBuilder::assemble(const Path& path, Json config, std::vector<RawTensor> tensors) {
+  normalize_config(config, path.string());
   return start(path, std::move(config), std::move(tensors));
 }
 
 CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const Path& directory, std::vector<RawTensor> tensors) {
-  const Path config = directory / "config.json";
-  require(fs::exists(config), ErrorCode::not_found,
+  const Path file = directory / "config.json";
+  require(fs::exists(file), ErrorCode::not_found,
           "{} has weights but no config.json, which says what model they are; copy it from where the weights came from",
           directory.string());
-  std::shared_ptr<Checkpoint> out = start(path, read_json(config), std::move(tensors));
+  Json config = read_json(file);
+  normalize_config(config, file.string());
+  std::shared_ptr<Checkpoint> out = start(path, std::move(config), std::move(tensors));
+  out->config_source_ = file.string();
   out->generation_config_ = optional_json(directory / "generation_config.json");
   out->tokenizer_config_ = optional_json(directory / "tokenizer_config.json");
   out->directory_ = directory;
@@ -141,6 +147,7 @@ CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const 
 CheckpointBuilder::Result CheckpointBuilder::from_gguf(const Path& file) {
   std::shared_ptr<const GgufFile> gguf = GgufFile::open(file);
   GgufTranslation translation = translate_gguf(*gguf);
+  // The translation is in the form of a normalized config, and says what the file says: no family's defaults apply.
   std::shared_ptr<Checkpoint> out = start(file, *translation.config, std::move(translation.tensors));
   out->generation_config_ = std::make_shared<const Json>(gguf_generation_config(*gguf));
   out->gguf_ = std::move(gguf);

@@ -138,6 +138,9 @@ void add_window(Json& config, const Keys& keys, const GgufArchitecture* known) {
   config["sliding_window"] = window;
   if (!llama) config["use_sliding_window"] = true;
   if (!pattern) return;
+  if (const auto layers = keys.count("block_count"))
+    require(int64_t(pattern->size()) == *layers, ErrorCode::corrupt, "{}: key '{}' has {} entries for {} layers", keys.file(),
+            keys.full("attention.sliding_window_pattern"), pattern->size(), *layers);
   Json types = Json::array();
   for (const bool sliding : *pattern) types.push_back(sliding ? "sliding_attention" : "full_attention");
   config["layer_types"] = std::move(types);

@@ -164,6 +164,12 @@ TEST(TranslateGguf, WindowsAndScaling) {
   EXPECT_EQ(qwen["layer_types"], Json({"sliding_attention"}));
   EXPECT_EQ(qwen["rope_scaling"]["rope_type"], "yarn");
   EXPECT_EQ(qwen["rope_scaling"]["original_max_position_embeddings"], 32768);
+
+  metadata = base_metadata("qwen2", "qwen2");
+  metadata.push_back({"qwen2.attention.sliding_window", int64_t(6), Width::u32});
+  metadata.push_back({"qwen2.attention.sliding_window_pattern", std::vector<bool>{true, false, true}, Width::boolean_array});
+  expect_error(ErrorCode::corrupt, "sliding_window_pattern' has 3 entries for",
+               [&] { translate_gguf(*make(dir, metadata, kDense)); });
 }
 
 TEST(TranslateGguf, Experts) {

@@ -100,37 +100,37 @@ void put_rope(Metadata& out, int64_t head_dim) {
   out.put_number("rope.scaling.factor", factor);
 }
 
-/// One bool a layer, true where it slides; empty where none does.
-std::vector<bool> sliding_layers(const Metadata& out, int64_t layers) {
-  const Json& config = out.config();
-  std::vector<bool> sliding(static_cast<size_t>(layers));
-  if (const auto types = config.find("layer_types"); types != config.end() && types->is_array()) {
+/// The config is normalized: the window holds on every layer, or on those that layer_types names. For llama (Mistral) every layer
+/// is what a reader takes without a pattern.
+void put_window(Metadata& out, bool llama, int64_t layers) {
+  const auto window = out.count("sliding_window");
+  if (!window) return;
+  std::vector<bool> sliding(size_t(layers), true);
+  if (const auto types = out.config().find("layer_types"); types != out.config().end() && types->is_array()) {
     require(types->size() == sliding.size(), ErrorCode::corrupt, "config: layer_types has {} entries for {} layers",
             types->size(), layers);
     for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = (*types)[i] == "sliding_attention";
-    return sliding;
   }
-  const double first = Metadata::number(config, "max_window_layers").value_or(0);
-  for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = double(i) >= first;
-  return sliding;
+  const auto count = std::count(sliding.begin(), sliding.end(), true);
+  if (count == 0) return;
+  out.put_count("attention.sliding_window", *window);
+  if (!llama || count < layers) out.put("attention.sliding_window_pattern", sliding, Width::boolean_array);
 }
 
-void put_window(Metadata& out, bool llama, int64_t layers) {
-  const auto window = out.count("sliding_window");
-  const auto use = out.config().find("use_sliding_window");
-  if (!window || (!llama && (use == out.config().end() || *use != true))) return;
-  if (llama) return out.put_count("attention.sliding_window", *window);
-  const std::vector<bool> sliding = sliding_layers(out, layers);
-  if (std::find(sliding.begin(), sliding.end(), true) == sliding.end()) return;
-  out.put_count("attention.sliding_window", *window);
-  out.put("attention.sliding_window_pattern", sliding, Width::boolean_array);
+/// GGUF has no key for the activation: a reader of these architectures takes silu.
+void check_activation(const Json& config) {
+  const auto found = config.find("hidden_act");
+  require(found == config.end() || found->is_null() || *found == "silu" || *found == "swish", ErrorCode::unsupported,
+          "config: hidden_act is {}, which cannot be written as GGUF; known are silu, swish",
+          found == config.end() ? "" : found->dump());
 }
 
 void put_metadata(Metadata& out, bool llama) {
   const int64_t heads = out.needed("num_attention_heads"), hidden = out.needed("hidden_size"),
                 layers = out.needed("num_hidden_layers");
   const int64_t head_dim = out.count("head_dim").value_or(hidden / heads);
-  require(layers <= 65536, ErrorCode::corrupt, "config: num_hidden_layers is {}", layers);
+  require(layers <= kMostLayers, ErrorCode::corrupt, "config: num_hidden_layers is {}", layers);
+  check_activation(out.config());
   out.put_count("vocab_size", out.needed("vocab_size"));
   out.put_count("context_length", out.needed("max_position_embeddings"));
   out.put_count("embedding_length", hidden);
@@ -158,11 +158,8 @@ bool computed_elsewhere(std::string_view name) {
   return name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".masked_bias");
 }
 
-}  // namespace
-
-GgufTarget gguf_target(const Json& original, std::span<const std::string> names) {
-  Json config = original;
-  normalize_config(config);
+/// REQUIRES: the config is normalized.
+GgufTarget target_of(const Json& config, std::span<const std::string> names) {
   GgufTarget out;
   out.architecture = target_architecture(config);
   const bool llama = out.architecture == "llama";
@@ -187,10 +184,18 @@ GgufTarget gguf_target(const Json& original, std::span<const std::string> names)
   return out;
 }
 
+}  // namespace
+
+GgufTarget gguf_target(const Json& original, std::span<const std::string> names) {
+  Json config = original;
+  normalize_config(config);
+  return target_of(config, names);
+}
+
 GgufTarget gguf_target(const Checkpoint& source) {
   std::vector<std::string> names;
   for (const RawTensor& tensor : source.tensors()) names.push_back(tensor.name);
-  return gguf_target(source.config(), names);
+  return target_of(source.config(), names);
 }
 
 }  // namespace gale

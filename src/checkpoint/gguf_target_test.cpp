@@ -82,6 +82,17 @@ TEST(GgufTarget, MistralWindowAndTiedHead) {
   EXPECT_EQ(target.names.back().first, "model.layers.0.self_attn.k_proj.weight");
 }
 
+TEST(GgufTarget, OnlySiluHasAPlace) {
+  Json config = llama_config();
+  for (const char* known : {"silu", "swish"}) {
+    config["hidden_act"] = known;
+    EXPECT_EQ(gguf_target(config, {}).architecture, "llama");
+  }
+  config["hidden_act"] = "gelu";
+  expect_error(ErrorCode::unsupported, "hidden_act is \"gelu\", which cannot be written as GGUF; known are silu, swish",
+               [&] { gguf_target(config, {}); });
+}
+
 TEST(GgufTarget, QwenWindows) {
   Json config = llama_config();
   config["architectures"] = {"Qwen2ForCausalLM"};
@@ -193,6 +204,81 @@ TEST(NormalizeConfig, OneFormOfRope) {
   EXPECT_EQ(config, before);
   config = {{"rope_scaling", 3}};
   expect_error(ErrorCode::corrupt, "rope_scaling is a number", [&] { normalize_config(config); });
+}
+
+Json settled(const char* text) {
+  Json config = Json::parse(text);
+  normalize_config(config);
+  Json twice = config;
+  normalize_config(twice);
+  EXPECT_EQ(config, twice);
+  return config;
+}
+
+// What LlamaConfig, MistralConfig, Qwen2Config and Qwen3Config of transformers 5 do.
+TEST(NormalizeConfig, FamiliesSettleTheirWindow) {
+  Json config = settled(R"({"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "sliding_window": 8,
+                            "layer_types": ["sliding_attention", "full_attention"]})");
+  EXPECT_EQ(config["sliding_window"], nullptr);
+  EXPECT_FALSE(config.contains("layer_types"));
+  EXPECT_EQ(settled(R"({"architectures": ["MistralForCausalLM"]})")["sliding_window"], 4096);
+  EXPECT_EQ(settled(R"({"architectures": ["MistralForCausalLM"], "sliding_window": null})")["sliding_window"], nullptr);
+  config = settled(R"({"architectures": ["MistralForCausalLM"], "sliding_window": 6, "use_sliding_window": false,
+                       "num_hidden_layers": 1, "layer_types": ["full_attention"]})");
+  EXPECT_EQ(config["sliding_window"], 6);
+  EXPECT_FALSE(config.contains("layer_types"));
+  for (const std::string family : {"Qwen2", "Qwen3"}) {
+    const auto with = [&](const std::string& rest) {
+      return settled(
+          (R"({"architectures": [")" + family + R"(ForCausalLM"], "num_hidden_layers": 30, "sliding_window": 6)" + rest + "}")
+              .c_str());
+    };
+    EXPECT_EQ(with("")["sliding_window"], nullptr);
+    EXPECT_FALSE(with("").contains("layer_types"));
+    config = with(R"(, "use_sliding_window": true)");
+    EXPECT_EQ(config["sliding_window"], 6);
+    ASSERT_EQ(config["layer_types"].size(), 30u);
+    EXPECT_EQ(config["layer_types"][27], "full_attention");
+    EXPECT_EQ(config["layer_types"][28], "sliding_attention");
+    EXPECT_EQ(with(R"(, "use_sliding_window": true, "max_window_layers": 0)")["layer_types"][0], "sliding_attention");
+  }
+  EXPECT_EQ(settled(R"({"architectures": ["Qwen3ForCausalLM"]})")["head_dim"], 128);
+  EXPECT_EQ(settled(R"({"architectures": ["MistralForCausalLM"]})")["num_key_value_heads"], 8);
+  EXPECT_EQ(settled(R"({"architectures": ["MistralForCausalLM"], "num_key_value_heads": null})")["num_key_value_heads"], nullptr);
+}
+
+TEST(NormalizeConfig, LayerTypesMustFit) {
+  const auto refused = [](ErrorCode code, const char* part, const char* types, int layers) {
+    for (const char* family : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}) {
+      Json config = {{"architectures", {family}}, {"num_hidden_layers", layers}, {"layer_types", Json::parse(types)}};
+      expect_error(code, part, [&] { normalize_config(config, "a/config.json"); });
+    }
+  };
+  refused(ErrorCode::corrupt, "a/config.json: \"layer_types\" has 1 entries for 2 layers", R"(["full_attention"])", 2);
+  refused(ErrorCode::unsupported, "entry 1 of \"layer_types\" is \"chunked_attention\"",
+          R"(["full_attention", "chunked_attention"])", 2);
+  refused(ErrorCode::unsupported, "entry 0 of \"layer_types\" is 1", "[1]", 1);
+  refused(ErrorCode::corrupt, "\"layer_types\" is a object", "{}", 1);
+  Json config = {{"architectures", {"Qwen2ForCausalLM"}}, {"use_sliding_window", true}, {"num_hidden_layers", 1 << 30}};
+  expect_error(ErrorCode::corrupt, "\"num_hidden_layers\" is 1073741824, but", [&] { normalize_config(config); });
+  config["use_sliding_window"] = 1;
+  expect_error(ErrorCode::corrupt, "\"use_sliding_window\" is 1, but", [&] { normalize_config(config); });
+}
+
+// transformers' default rope of these families turns whole heads.
+TEST(NormalizeConfig, PartialRotationIsNotTheirs) {
+  EXPECT_FALSE(
+      settled(R"({"architectures": ["LlamaForCausalLM"], "partial_rotary_factor": 0.5})").contains("partial_rotary_factor"));
+  EXPECT_FALSE(settled(R"({"architectures": ["Qwen3ForCausalLM"], "rope_parameters": {"rope_type": "default", "rope_theta": 1e6,
+                           "partial_rotary_factor": 0.5}})")
+                   .contains("partial_rotary_factor"));
+  Json config = {{"architectures", {"LlamaForCausalLM"}},
+                 {"partial_rotary_factor", 0.5},
+                 {"rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}}}};
+  expect_error(ErrorCode::unsupported, "\"partial_rotary_factor\" is 0.5 beside", [&] { normalize_config(config); });
+  config["architectures"] = {"PhiForCausalLM"};
+  normalize_config(config);
+  EXPECT_EQ(config["partial_rotary_factor"], 0.5);
 }
 
 }  // namespace

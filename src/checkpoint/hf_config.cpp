@@ -1,10 +1,14 @@
 #include "checkpoint/hf_config.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numbers>
+#include <string>
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "checkpoint/gguf_tables.h"
 
 namespace gale {
 namespace {
@@ -51,11 +55,110 @@ void normalize_rope(Json& config) {
   if (type == "default" && !scaling->contains("mrope_section")) *scaling = nullptr;
 }
 
+int64_t integer(const Json& config, std::string_view where, const char* key, int64_t least, int64_t most) {
+  const auto found = config.find(key);
+  require(found != config.end() && found->is_number_integer() && *found >= least && *found <= most, ErrorCode::corrupt,
+          "{}: \"{}\" is {}, but it must be an integer from {} to {}", where, key,
+          found == config.end() ? "missing" : found->dump(), least, most);
+  return found->get<int64_t>();
+}
+
+/// As transformers' validate_layer_type does: one for each layer, of a known kind. Null counts as absent.
+void check_layer_types(Json& config, std::string_view where) {
+  const auto types = config.find("layer_types");
+  if (types == config.end()) return;
+  if (types->is_null()) {
+    config.erase(types);
+    return;
+  }
+  require(types->is_array(), ErrorCode::corrupt, "{}: \"layer_types\" is a {}, expected a list with one entry for each layer",
+          where, types->type_name());
+  const int64_t layers = integer(config, where, "num_hidden_layers", 1, kMostLayers);
+  require(int64_t(types->size()) == layers, ErrorCode::corrupt, "{}: \"layer_types\" has {} entries for {} layers", where,
+          types->size(), layers);
+  for (size_t i = 0; i < types->size(); ++i)
+    require((*types)[i] == "full_attention" || (*types)[i] == "sliding_attention", ErrorCode::unsupported,
+            "{}: entry {} of \"layer_types\" is {}; known are \"full_attention\" and \"sliding_attention\"", where, i,
+            (*types)[i].dump().substr(0, 80));
+}
+
+void no_window(Json& config, std::string_view) {
+  config["sliding_window"] = nullptr;
+  config.erase("layer_types");
+}
+
+void window_everywhere(Json& config, std::string_view) { config.erase("layer_types"); }
+
+/// Layers from max_window_layers on, unless layer_types lists them.
+void window_above(Json& config, std::string_view where) {
+  const Json& use = config["use_sliding_window"];
+  require(use.is_boolean(), ErrorCode::corrupt, "{}: \"use_sliding_window\" is {}, but it must be true or false", where,
+          use.dump().substr(0, 80));
+  const bool windowed = use.get<bool>() && !config["sliding_window"].is_null();
+  if (windowed && !config.contains("layer_types")) {
+    const int64_t layers = integer(config, where, "num_hidden_layers", 1, kMostLayers);
+    const int64_t first = integer(config, where, "max_window_layers", 0, INT32_MAX);
+    Json types = Json::array();
+    for (int64_t i = 0; i < layers; ++i) types.push_back(i >= first ? "sliding_attention" : "full_attention");
+    config["layer_types"] = std::move(types);
+  }
+  if (!windowed) no_window(config, where);
+}
+
+/// Rotates whole heads whatever the file says, as their default rope does in transformers; its scaled ones would take the factor
+/// and then fail on the shapes.
+void rotate_whole_heads(Json& config, std::string_view where) {
+  const auto factor = config.find("partial_rotary_factor");
+  if (factor == config.end()) return;
+  const auto scaling = config.find("rope_scaling");
+  const bool scaled = scaling != config.end() && scaling->is_object() && scaling->value("rope_type", Json()) != "default";
+  require(!scaled || factor->is_null() || *factor == 1, ErrorCode::unsupported,
+          "{}: \"partial_rotary_factor\" is {} beside a rope_scaling, which this family has no meaning for; remove one of them",
+          where, factor->dump().substr(0, 80));
+  config.erase(factor);
+}
+
+/// What a configuration class of transformers (5.x: models/<family>/configuration_<family>.py) does to a config.json.
+struct Family {
+  std::string_view architecture;  // in lower case
+  const char* defaults;           // for keys that are absent; one that is there, even null, stays
+  void (*window)(Json& config, std::string_view where);
+};
+constexpr Family kFamilies[] = {
+    {"llamaforcausallm", R"({})", no_window},
+    {"mistralforcausallm", R"({"num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096})",
+     window_everywhere},
+    {"qwen2forcausallm",
+     R"({"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096, "use_sliding_window": false,
+         "max_window_layers": 28})",
+     window_above},
+    {"qwen3forcausallm",
+     R"({"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096, "use_sliding_window": false,
+         "max_window_layers": 28, "head_dim": 128})",
+     window_above},
+};
+
+void settle_family(Json& config, std::string_view where) {
+  const auto list = config.find("architectures");
+  if (list == config.end() || !list->is_array() || list->empty() || !list->front().is_string()) return;
+  const std::string name = lower_case(list->front().get<std::string>());
+  const auto family =
+      std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const Family& f) { return f.architecture == name; });
+  if (family == std::end(kFamilies)) return;
+  const Json defaults = Json::parse(family->defaults);
+  for (const auto& [key, value] : defaults.items())
+    if (!config.contains(key)) config[key] = value;
+  check_layer_types(config, where);
+  family->window(config, where);
+  rotate_whole_heads(config, where);
+}
+
 }  // namespace
 
-void normalize_config(Json& config) {
+void normalize_config(Json& config, std::string_view where) {
   normalize_rope(config);
   if (const auto text = config.find("text_config"); text != config.end() && text->is_object()) normalize_rope(*text);
+  settle_family(config, where);
 }
 
 std::vector<float> rope_factors(const Json& config) {

@@ -8,11 +8,12 @@
 
 namespace gale {
 
-Json read_json(const std::filesystem::path& path) {
+Json read_json(const std::filesystem::path& path) { return parse_json(read_text(path), path.string()); }
+
+Json parse_json(std::string_view text, std::string_view name) {
   constexpr int kMaxDepth = 64;
-  const std::string text = read_text(path);
   const auto guard = [&](int depth, Json::parse_event_t, Json&) {
-    require(depth <= kMaxDepth, ErrorCode::corrupt, "{}: nested deeper than {} levels", path.string(), kMaxDepth);
+    require(depth <= kMaxDepth, ErrorCode::corrupt, "{}: nested deeper than {} levels", name, kMaxDepth);
     return true;
   };
   Json value;
@@ -24,9 +25,9 @@ Json read_json(const std::filesystem::path& path) {
     const size_t start = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;  // npos + 1 is 0: the first line
     std::string_view reason = error.what();                           // "[json...] parse error at line 1, column 2: reason"
     if (const size_t colon = reason.find(": "); colon != reason.npos) reason.remove_prefix(colon + 2);
-    fail(ErrorCode::corrupt, "{}: line {}, column {}: {}", path.string(), line, at - start + 1, reason);
+    fail(ErrorCode::corrupt, "{}: line {}, column {}: {}", name, line, at - start + 1, reason);
   }
-  require(value.is_object(), ErrorCode::corrupt, "{}: holds a JSON {}, expected an object", path.string(), value.type_name());
+  require(value.is_object(), ErrorCode::corrupt, "{}: holds a JSON {}, expected an object", name, value.type_name());
   return value;
 }
 

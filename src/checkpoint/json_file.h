@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <string_view>
 
 #include "base/json_fwd.h"
 
@@ -8,5 +9,7 @@ namespace gale {
 /// A small JSON object from a file: a config. Throws Error{not_found}, or Error{corrupt} with file, line and column; nesting
 /// deeper than 64 is refused, since JSON values are copied and destroyed recursively.
 Json read_json(const std::filesystem::path& path);
+/// The same from its text; `name` is for messages.
+Json parse_json(std::string_view text, std::string_view name);
 
 }  // namespace gale

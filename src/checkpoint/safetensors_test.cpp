@@ -48,6 +48,16 @@ TEST(Safetensors, FiveDimensionsFoldIntoFour) {
   EXPECT_EQ(tensors[0].shape, (Shape{2, 1, 2, 4}));
 }
 
+// What fuzzing starts from must get past the header.
+TEST(Safetensors, TheFuzzersSeedReads) {
+  const auto tensors = open_safetensors(GALE_SOURCE_DIR "/src/checkpoint/testdata/tiny.safetensors");
+  ASSERT_EQ(tensors.size(), 5u);
+  EXPECT_EQ(tensors[0].name, "a.weight");
+  EXPECT_EQ(tensors[0].type, TensorType::bf16);
+  EXPECT_EQ(tensors[4].shape, (Shape{1, 2, 3}));
+  EXPECT_EQ(int(tensors[4].bytes.back()), 27);
+}
+
 TEST(MalformedSafetensors, Lengths) {
   expect_error(ErrorCode::corrupt, "too few", [] { parse("1234567"); });
   expect_error(ErrorCode::corrupt, "limit", [] { parse(test::Bytes().u64(UINT64_MAX).raw("{}").text()); });

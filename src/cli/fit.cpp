@@ -14,7 +14,7 @@ Fit measure_fit(std::shared_ptr<const Checkpoint> checkpoint, int64_t step_token
   ThreadPool pool(1);
   Loader loader(checkpoint, pool, {.requantize = {}, .shape_only = true, .progress = {}});
   const Arch& arch = find_architecture(checkpoint->architecture());
-  const auto model = arch.build(Config(checkpoint->config(), checkpoint->path().string()), Weights(loader));
+  const auto model = arch.build(Config(checkpoint->config(), checkpoint->config_source()), Weights(loader));
   loader.finish();
   Fit out;
   out.packed_bytes = loader.packed_bytes();

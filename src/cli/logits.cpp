@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/json.h"
@@ -21,16 +23,21 @@ struct Flags {
   bool json = false;
 };
 
+// JSON has no NaN and no infinity: null, as in JavaScript. 9 digits give the same float back; nlohmann would write the 17 of a
+// double.
+std::string json_number(float x) { return std::isfinite(x) ? fmt::format("{:.9g}", x) : "null"; }
+
 // The most likely tokens of each position: enough to see at a glance; --json has all logits.
 void print_best(const Engine& engine, const std::vector<int32_t>& tokens, const std::vector<float>& logits) {
   const int64_t vocab = engine.info().vocab;
   std::vector<int32_t> order(static_cast<size_t>(vocab));
   for (size_t row = 0; row < tokens.size(); ++row) {
     const float* values = logits.data() + int64_t(row) * vocab;
+    const auto rank = [&](int32_t i) { return std::isnan(values[i]) ? -std::numeric_limits<float>::infinity() : values[i]; };
     std::iota(order.begin(), order.end(), 0);
     const auto best = order.begin() + std::min(kShown, vocab);
     std::partial_sort(order.begin(), best, order.end(),
-                      [&](int32_t a, int32_t b) { return values[a] > values[b] || (values[a] == values[b] && a < b); });
+                      [&](int32_t a, int32_t b) { return rank(a) > rank(b) || (rank(a) == rank(b) && a < b); });
     std::string text = fmt::format("{:>5} {:>8}:", row, tokens[row]);
     for (auto it = order.begin(); it != best; ++it) text += fmt::format("  {} {:.4f}", *it, values[*it]);
     print(text + "\n");
@@ -45,13 +52,11 @@ int logits(const Flags& flags) {
     print_best(*engine, tokens, values);
     return 0;
   }
-  // 9 digits give the same float back; nlohmann would write the 17 of a double.
   const int64_t vocab = engine->info().vocab;
   print(fmt::format("{{\"vocab\": {}, \"tokens\": {}, \"logits\": [", vocab, Json(tokens).dump()));
   for (size_t row = 0; row < tokens.size(); ++row) {
     std::string text = row == 0 ? "\n[" : ",\n[";
-    for (int64_t i = 0; i < vocab; ++i)
-      text += fmt::format("{}{:.9g}", i == 0 ? "" : ",", values[row * size_t(vocab) + size_t(i)]);
+    for (int64_t i = 0; i < vocab; ++i) text += (i == 0 ? "" : ",") + json_number(values[row * size_t(vocab) + size_t(i)]);
     print(text + "]");
   }
   print("]}\n");

@@ -45,11 +45,17 @@ std::vector<int64_t> file_order(int64_t rows, int32_t heads) {
   return out;
 }
 
-Plan plan_tensor(const RawTensor& tensor, std::string name, int32_t heads, WeightPlan& types) {
-  const TensorGroup group = group_of(tensor);
+// What lies beside a weight (scales, zero points) is part of it: only a format that understands all of it may read it.
+const Format& format_in(const Checkpoint& source, const RawTensor& tensor) {
+  constexpr std::string_view kWeight = ".weight";
+  if (!tensor.name.ends_with(kWeight)) return format_of(group_of(tensor));
+  return format_of(group_of(source, std::string_view(tensor.name).substr(0, tensor.name.size() - kWeight.size())));
+}
+
+Plan plan_tensor(const Checkpoint& source, const RawTensor& tensor, std::string name, int32_t heads, WeightPlan& types) {
   const bool vector = tensor.shape.rank() < 2;
   Plan plan{.source = &tensor,
-            .from = &format_of(group),
+            .from = &format_in(source, tensor),
             .to = nullptr,
             .name = std::move(name),
             .rows = tensor.rows(),
@@ -115,7 +121,7 @@ class Exporter {
       require(tensor != nullptr, ErrorCode::unsupported,
               "{}: {} is stored in several tensors, which cannot be written as GGUF yet", source_.path().string(), name);
       const auto heads = interleave.find(name);
-      plans_.push_back(plan_tensor(*tensor, gguf, heads == interleave.end() ? 0 : heads->second, types_));
+      plans_.push_back(plan_tensor(source_, *tensor, gguf, heads == interleave.end() ? 0 : heads->second, types_));
       const Plan& plan = plans_.back();
       writer_.declare(plan.name, plan.to->stored, tensor->shape.rank() == 0 ? Shape{1} : tensor->shape);
       ++report_.tensors;

@@ -62,7 +62,7 @@ void load_model(Runtime& out, const EngineOptions& options) {
     how.requantize = requantize(*plan, checkpoint);
   }
   Loader loader(out.checkpoint, *out.pool, std::move(how));
-  out.model = arch.build(Config(checkpoint.config(), checkpoint.path().string()), Weights(loader));
+  out.model = arch.build(Config(checkpoint.config(), checkpoint.config_source()), Weights(loader));
   loader.finish();
   if (plan)
     if (const std::string missed = plan->message(); !missed.empty()) log_warning("--quant {}: {}", options.quant, missed);

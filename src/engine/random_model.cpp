@@ -129,7 +129,7 @@ Json config_of(const RandomShape& s) {
                  {"rope_theta", s.rope_theta},
                  {"hidden_act", "silu"},
                  {"tie_word_embeddings", s.tied},
-                 {"use_sliding_window", false}};
+                 {"sliding_window", nullptr}};
   if (s.llama3_factor > 0)
     config["rope_scaling"] = {{"rope_type", "llama3"},
                               {"factor", s.llama3_factor},

@@ -1,4 +1,5 @@
 #include "base/fail.h"
+#include "checkpoint/hf_config.h"
 #include "models/model.h"
 #include "nn/attention.h"
 #include "nn/mlp.h"
@@ -17,13 +18,10 @@ struct Block {
   GatedMlp mlp;
 };
 
-// Mistral windows every layer; Qwen2 and Qwen3 those from max_window_layers on, if at all; newer configs list the layers.
+// What the families take by default is settled in the config: a window holds on every layer, or on those that layer_types names.
 int32_t window_of(const Config& config, int64_t layer) {
-  const std::string kind = config.text_at("layer_types", size_t(layer));
-  const bool windowed = kind.empty()
-                            ? config.flag("use_sliding_window", true) && layer >= config.integer("max_window_layers", 0, 0)
-                            : kind == "sliding_attention";
-  return windowed ? int32_t(config.integer("sliding_window", 0)) : 0;
+  if (config.text_at("layer_types", size_t(layer)) == "full_attention") return 0;
+  return int32_t(config.integer("sliding_window", 0));
 }
 
 class Llama final : public Model {
@@ -32,21 +30,22 @@ class Llama final : public Model {
       : hidden_(config.integer("hidden_size")),
         vocab_(config.integer("vocab_size")),
         positions_(config.integer("max_position_embeddings", 2048)) {
-    const int64_t layers = config.integer("num_hidden_layers"), heads = config.integer("num_attention_heads");
-    const AttentionShape shape{heads, config.integer("num_key_value_heads", heads), config.integer("head_dim", hidden_ / heads)};
+    const int64_t layers = config.integer("num_hidden_layers", {}, 1, kMostLayers), heads = config.integer("num_attention_heads");
+    const AttentionShape shape{hidden_, heads, config.integer("num_key_value_heads", heads),
+                               config.integer("head_dim", hidden_ / heads)};
     require(heads % shape.kv_heads == 0, ErrorCode::corrupt, "{}: {} heads cannot share {} key/value heads", config.where(),
             heads, shape.kv_heads);
-    const float eps = float(config.number("rms_norm_eps", 1e-6));
+    const float eps = float(config.number("rms_norm_eps", 1e-6, 0, 1));
     const Weights model = weights["model"];
     embed_ = model.embedding("embed_tokens", vocab_, hidden_);
     rope_ = Rope(config, shape.width, weights.maybe_vector("rope_freqs.weight"));
-    for (int64_t i = 0; i < layers; ++i) {
-      const Weights w = model["layers"][i];
+    for (const Weights& w : model.layers("layers", layers)) {
+      const auto i = int64_t(blocks_.size());
       AttentionShape own = shape;
       own.window = window_of(config, i);
       blocks_.push_back({w.norm("input_layernorm", eps, hidden_), Attention(w["self_attn"], own, int32_t(i), eps),
                          w.norm("post_attention_layernorm", eps, hidden_),
-                         GatedMlp(w["mlp"], hidden_, config.integer("intermediate_size"))});
+                         GatedMlp(config, w["mlp"], hidden_, config.integer("intermediate_size"))});
     }
     norm_ = model.norm("norm", eps, hidden_);
     head_ = config.flag("tie_word_embeddings", false) ? embed_.tied() : weights.linear("lm_head", vocab_, hidden_);

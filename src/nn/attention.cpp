@@ -7,10 +7,10 @@
 namespace gale {
 
 Attention::Attention(const Weights& w, const AttentionShape& shape, int32_t layer, float eps)
-    : q_(w.linear("q_proj", shape.heads * shape.width)),
-      k_(w.linear("k_proj", shape.kv_heads * shape.width)),
-      v_(w.linear("v_proj", shape.kv_heads * shape.width)),
-      o_(w.linear("o_proj", 0, shape.heads * shape.width)),
+    : q_(w.linear("q_proj", shape.heads * shape.width, shape.hidden)),
+      k_(w.linear("k_proj", shape.kv_heads * shape.width, shape.hidden)),
+      v_(w.linear("v_proj", shape.kv_heads * shape.width, shape.hidden)),
+      o_(w.linear("o_proj", shape.hidden, shape.heads * shape.width)),
       q_norm_(w.maybe_norm("q_norm", eps, shape.width)),
       k_norm_(w.maybe_norm("k_norm", eps, shape.width)),
       shape_(shape),

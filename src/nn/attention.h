@@ -10,6 +10,7 @@ class Weights;
 
 /// What a family says of its attention.
 struct AttentionShape {
+  int64_t hidden = 0;                          ///< width of the rows that come in and go out
   int64_t heads = 0, kv_heads = 0, width = 0;  ///< query heads, key/value heads, width of one head
   int32_t window = 0;                          ///< slots a row sees, 0: all
   float scale = 0;                             ///< 0: 1 / sqrt(width)

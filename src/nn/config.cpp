@@ -1,5 +1,8 @@
 #include "nn/config.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "base/fail.h"
@@ -37,11 +40,15 @@ int64_t Config::integer(std::string_view key, std::optional<int64_t> otherwise, 
   return n;
 }
 
-double Config::number(std::string_view key, std::optional<double> otherwise) const {
+double Config::number(std::string_view key, std::optional<double> otherwise, double lowest, double highest) const {
   const Json* value = find(key);
   if (value == nullptr && otherwise) return *otherwise;
-  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) bad(key, "a finite number");
-  return value->get<double>();
+  const bool bounded = lowest > std::numeric_limits<double>::lowest() || highest < std::numeric_limits<double>::max();
+  const auto wanted = [&] { return bounded ? fmt::format("a number from {} to {}", lowest, highest) : "a finite number"; };
+  if (value == nullptr || !value->is_number()) bad(key, wanted());
+  const double x = value->get<double>();
+  if (!std::isfinite(x) || x < lowest || x > highest) bad(key, wanted());
+  return x;
 }
 
 bool Config::flag(std::string_view key, bool otherwise) const {
@@ -58,11 +65,20 @@ std::string Config::text(std::string_view key, std::optional<std::string> otherw
   return value->get<std::string>();
 }
 
+std::string Config::choice(std::string_view key, std::string_view otherwise,
+                           std::initializer_list<std::string_view> known) const {
+  std::string value = text(key, std::string(otherwise));
+  if (std::find(known.begin(), known.end(), value) == known.end())
+    fail(ErrorCode::unsupported, "{}: \"{}\" is \"{}\", which this model cannot do; known are {}", where_, key,
+         value.substr(0, 80), fmt::join(known, ", "));
+  return value;
+}
+
 std::string Config::text_at(std::string_view key, size_t i) const {
   const Json* value = find(key);
   if (value == nullptr) return "";
   if (!value->is_array()) bad(key, "a list of strings");
-  if (i >= value->size()) return "";
+  if (i >= value->size()) bad(key, fmt::format("a list with an entry {}", i));
   if (!(*value)[i].is_string()) bad(key, "a list of strings");
   return (*value)[i].get<std::string>();
 }

@@ -1,5 +1,7 @@
 #pragma once
 #include <cstdint>
+#include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,10 +18,14 @@ class Config {
   bool has(std::string_view key) const;
   int64_t integer(std::string_view key, std::optional<int64_t> otherwise = {}, int64_t lowest = 1,
                   int64_t highest = 1 << 30) const;
-  double number(std::string_view key, std::optional<double> otherwise = {}) const;
+  /// Finite, and from `lowest` to `highest`.
+  double number(std::string_view key, std::optional<double> otherwise = {}, double lowest = std::numeric_limits<double>::lowest(),
+                double highest = std::numeric_limits<double>::max()) const;
   bool flag(std::string_view key, bool otherwise) const;
   std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
-  /// Entry `i` of a list of strings, "" where the list is absent or shorter.
+  /// A text that must be one of `known`. Throws Error{unsupported} naming the key, its value, the file and what is known.
+  std::string choice(std::string_view key, std::string_view otherwise, std::initializer_list<std::string_view> known) const;
+  /// Entry `i` of a list of strings, "" where there is no list. A list that ends before `i` is refused.
   std::string text_at(std::string_view key, size_t i) const;
   /// The object under a key; an empty one where absent.
   Config child(std::string_view key) const;

@@ -3,14 +3,15 @@
 
 namespace gale {
 
+class Config;
 class Weights;
 
 /// down(silu(gate(x)) x up(x)). Shazeer, "GLU Variants Improve Transformer", 2020.
 class GatedMlp {
  public:
   GatedMlp() = default;
-  /// Reads gate_proj, up_proj, down_proj.
-  GatedMlp(const Weights& weights, int64_t hidden, int64_t intermediate);
+  /// Reads gate_proj, up_proj, down_proj. Throws Error{unsupported} where the config's "hidden_act" is not silu.
+  GatedMlp(const Config& config, const Weights& weights, int64_t hidden, int64_t intermediate);
   Tensor operator()(Ctx& ctx, const Tensor& x) const { return down_(ctx, ops::silu_mul(ctx, gate_(ctx, x), up_(ctx, x))); }
 
  private:

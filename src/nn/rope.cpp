@@ -8,6 +8,9 @@
 namespace gale {
 namespace {
 
+// A radian a position is usual. Far above it f32 angles mean nothing, and further still they overflow.
+constexpr float kFastest = 1000;
+
 // Llama 3.1: long wavelengths are slowed by `factor`, short ones kept, a ramp between (Meta's apply_scaling in llama-models).
 void scale_llama3(std::vector<float>& frequencies, const Config& scaling) {
   const float factor = float(scaling.number("factor"));
@@ -29,10 +32,11 @@ void scale_llama3(std::vector<float>& frequencies, const Config& scaling) {
 }  // namespace
 
 Rope::Rope(const Config& config, int64_t head_width, const Tensor& factors, RopeStyle style) : style_(style) {
-  const double theta = config.number("rope_theta", 10000.0);
-  const int64_t rotated = int64_t(double(head_width) * config.number("partial_rotary_factor", 1.0)) / 2 * 2;
-  require(theta > 0 && rotated > 0 && rotated <= head_width, ErrorCode::corrupt,
-          "{}: rope_theta {} or partial_rotary_factor is out of range", config.where(), theta);
+  const double theta = config.number("rope_theta", 10000.0), share = config.number("partial_rotary_factor", 1.0, 0, 1);
+  const int64_t rotated = int64_t(double(head_width) * share) / 2 * 2;
+  require(rotated > 0, ErrorCode::corrupt, "{}: nothing to rotate in heads of width {} with \"partial_rotary_factor\" {}",
+          config.where(), head_width, share);
+  require(theta > 0, ErrorCode::corrupt, "{}: \"rope_theta\" is {}, but it must be above 0", config.where(), theta);
   for (int64_t i = 0; i < rotated / 2; ++i) frequencies_.push_back(1.0f / float(std::pow(theta, float(2 * i) / float(rotated))));
   const Config scaling = config.child("rope_scaling");
   const std::string type = scaling.text("rope_type", scaling.text("type", "default"));
@@ -46,10 +50,17 @@ Rope::Rope(const Config& config, int64_t head_width, const Tensor& factors, Rope
     require(type == "default", ErrorCode::unsupported, "{}: rope_type \"{}\" is not known; default, linear and llama3 are",
             scaling.where(), type);
   }
-  if (!factors) return;
-  require(factors.elements() == rotated / 2, ErrorCode::corrupt,
-          "rope_freqs.weight has {} entries, but heads of width {} need {}", factors.elements(), head_width, rotated / 2);
-  for (size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] /= factors.data<float>()[i];
+  if (factors) {
+    require(factors.elements() == rotated / 2, ErrorCode::corrupt,
+            "{}: rope_freqs.weight has {} entries, but heads of width {} need {}", config.where(), factors.elements(), head_width,
+            rotated / 2);
+    for (size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] /= factors.data<float>()[i];
+  }
+  for (const float f : frequencies_)
+    require(
+        f > 0 && f <= kFastest, ErrorCode::corrupt,
+        "{}: \"rope_theta\" {} and its scaling give a frequency of {} radians a position, but it must be above 0 and at most {}",
+        config.where(), theta, f, kFastest);
 }
 
 RopeRows Rope::rows(Ctx& ctx, const Batch& batch) const {

@@ -1,10 +1,10 @@
 #include "nn/weights.h"
 
+#include <algorithm>
 #include <exception>
 #include <mutex>
 
 #include "base/checked.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/threads.h"
 
@@ -12,6 +12,8 @@ namespace gale {
 namespace {
 
 constexpr int64_t kPanelsPerPiece = 4;  // rows a thread takes apart at a time: 64, a few MB at the widest
+
+constexpr size_t kShownProblems = 10;
 
 // Jobs of a pool must not throw: the first error is kept and thrown by the caller.
 class FirstError {
@@ -66,24 +68,9 @@ Loader::Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, O
 Loader::~Loader() = default;
 
 bool Loader::has(const std::string& name) const { return checkpoint_->find(name) != nullptr; }
+bool Loader::has_matrix(const std::string& name) const { return !group_of(*checkpoint_, name).parts.empty(); }
 
 void Loader::note_missing(const std::string& name) { problems_.push_back(name + " is missing"); }
-
-// "weight" first; the parts of other formats lie beside it under the same name.
-TensorGroup Loader::group_of(const std::string& name) {
-  TensorGroup group;
-  group.name = name;
-  const auto it = checkpoint_->config().find("quantization_config");
-  if (it != checkpoint_->config().end()) group.quantization_config = &*it;
-  for (const char* suffix : {"weight", "qweight", "scales", "qzeros", "g_idx"}) {
-    const RawTensor* part = checkpoint_->find(name + "." + suffix);
-    if (part == nullptr) continue;
-    group.parts[suffix] = part;
-    used_.insert(part->name);
-    file_bytes_ += int64_t(part->bytes.size());
-  }
-  return group;
-}
 
 void Loader::pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out) {
   FirstError errors;
@@ -107,8 +94,12 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
 
 std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int64_t rows, int64_t columns) {
   if (const auto it = packed_.find(name); it != packed_.end()) return it->second;
-  const TensorGroup group = group_of(name);
+  const TensorGroup group = group_of(*checkpoint_, name);
   if (group.parts.empty()) return nullptr;
+  for (const auto& [part, tensor] : group.parts) {
+    used_.insert(tensor->name);
+    file_bytes_ += int64_t(tensor->bytes.size());
+  }
   const Format& format = format_of(group);
   const auto [r, c] = format.shape(group);
   if ((rows != 0 && r != rows) || (columns != 0 && c != columns)) {
@@ -146,7 +137,10 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
   group.name = name;
   group.parts = {{"weight", raw}};
   Tensor out = heap_tensor({raw->elements()}, DType::f32);
-  if (!options_.shape_only) format_of(group).dequantize(group, {0, raw->rows(), 0, raw->columns()}, out.data<float>());
+  if (options_.shape_only)
+    std::fill_n(out.data<float>(), out.elements(), 1.0f);  // divides and scales by nothing
+  else
+    format_of(group).dequantize(group, {0, raw->rows(), 0, raw->columns()}, out.data<float>());
   packed_bytes_ += out.bytes();
   file_bytes_ += int64_t(raw->bytes.size());
   return out;
@@ -155,7 +149,8 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
 void Loader::finish() {
   if (!problems_.empty()) {
     std::string all;
-    for (const auto& p : problems_) all += "\n  " + p;
+    for (size_t i = 0; i < std::min(problems_.size(), kShownProblems); ++i) all += "\n  " + problems_[i];
+    if (problems_.size() > kShownProblems) all += fmt::format("\n  and {} more", problems_.size() - kShownProblems);
     fail(ErrorCode::corrupt, "{}: {} tensor(s) do not fit the architecture {}:{}", checkpoint_->path().string(), problems_.size(),
          checkpoint_->architecture(), all);
   }
@@ -171,6 +166,19 @@ void Loader::finish() {
   if (options_.progress) options_.progress(total_bytes_, total_bytes_);
 }
 
+std::vector<Weights> Weights::layers(std::string_view name, int64_t count) const {
+  std::vector<Weights> out;
+  for (int64_t i = 0; i < count; ++i) {
+    Weights layer = (*this)[name][i];
+    if (!loader_->has_below(layer.prefix_)) {
+      loader_->note_missing(fmt::format("{}, the first of {} layers,", layer.prefix_, count - i));
+      break;
+    }
+    out.push_back(std::move(layer));
+  }
+  return out;
+}
+
 Linear Weights::maybe_linear(std::string_view name, int64_t out, int64_t in) const {
   auto matrix = loader_->matrix(path(name), out, in);
   if (!matrix) return {};
@@ -178,8 +186,7 @@ Linear Weights::maybe_linear(std::string_view name, int64_t out, int64_t in) con
 }
 
 Linear Weights::linear(std::string_view name, int64_t out, int64_t in) const {
-  if (!loader_->has(path(name) + ".weight") && !loader_->has(path(name) + ".qweight"))
-    loader_->note_missing(path(name) + ".weight");
+  if (!loader_->has_matrix(path(name))) loader_->note_missing(path(name) + ".weight");
   return maybe_linear(name, out, in);
 }
 
@@ -193,9 +200,8 @@ RmsNorm Weights::norm(std::string_view name, float eps, int64_t width) const {
 }
 
 Embedding Weights::embedding(std::string_view name, int64_t vocab, int64_t width) const {
-  auto matrix = loader_->matrix(path(name), vocab, width);
-  if (!matrix && !loader_->has(path(name) + ".weight")) loader_->note_missing(path(name) + ".weight");
-  return Embedding(std::move(matrix));
+  if (!loader_->has_matrix(path(name))) loader_->note_missing(path(name) + ".weight");
+  return Embedding(loader_->matrix(path(name), vocab, width));
 }
 
 }  // namespace gale

@@ -33,21 +33,24 @@ class Loader {
   Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options);
   ~Loader();
 
-  /// The matrix `name`.weight, packed; shared where it is asked for twice (tied heads). nullptr where the checkpoint has none.
-  /// rows, columns: what the model expects, 0: anything.
+  /// The matrix `name`, packed, from all tensors below that name (see group_of in quant/format.h); shared where it is asked for
+  /// twice (tied heads). nullptr where the checkpoint has none. rows, columns: what the model expects, 0: anything.
   std::shared_ptr<const PackedMatrix> matrix(const std::string& name, int64_t rows, int64_t columns);
   /// A vector as f32 on the heap; null where absent. n: entries expected, 0: anything.
   Tensor vector(const std::string& name, int64_t n);
+  /// Whether there is a tensor of that name, or a matrix.
   bool has(const std::string& name) const;
+  bool has_matrix(const std::string& name) const;
+  /// Whether any tensor lies below that name.
+  bool has_below(const std::string& name) const { return !checkpoint_->below(name).empty(); }
   void note_missing(const std::string& name);
 
-  /// Throws Error{corrupt} listing every tensor that was missing or misshapen; warns of tensors nobody asked for.
+  /// Throws Error{corrupt} listing the first ten tensors that were missing or misshapen; warns of tensors nobody asked for.
   void finish();
   int64_t packed_bytes() const { return packed_bytes_; }
   int64_t file_bytes() const { return file_bytes_; }
 
  private:
-  TensorGroup group_of(const std::string& name);
   void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
@@ -65,6 +68,10 @@ class Weights {
   explicit Weights(Loader& loader, std::string prefix = "") : loader_(&loader), prefix_(std::move(prefix)) {}
   Weights operator[](std::string_view child) const { return Weights(*loader_, path(child)); }
   Weights operator[](int64_t index) const { return Weights(*loader_, path(std::to_string(index))); }
+
+  /// weights[name][0] to [count - 1]. Ends before the first of which the checkpoint has nothing at all, and notes that one as
+  /// missing: a config may ask for more layers than there is memory to list.
+  std::vector<Weights> layers(std::string_view name, int64_t count) const;
 
   /// With its bias where the checkpoint has one. out, in: what the model expects, 0: anything.
   Linear linear(std::string_view name, int64_t out = 0, int64_t in = 0) const;

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/fail.h"
+#include "base/json.h"
 
 namespace gale {
 namespace {
@@ -27,6 +28,16 @@ const RawTensor* TensorGroup::part(std::string_view suffix) const {
   return found == parts.end() ? nullptr : found->second;
 }
 
+TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name) {
+  TensorGroup group;
+  group.name = name;
+  const auto config = checkpoint.config().find("quantization_config");
+  if (config != checkpoint.config().end()) group.quantization_config = &*config;
+  for (const RawTensor* tensor : checkpoint.below(name))
+    if (std::string part = tensor->name.substr(name.size() + 1); part != "bias") group.parts[std::move(part)] = tensor;
+  return group;
+}
+
 const Format& find_format(std::string_view name) {
   for (const Format* format : formats())
     if (same_but_case(format->name, name)) return *format;
@@ -36,10 +47,15 @@ const Format& find_format(std::string_view name) {
 const Format& format_of(const TensorGroup& group) {
   for (const Format* format : formats())
     if (format->claims(group)) return *format;
+  constexpr size_t kShown = 10;
   std::string tensors;
-  for (const auto& [suffix, tensor] : group.parts)
+  size_t shown = 0;
+  for (const auto& [suffix, tensor] : group.parts) {
+    if (++shown > kShown) break;
     fmt::format_to(std::back_inserter(tensors), "{}{} {} {}", tensors.empty() ? "" : ", ", suffix,
                    tensor_type_info(tensor->type).name, tensor->shape.text());
+  }
+  if (group.parts.size() > kShown) tensors += fmt::format(" and {} more", group.parts.size() - kShown);
   fail(ErrorCode::unsupported, "{}: no weight format reads its tensors ({}); known formats: {}", group.name,
        tensors.empty() ? "none" : tensors, known_formats());
 }

@@ -11,7 +11,7 @@
 namespace gale {
 
 /// The tensors of a checkpoint that together are one weight: "weight" alone for plain and GGUF types; "qweight", "scales",
-/// "qzeros" and so on for others. Keys are the suffixes after the last dot.
+/// "qzeros" and so on for others. Keys are what follows the weight's name and a dot.
 struct TensorGroup {
   std::string name;  ///< "model.layers.0.self_attn.q_proj"
   std::map<std::string, const RawTensor*, std::less<>> parts;
@@ -20,6 +20,10 @@ struct TensorGroup {
   /// The part, or nullptr.
   const RawTensor* part(std::string_view suffix) const;
 };
+
+/// Every tensor named `name`.<part>, but a bias: nobody needs to know which parts a format has, and a part that no format
+/// understands is not overlooked. No parts where the checkpoint has none.
+TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name);
 
 /// A weight format: how bytes in a file become values. One file per format in quant/formats/, which defines
 /// `extern const Format format_<file name>`; the list is generated from the file names. No SIMD, no kernel.

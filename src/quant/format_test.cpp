@@ -15,6 +15,7 @@
 namespace gale {
 namespace {
 
+using quant_test::any_weight;
 using quant_test::dequantize;
 using quant_test::quantize;
 using quant_test::Weight;
@@ -93,19 +94,6 @@ std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
     }
   }
   return out;
-}
-
-/// Bytes without infinities and NaN: any byte, but f16 exponents below the last. `fill` < 0: random.
-Weight any_weight(const Format& format, int64_t rows, int64_t columns, int fill) {
-  SplitMix64 rng{uint64_t(fill + 7)};
-  std::vector<std::byte> bytes(size_t(rows * row_bytes(format.stored, columns, "test")));
-  for (std::byte& b : bytes) b = fill < 0 ? std::byte(rng() & 0xff) : std::byte(fill);
-  const int64_t size = tensor_type_info(format.stored).bytes;
-  for (size_t at = 0; at < bytes.size(); at += size_t(size)) {
-    for (int64_t odd = 1; odd < std::min<int64_t>(size, 4); odd += 2) bytes[at + size_t(odd)] &= std::byte(0xbb);
-    bytes[at + size_t(size) - 1] &= std::byte(0xbb);
-  }
-  return Weight(format.stored, rows, columns, std::move(bytes));
 }
 
 TEST(Formats, GroupsStandForTheDequantizedValues) {

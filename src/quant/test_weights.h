@@ -26,6 +26,19 @@ struct Weight {
   Slice2 whole() const { return {0, tensor.rows(), 0, tensor.columns()}; }
 };
 
+/// Bytes without infinities and NaN: any byte, but f16 exponents below the last. `fill` < 0: random.
+inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, int fill) {
+  SplitMix64 rng{uint64_t(fill + 7)};
+  std::vector<std::byte> bytes(size_t(rows * row_bytes(format.stored, columns, "test")));
+  for (std::byte& b : bytes) b = fill < 0 ? std::byte(rng() & 0xff) : std::byte(fill);
+  const int64_t size = tensor_type_info(format.stored).bytes;
+  for (size_t at = 0; at < bytes.size(); at += size_t(size)) {
+    for (int64_t odd = 1; odd < std::min<int64_t>(size, 4); odd += 2) bytes[at + size_t(odd)] &= std::byte(0xbb);
+    bytes[at + size_t(size) - 1] &= std::byte(0xbb);
+  }
+  return Weight(format.stored, rows, columns, std::move(bytes));
+}
+
 inline std::vector<float> dequantize(const Format& format, const Weight& weight, const Slice2& slice) {
   std::vector<float> out(size_t(slice.rows * slice.columns));
   format.dequantize(weight.group, slice, out.data());

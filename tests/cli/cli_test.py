@@ -11,6 +11,7 @@ import pty
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -335,6 +336,24 @@ class Models(CliTest):
             self.assertEqual(last.index(max(last)), greedy[0], case)
         self.assertIn(str(greedy[0]), self.ok("logits", "-m", case, "--tokens", "-", stdin=" ".join(map(str, ids))))
         self.fails(1, "logits", "-m", case, "--tokens", "999999", says="999999")
+
+    def test_logits_that_are_no_numbers_are_null(self):
+        broken = self.folder / "broken"
+        shutil.copytree(DATA / "llama2", broken)
+        file = bytearray((broken / "model.safetensors").read_bytes())
+        header = json.loads(file[8:8 + int.from_bytes(file[:8], "little")])
+        at = len(file) - max(t["data_offsets"][1] for t in header.values() if "data_offsets" in t)
+        at += header["lm_head.weight"]["data_offsets"][0]
+        file[at:at + 4] = struct.pack("<f", float("nan"))
+        (broken / "model.safetensors").write_bytes(file)
+
+        def no_constants(name):
+            raise ValueError(name)
+
+        out = json.loads(self.ok("logits", "-m", broken, "--tokens", "5,6", "--json"), parse_constant=no_constants)
+        self.assertEqual([row.index(None) for row in out["logits"]], [0, 0])
+        self.assertEqual(sum(x is None for row in out["logits"] for x in row), 2)
+        self.assertNotIn("nan", self.ok("logits", "-m", broken, "--tokens", "5,6"))
 
     def test_inspect(self):
         for case in sorted(p.parent for p in DATA.glob("*/golden.json")):

@@ -25,4 +25,14 @@ CASES = {
     # The same with biases and the window on the upper layers, told by layer_types; the newest spelling.
     "qwen3_window": "--arch qwen3 --layers 3 --kv-heads 1 --head-dim 16 --attention-bias --sliding-window 6 --max-window-layers 2"
                     " --dtype bf16 --config-form rope_parameters",
+    # Small, and what transformers does with a config that says too much or too little: a window, kinds of layers and a partial rotation
+    # that Llama has not, ...
+    "llama_stray": "--arch llama --hidden 32 --intermediate 48 --vocab 64 --prompts 24 --set sliding_window=6"
+                   " --set partial_rotary_factor=0.5 --dtype f32",
+    # ... a window that nothing switches on, ...
+    "qwen2_silent": "--arch qwen2 --hidden 32 --intermediate 48 --vocab 64 --prompts 24 --sliding-window 6 --window-off"
+                    " --drop use_sliding_window --drop max_window_layers --dtype f32",
+    # ... and one that is on, but from layer 28, which a small model has not.
+    "qwen3_silent": "--arch qwen3 --hidden 32 --intermediate 48 --vocab 64 --prompts 24 --sliding-window 6 --drop max_window_layers"
+                    " --dtype f32",
 }

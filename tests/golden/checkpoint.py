@@ -85,7 +85,8 @@ def deviation(name: str, p: torch.Tensor, tied: bool) -> float:
 
 def write(model: PreTrainedModel, args: argparse.Namespace, out: Path) -> None:
     """config.json, generation_config.json and the weights, in one file or several."""
-    write_json(out / "config.json", config_json(model, args))
+    config = config_json(model, args)
+    write_json(out / "config.json", {key: value for key, value in config.items() if key not in args.drop})
     write_json(out / "generation_config.json",
                {"bos_token_id": 1, "eos_token_id": 2, "do_sample": True, "temperature": 0.6, "top_p": 0.9})
     tensors = {n: t.detach().to(DTYPES[args.dtype]).contiguous() for n, t in model.state_dict().items()}

@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     m.add_argument("--sliding-window", type=int, help="attention window in tokens, the token itself included")
     m.add_argument("--window-off", action="store_true", help="qwen: write the window but use_sliding_window false")
     m.add_argument("--max-window-layers", type=int, default=0, help="qwen: layers below this one have no window (default 0)")
+    m.add_argument("--drop", action="append", default=[], metavar="KEY", help="a key that config.json is written without; may be repeated")
     m.add_argument("--set", action="append", default=[], metavar="KEY=JSON", help="any other config value; may be repeated")
 
     f = p.add_argument_group("the files")

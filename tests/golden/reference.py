@@ -92,10 +92,10 @@ def variants(model: PreTrainedModel):
         yield "rope_scaling", changed(rope_parameters={"rope_type": "default", "rope_theta": rope["rope_theta"]})
     window = getattr(config, "sliding_window", None)
     types = getattr(config, "layer_types", None)
-    if window and not types:
+    if window and not types and config.model_type == "mistral":  # Llama ignores the key
         yield "sliding_window", changed(sliding_window=None)
         yield "sliding_window + 1", changed(sliding_window=window + 1)
-    elif window:
+    elif window and "sliding_attention" in (types or ()) and config.model_type != "llama":
         yield "sliding_window", changed(layer_types=["full_attention"] * len(types))
         yield "sliding_window + 1", changed(sliding_window=window + 1)
         if len(set(types)) > 1:

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """Writes unicode_tables.cpp from Python's own unicodedata, so that str methods agree with Python. Usage: make_unicode.py > unicode_tables.cpp"""
-import sys
 import unicodedata as u
 
 N = 0x110000
@@ -68,4 +67,5 @@ def main():
     print("\n}  // namespace gale::jinja::unicode")
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    main()

@@ -102,4 +102,5 @@ def main():
     (HERE / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -48,4 +48,5 @@ def main():
         print("quantize", name, x.astype("<f4").tobytes().hex(), out.tobytes().hex())
 
 
-main()
+if __name__ == "__main__":
+    main()

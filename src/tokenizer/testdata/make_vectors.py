@@ -243,4 +243,5 @@ def main():
         "cases": [{"text": t, "ids": sp.encode(t)} for t in TEXTS if t and "<" not in t and "\0" not in t]})
 
 
-main()
+if __name__ == "__main__":
+    main()
