@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
 #include "base/file.h"
+#include "base/float_mode.h"
 #include "base/half.h"
 #include "base/mmap.h"
 #include "base/rng.h"
@@ -176,6 +178,27 @@ TEST(ThreadPool, WakesAfterParking) {
     pool.run([&](int) { total++; });
   }
   EXPECT_EQ(total.load(), 60);
+}
+
+// What a host that flushes subnormals sees: nothing of it in the results, and its own mode afterwards.
+TEST(ThreadPool, BitIdentityHostsThatFlushSubnormals) {
+  struct Host {
+    FloatMode before = FloatMode::current();
+    Host() { FloatMode::flushing().apply(); }
+    ~Host() { before.apply(); }
+  };
+  const Host host;
+  const volatile float small = 0x1p-100f, smaller = 0x1p-40f;
+  const auto product = [&] { return std::bit_cast<uint32_t>(small * smaller); };  // bits: to this thread 2^-140 == 0
+  const uint32_t subnormal = 1u << 9;                                             // 2^-140
+  if (FloatMode::flushing() != FloatMode::standard()) EXPECT_EQ(product(), 0u) << "the control: this thread flushes";
+  for (const int threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    for (const int64_t n : {1, 7, 64})  // one piece, which takes no other thread, and many
+      pool.for_each(n, 4, [&](int64_t, int64_t) { EXPECT_EQ(product(), subnormal) << threads << " threads, " << n << " items"; });
+    pool.run([&](int) { EXPECT_EQ(product(), subnormal); });
+  }
+  EXPECT_EQ(FloatMode::current(), FloatMode::flushing());
 }
 
 TEST(Error, CodesMapToStatus) {

@@ -3,6 +3,7 @@
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
 #include "base/fail.h"
+#include "base/float_mode.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/model_source.h"
@@ -131,12 +132,14 @@ int choose_threads(int wanted) {
 }
 
 Runtime load_runtime(const EngineOptions& options) {
+  const StandardFloats mode;  // vectors and rope factors are made on this thread, which is the host's
   Runtime out = start(options);
   out.checkpoint = open_model(options.model, options.quant, *out.pool);
   return finish(std::move(out), options);
 }
 
 Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
+  const StandardFloats mode;
   Runtime out = start(options);
   out.checkpoint = std::move(checkpoint);
   return finish(std::move(out), options);
