@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -118,6 +119,20 @@ TEST(Cpu, OverrideMustExistAndRunHere) {
   EXPECT_EQ(choose_isa(cpu, "generic"), Isa::generic);
   EXPECT_EQ(code_of([&] { choose_isa(cpu, "avx9000"); }), ErrorCode::invalid_argument);
   EXPECT_EQ(code_of([&] { choose_isa({"", {}, {Isa::generic}}, "avx512"); }), ErrorCode::unsupported);
+}
+
+TEST(Cpu, TheVariableIsReadInOnePlace) {
+  const CpuFeatures cpu = detect_cpu();
+  const char* before = std::getenv("GALE_ISA");
+  const std::string kept = before == nullptr ? "" : before;
+  ::unsetenv("GALE_ISA");
+  EXPECT_EQ(isa_to_run(cpu), cpu.isas.back());
+  ::setenv("GALE_ISA", "generic", 1);
+  EXPECT_EQ(isa_to_run(cpu), Isa::generic);
+  EXPECT_EQ(isa_to_run(cpu, isa_name(cpu.isas.back())), cpu.isas.back()) << "what is named wins";
+  ::setenv("GALE_ISA", "avx9000", 1);
+  EXPECT_EQ(code_of([&] { isa_to_run(cpu); }), ErrorCode::invalid_argument);
+  before == nullptr ? ::unsetenv("GALE_ISA") : ::setenv("GALE_ISA", kept.c_str(), 1);
 }
 
 TEST(CpuBudget, CgroupQuotaWalksUpToTheRoot) {

@@ -1,7 +1,6 @@
 #include "cli/fit.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
@@ -22,8 +21,7 @@ Fit measure_fit(std::shared_ptr<const Checkpoint> checkpoint, int64_t step_token
   const auto layers = model->cache_layers();
   out.kv_bytes_per_token = KvCache::block_bytes(layers, KvType::f16) / KvCache::kBlockSlots;
 
-  const char* isa = std::getenv("GALE_ISA");
-  const CpuKernels& cpu = cpu_kernels(choose_isa(detect_cpu(), isa == nullptr ? "" : isa));
+  const CpuKernels& cpu = cpu_kernels(isa_to_run(detect_cpu()));
   out.scratch_bytes = measure_scratch(*model, cpu, pool, Precision::standard, KvType::f16, step_tokens);
 
   out.available_bytes = int64_t(available_memory());

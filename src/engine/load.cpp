@@ -1,5 +1,3 @@
-#include <cstdlib>
-
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
 #include "base/fail.h"
@@ -27,10 +25,7 @@ void check(const EngineOptions& o) {
 }
 
 const CpuKernels& choose_kernels(const EngineOptions& options) {
-  std::string wanted = options.isa;
-  if (wanted.empty())
-    if (const char* named = std::getenv("GALE_ISA")) wanted = named;
-  return cpu_kernels(choose_isa(detect_cpu(), wanted));
+  return cpu_kernels(isa_to_run(detect_cpu(), options.isa));
 }
 
 constexpr std::pair<std::string_view, KvType> kKvTypes[] = {{"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}};

@@ -381,6 +381,15 @@ class Models(CliTest):
         self.assertIn("tg4@8", plain)
         self.fails(2, "bench", "-m", DATA / "llama3", "-p", "0", "-n", "0")
 
+    def test_one_variable_sets_the_instruction_set(self):
+        for isa in self.ok_json("doctor")["cpu"]["isas"]:
+            env = {"GALE_ISA": isa}
+            out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "0", "-n", "1", "-r", "1", "-t", "1", env=env)
+            self.assertEqual(out["isa"], isa)
+            self.assertEqual(self.ok_json("doctor", env=env)["cpu"]["isa"], isa)
+        for args in (["bench", "-n", "1", "-m"], ["run", "-i", "x", "-m"], ["inspect", "--fit"]):
+            self.fails(1, *args, self.model, env={"GALE_ISA": "sse9"}, says="sse9")
+
     def test_doctor(self):
         out = self.ok_json("doctor")
         for key in ("build", "cpu", "memory", "cuda", "features", "formats"):
