@@ -22,7 +22,7 @@ Fit measure_fit(std::shared_ptr<const Checkpoint> checkpoint, int64_t step_token
   out.kv_bytes_per_token = KvCache::block_bytes(layers, KvType::f16) / KvCache::kBlockSlots;
 
   const CpuKernels& cpu = cpu_kernels(isa_to_run(detect_cpu()));
-  out.scratch_bytes = measure_scratch(*model, cpu, pool, Precision::standard, KvType::f16, step_tokens);
+  out.scratch_bytes = int64_t(plan_scratch(*model, cpu, pool, Precision::standard, KvType::f16, step_tokens).bytes);
 
   out.available_bytes = int64_t(available_memory());
   const int64_t left = out.available_bytes - out.packed_bytes - out.scratch_bytes;

@@ -85,10 +85,11 @@ void make_memory(Runtime& out, const EngineOptions& options) {
   const auto [type_name, type] = choose_kv_type(options);
   const auto layers = out.model->cache_layers();
   const int64_t block = KvCache::block_bytes(layers, type);
-  const int64_t scratch = measure_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
+  Arena::Plan plan_of_step = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
+  const int64_t scratch = int64_t(plan_of_step.bytes);
   const KvPlan plan = plan_kv(options, block, out.model->max_positions(), int64_t(available_memory()) - scratch);
   out.kv = std::make_unique<KvCache>(layers, type, plan.blocks);
-  out.arena = std::make_unique<Arena>(size_t(scratch));
+  out.arena = std::make_unique<Arena>(std::move(plan_of_step));
   out.info.kv_type = type_name;
   out.info.context = plan.context;
   out.info.kv_bytes = plan.blocks * block;

@@ -2,10 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
+#include "base/threads.h"
+#include "engine/forward.h"
+#include "engine/runtime.h"
+#include "engine/test_engine.h"
 #include "gale/error.h"
 
 namespace gale {
 namespace {
+
+using namespace gale::testing;
 
 constexpr int64_t kBlock = 1000;
 
@@ -44,6 +53,72 @@ TEST(KvPlan, FixedPools) {
   EXPECT_EQ(plan(100, 7999, 0).context, 100);
   EXPECT_THROW(plan(0, 999, 0), Error);
   EXPECT_THROW(plan(-1, 0, 0), Error);
+}
+
+// Every number of rows a step can have, each with few, some and all of them wanted, through the memory that was planned at load.
+struct Steps {
+  explicit Steps(Runtime& runtime) : runtime(runtime), track(runtime.kv->open()) {
+    EXPECT_TRUE(runtime.kv->reserve(track, runtime.step_tokens));
+  }
+  void run(Arena& arena, int64_t rows, int64_t wanted) {
+    Ctx ctx{arena, *runtime.pool, *runtime.cpu, runtime.precision};
+    const std::vector<int32_t> ids(size_t(rows), 1);
+    Batch batch;
+    batch.add_causal(track, ids.data(), int32_t(rows), 0);
+    for (int64_t r = rows - wanted; r < rows; ++r) batch.wanted.push_back(int32_t(r));
+    int64_t seen = 0;
+    forward(ctx, *runtime.model, batch, *runtime.kv, [&](int64_t, const Tensor& logits) { seen += logits.dim(0); });
+    EXPECT_EQ(seen, wanted);
+  }
+  static std::set<int64_t> wanted(int64_t rows) {
+    std::set<int64_t> out;
+    for (const int64_t n : {int64_t(0), int64_t(1), rows / 2, kLogitRows - 1, kLogitRows, kLogitRows + 1, rows - 1, rows})
+      out.insert(std::min(n, rows));
+    return out;
+  }
+  Runtime& runtime;
+  TrackId track;
+};
+
+EngineOptions small_steps(bool exact, int64_t step_tokens) {
+  EngineOptions options;
+  options.model = "random:tiny";
+  options.threads = 1;
+  options.exact = exact;
+  options.context = 256;
+  options.step_tokens = step_tokens;
+  return options;
+}
+
+TEST(Scratch, NoRowCountExceedsWhatWasPlanned) {
+  ThreadPool pool(1);
+  for (const char* type : {"q4_k_m", "f32"})
+    for (const bool exact : {false, true})
+      for (const int64_t step_tokens : {1, 20, 70}) {
+        Runtime runtime = load_runtime(small_steps(exact, step_tokens), random_checkpoint(kTinyShape, type, pool));
+        Steps steps(runtime);
+        Arena& arena = *runtime.arena;
+        for (int64_t rows = 1; rows <= step_tokens; ++rows)
+          for (const int64_t wanted : Steps::wanted(rows)) {
+            steps.run(arena, rows, wanted);
+            ASSERT_EQ(arena.strays(), 0) << type << ": " << rows << " rows, " << wanted << " wanted of steps of " << step_tokens;
+          }
+        EXPECT_EQ(int64_t(arena.capacity()), runtime.info.scratch_bytes);
+        EXPECT_EQ(arena.peak(), arena.capacity()) << "to the byte: the largest step takes all of it";
+      }
+}
+
+TEST(Scratch, TheGoldensToo) {
+  for (const char* name : {"llama3", "qwen2", "qwen3", "mistral_nemo"}) {
+    EngineOptions options = small_steps(false, 66);
+    options.model = golden_path(name).string();
+    Runtime runtime = load_runtime(options);
+    Steps steps(runtime);
+    for (int64_t rows = 1; rows <= 66; ++rows)
+      for (const int64_t wanted : Steps::wanted(rows)) steps.run(*runtime.arena, rows, wanted);
+    EXPECT_EQ(runtime.arena->strays(), 0) << name;
+    EXPECT_EQ(runtime.arena->peak(), runtime.arena->capacity()) << name;
+  }
 }
 
 }  // namespace
