@@ -50,7 +50,9 @@ std::string check_quant(const std::string& text) {
     return "";
   } catch (const Error& e) {
     const QuantSupport q = quantization_support(text);
-    return q.state == QuantState::unknown ? e.what() : fmt::format("{} cannot be made yet: {}", q.name, e.what());
+    return q.state == QuantState::unknown
+               ? e.what()
+               : fmt::format("{} cannot be made yet: {}", q.name, e.what());
   }
 }
 
@@ -61,6 +63,10 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallba
     model->required();
   else
     model->capture_default_str();
+  add_load_flags(app, flags);
+}
+
+void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-t,--threads", flags.threads, "Compute threads; 0: the cores this process may use")
       ->check(in_range(0, 1024, "from 0 to 1024"));
   app.add_option("--quant", flags.quant,

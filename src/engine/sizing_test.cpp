@@ -7,6 +7,7 @@
 
 #include "base/threads.h"
 #include "engine/forward.h"
+#include "engine/model_source.h"
 #include "engine/runtime.h"
 #include "engine/test_engine.h"
 #include "gale/error.h"
@@ -119,6 +120,49 @@ TEST(Scratch, TheGoldensToo) {
     EXPECT_EQ(runtime.arena->strays(), 0) << name;
     EXPECT_EQ(runtime.arena->peak(), runtime.arena->capacity()) << name;
   }
+}
+
+// What inspect --fit says of a load, and what the load is.
+TEST(Prediction, IsWhatALoadTakes) {
+  ThreadPool pool(1);
+  const auto same = [](const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
+    const Prediction predicted = predict_load(options, checkpoint);
+    const Runtime loaded = load_runtime(options, checkpoint);
+    const ModelInfo &a = predicted.info, &b = loaded.info;
+    EXPECT_EQ(predicted.problem, "");
+    EXPECT_EQ(a.packed_bytes, b.packed_bytes);
+    EXPECT_EQ(a.kv_bytes_per_token, b.kv_bytes_per_token);
+    EXPECT_EQ(a.kv_type, b.kv_type);
+    EXPECT_EQ(a.kv_bytes, b.kv_bytes);
+    EXPECT_EQ(a.context, b.context);
+    EXPECT_EQ(a.scratch_bytes, b.scratch_bytes);
+    EXPECT_EQ(b.scratch_bytes, int64_t(loaded.arena->capacity()));
+    EXPECT_EQ(b.kv_bytes, loaded.kv->blocks() * KvCache::kBlockSlots * b.kv_bytes_per_token);
+    return a;
+  };
+  const auto demo = open_model("demo", "", pool);
+  EngineOptions options = small_steps(false, 64);
+  options.model = "demo";
+  const ModelInfo plain = same(options, demo);
+  options.quant = "q4_0";
+  EXPECT_NE(same(options, demo).packed_bytes, plain.packed_bytes);
+  options.kv_type = "f32";
+  EXPECT_EQ(same(options, demo).kv_bytes_per_token, 2 * plain.kv_bytes_per_token);
+  options.exact = true;
+  options.step_tokens = 200;
+  EXPECT_GT(same(options, demo).scratch_bytes, 2 * plain.scratch_bytes);
+  options = small_steps(false, 32);
+  same(options, random_checkpoint(kTinyShape, "q4_k_m", pool));
+}
+
+TEST(Prediction, SaysThatAContextDoesNotFit) {
+  ThreadPool pool(1);
+  EngineOptions options = small_steps(false, 32);
+  options.context = int64_t(1) << 30;
+  const Prediction p = predict_load(options, random_checkpoint(kTinyShape, "q8_0", pool));
+  EXPECT_NE(p.problem.find("1073741824"), std::string::npos) << p.problem;
+  EXPECT_GT(p.info.scratch_bytes, 0);
+  EXPECT_EQ(p.info.kv_bytes, 0);
 }
 
 }  // namespace

@@ -390,7 +390,8 @@ class Models(CliTest):
         for args in (["bench", "-n", "1", "-m"], ["run", "-i", "x", "-m"], ["inspect", "--fit"]):
             self.fails(1, *args, self.model, env={"GALE_ISA": "sse9"}, says="sse9")
 
-    def test_doctor(self):
+    def test_fit_predicts_the_load(self):
+        def test_doctor(self):
         out = self.ok_json("doctor")
         for key in ("build", "cpu", "memory", "cuda", "features", "formats"):
             self.assertIn(key, out)
