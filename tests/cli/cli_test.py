@@ -367,8 +367,8 @@ class Models(CliTest):
         self.fails(1, "quantize", "-m", self.model, "--type", "q8_0", "-o", self.folder / "no/such/folder/x.gguf")
 
     def test_bench(self):
-        out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "16", "-n", "4", "--batch", "1,3", "-r", "2", "--roofline")
-        self.assertEqual([r["name"] for r in out["results"]], ["pp16", "tg4", "b3"])
+        out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "16", "-n", "4", "--batch", "1,3", "-r", "2")
+        self.assertEqual([r["name"] for r in out["results"]], ["pp16", "tg4", "b1", "b3"])
         for r in out["results"]:
             self.assertGreater(r["tokens_per_second"], 0)
             self.assertGreater(r["share"], 0)
@@ -379,13 +379,15 @@ class Models(CliTest):
         self.assertIn("isa", out["roofline"])
         plain = self.ok("bench", "-m", DATA / "llama3", "-p", "0", "-n", "4", "--depth", "8", "-r", "1")
         self.assertIn("tg4@8", plain)
+        self.assertNotIn("roofline", plain)
+        self.assertIn("roofline", self.ok("bench", "-m", DATA / "llama3", "-p", "0", "-n", "4", "-r", "1", "--roofline"))
         self.fails(2, "bench", "-m", DATA / "llama3", "-p", "0", "-n", "0")
 
     def test_one_variable_sets_the_instruction_set(self):
         for isa in self.ok_json("doctor")["cpu"]["isas"]:
             env = {"GALE_ISA": isa}
             out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "0", "-n", "1", "-r", "1", "-t", "1", env=env)
-            self.assertEqual(out["isa"], isa)
+            self.assertEqual((out["isa"], out["roofline"]["isa"]), (isa, isa))
             self.assertEqual(self.ok_json("doctor", env=env)["cpu"]["isa"], isa)
         for args in (["bench", "-n", "1", "-m"], ["run", "-i", "x", "-m"], ["inspect", "--fit"]):
             self.fails(1, *args, self.model, env={"GALE_ISA": "sse9"}, says="sse9")
