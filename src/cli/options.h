@@ -39,6 +39,9 @@ Request make_request(const SamplingFlags& flags);
 /// What is wrong with a type for --quant or --type, "" where nothing is.
 std::string check_quant(const std::string& text);
 
+/// The types that --quant and --type take, by commas.
+std::string quant_names();
+
 /// "1,2,3" or "1 2 3". Throws UsageError naming what is not a number.
 std::vector<int32_t> parse_tokens(const std::string& text);
 

@@ -123,6 +123,10 @@ class Usage(CliTest):
             self.fails(2, "run", "-i", "x", *flags, says=flags[0])
         self.fails(2, "run", "-i", "x", "--quant", "q9_z", says=["q9_z", "q4_k_m", "q8_0"])
         self.fails(2, "quantize", "-m", self.model, "--type", "q9_z", "-o", "x.gguf", says="known")
+        writable = [f["name"] for f in self.ok_json("doctor")["formats"] if f["can_write"]]
+        for command in ("run", "quantize"):
+            for name in writable:
+                self.assertIn(name, self.ok(command, "--help"))
         self.fails(2, "quantize", "-m", self.model, "--type", "q8_0", "-o", "x.bin", says=".gguf")
         self.fails(2, "logits", "-m", self.model, "--tokens", "1,x", says='"x"')
         self.fails(2, "tokenize", "-m", self.model, says="TEXT")
