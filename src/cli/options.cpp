@@ -52,7 +52,7 @@ std::string check_quant(const std::string& text) {
     const QuantSupport q = quantization_support(text);
     return q.state == QuantState::unknown
                ? e.what()
-               : fmt::format("{} cannot be made yet: {}", q.name, e.what());
+               : fmt::format("{} is a format that Gale knows of and does not make: {}", q.name, e.what());
   }
 }
 
