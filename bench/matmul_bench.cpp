@@ -11,10 +11,9 @@ namespace {
 void matmul(benchmark::State& state, Layout layout) {
   constexpr int64_t kOut = 2048, kIn = 2048;
   const int64_t rows = state.range(0);
-  const char* wanted = std::getenv("GALE_ISA");
   Arena arena(size_t(256) << 20);
   ThreadPool pool(1);
-  Ctx ctx{arena, pool, cpu_kernels(choose_isa(detect_cpu(), wanted ? wanted : ""))};
+  Ctx ctx{arena, pool, cpu_kernels(isa_to_run(detect_cpu()))};
   const PackedMatrix w = testing::random_matrix(layout, kOut, kIn, 1);
   const auto values = testing::random_values(rows * kIn, 2);
   for (auto _ : state) {

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import source
 
-FOLDERS = ["src", "include", "tests", "tools", "bench", "models", "cmake", "docs"]
+FOLDERS = ["src", "include", "tests", "tools", "bench", "models", "cmake", "docs", ".ci", ".github"]  # and the files beside them
 SEVERITIES = ["critical", "high", "medium", "low"]
 UNIMPLEMENTED = "unimplemented"
 TAGS = {"TODO": "low", "FIXME": "high", "BUG": "high", "HACK": "medium", "XXX": "medium"}
@@ -119,7 +119,8 @@ def gives_up(path: str, text: str, parts: source.Parts) -> list[Marker]:
 
 def scan(root: Path) -> list[Marker]:
     markers = []
-    for path in source.files(root, FOLDERS):
+    beside = sorted(p.name for p in root.iterdir() if p.is_file() and source.kind(p.name))
+    for path in source.files(root, FOLDERS + beside):
         if not source.kind(path):
             continue
         text = (root / path).read_text(encoding="utf-8", errors="replace")
@@ -133,6 +134,8 @@ def scan(root: Path) -> list[Marker]:
 
 def folder_of(path: str) -> str:
     parts = PurePosixPath(path).parts
+    if len(parts) == 1:
+        return "."
     return "/".join(parts[:2]) if parts[0] in ("src", "tests", "models") and len(parts) > 2 else parts[0]
 
 

@@ -132,6 +132,17 @@ class Listing(Tree):
         self.assertEqual(value["markers"][2], {"path": "src/nn/linear.cpp", "line": 1, "kind": "TODO", "severity": "low", "owner": "ann",
                                                "issue": "12", "text": "gather once for q, k and v", "problem": ""})
 
+    def test_files_beside_the_folders(self):
+        self.put({"README.md": "FIXME soon\n", "CMakeLists.txt": "# TODO tidy\n", "Makefile": "all:  # HACK\n", ".ci/run": "#!/bin/sh\n# XXX why\n",
+                  ".pre-commit-config.yaml": "repos: []  # TODO\n", "LICENSE": "TODO\n", "build/a.cmake": "# TODO\n"})
+        expected = [".ci/run:2", ".pre-commit-config.yaml:1", "CMakeLists.txt:1", "Makefile:1", "README.md:1"]
+        for _ in range(2):  # outside a git checkout, and in one
+            listing = self.run_tool()[1]
+            self.assertEqual([line.split(": ")[0] for line in listing.splitlines() if line.count(":") > 1], expected)
+            self.assertRegex(listing, r"(?m)^\. ")
+            subprocess.run(["git", "init", "-q", str(self.root)], check=True)
+            (self.root / ".gitignore").write_text("/build/\n")
+
     def test_only_files_git_would_track(self):
         self.put(TREE | {".gitignore": "tools/\n"})
         subprocess.run(["git", "init", "-q", str(self.root)], check=True)

@@ -21,6 +21,8 @@ def files(root: Path, folders: list[str]) -> list[str]:
         return sorted(names)
     found = []
     for folder in folders:
+        if (root / folder).is_file():
+            found.append(folder)
         for path, dirs, names in os.walk(root / folder):
             dirs[:] = [d for d in dirs if d != "build" and d != "__pycache__" and not d.startswith(".")]
             found += [(Path(path) / n).relative_to(root).as_posix() for n in names]
@@ -36,7 +38,7 @@ def kind(path: str) -> str:
         return "python"
     if suffix == ".md":
         return "md"
-    return "hash" if suffix in HASH or Path(path).name in ("CMakeLists.txt", "Makefile") else ""
+    return "hash" if suffix in HASH or Path(path).name in ("CMakeLists.txt", "Makefile") or path == ".ci/run" else ""
 
 
 @dataclass

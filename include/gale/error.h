@@ -4,7 +4,7 @@
 
 namespace gale {
 
-/// Why a call failed. The doors map it to an HTTP status (`http_status`) and an exit code (`exit_code`).
+/// Why a call failed. A server maps it to an HTTP status (`http_status`); the command line exits with 1 for all of them.
 enum class ErrorCode {
   invalid_argument,  ///< the caller's value is wrong: a flag, a request, a shape
   not_found,         ///< a file, a model, a name that does not exist

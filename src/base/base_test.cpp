@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -11,6 +13,7 @@
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
 #include "base/file.h"
+#include "base/float_mode.h"
 #include "base/half.h"
 #include "base/mmap.h"
 #include "base/rng.h"
@@ -118,6 +121,20 @@ TEST(Cpu, OverrideMustExistAndRunHere) {
   EXPECT_EQ(code_of([&] { choose_isa({"", {}, {Isa::generic}}, "avx512"); }), ErrorCode::unsupported);
 }
 
+TEST(Cpu, TheVariableIsReadInOnePlace) {
+  const CpuFeatures cpu = detect_cpu();
+  const char* before = std::getenv("GALE_ISA");
+  const std::string kept = before == nullptr ? "" : before;
+  ::unsetenv("GALE_ISA");
+  EXPECT_EQ(isa_to_run(cpu), cpu.isas.back());
+  ::setenv("GALE_ISA", "generic", 1);
+  EXPECT_EQ(isa_to_run(cpu), Isa::generic);
+  EXPECT_EQ(isa_to_run(cpu, isa_name(cpu.isas.back())), cpu.isas.back()) << "what is named wins";
+  ::setenv("GALE_ISA", "avx9000", 1);
+  EXPECT_EQ(code_of([&] { isa_to_run(cpu); }), ErrorCode::invalid_argument);
+  before == nullptr ? ::unsetenv("GALE_ISA") : ::setenv("GALE_ISA", kept.c_str(), 1);
+}
+
 TEST(CpuBudget, CgroupQuotaWalksUpToTheRoot) {
   const TempDir v2;
   v2.put("proc/self/cgroup", "0::/pod/box\n");
@@ -176,6 +193,27 @@ TEST(ThreadPool, WakesAfterParking) {
     pool.run([&](int) { total++; });
   }
   EXPECT_EQ(total.load(), 60);
+}
+
+// What a host that flushes subnormals sees: nothing of it in the results, and its own mode afterwards.
+TEST(ThreadPool, BitIdentityHostsThatFlushSubnormals) {
+  struct Host {
+    FloatMode before = FloatMode::current();
+    Host() { FloatMode::flushing().apply(); }
+    ~Host() { before.apply(); }
+  };
+  const Host host;
+  const volatile float small = 0x1p-100f, smaller = 0x1p-40f;
+  const auto product = [&] { return std::bit_cast<uint32_t>(small * smaller); };  // bits: to this thread 2^-140 == 0
+  const uint32_t subnormal = 1u << 9;                                             // 2^-140
+  if (FloatMode::flushing() != FloatMode::standard()) EXPECT_EQ(product(), 0u) << "the control: this thread flushes";
+  for (const int threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    for (const int64_t n : {1, 7, 64})  // one piece, which takes no other thread, and many
+      pool.for_each(n, 4, [&](int64_t, int64_t) { EXPECT_EQ(product(), subnormal) << threads << " threads, " << n << " items"; });
+    pool.run([&](int) { EXPECT_EQ(product(), subnormal); });
+  }
+  EXPECT_EQ(FloatMode::current(), FloatMode::flushing());
 }
 
 TEST(Error, CodesMapToStatus) {

@@ -1,6 +1,7 @@
 #include "base/cpu.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -116,6 +117,11 @@ const char* isa_name(Isa isa) noexcept {
 }
 
 CpuFeatures detect_cpu() { return detect(); }
+
+Isa isa_to_run(const CpuFeatures& cpu, std::string_view named) {
+  const char* variable = std::getenv("GALE_ISA");
+  return choose_isa(cpu, named.empty() && variable != nullptr ? variable : named);
+}
 
 Isa choose_isa(const CpuFeatures& cpu, std::string_view wanted) {
   if (wanted.empty()) return cpu.isas.back();

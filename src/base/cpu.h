@@ -19,7 +19,11 @@ struct CpuFeatures {
 
 CpuFeatures detect_cpu();
 
-/// The instruction set to run: `wanted` ("generic", "avx2" ...; usually the GALE_ISA variable), or the fastest when it is empty.
+/// The instruction set to run: `named` where it is not empty ("generic", "avx2" ...), else the one in the GALE_ISA variable, else
+/// the fastest. Everything that computes, measures or reports asks here. Throws as choose_isa does.
+Isa isa_to_run(const CpuFeatures& cpu, std::string_view named = "");
+
+/// `wanted` by its name, or the fastest when it is empty.
 /// Throws Error{invalid_argument} for an unknown name, Error{unsupported} for one this machine lacks, listing those it has.
 Isa choose_isa(const CpuFeatures& cpu, std::string_view wanted);
 

@@ -22,13 +22,6 @@ void pause() {
 #endif
 }
 
-// New threads inherit the creator's MXCSR, which a host program may have changed to flush subnormals.
-void default_float_mode() {
-#if defined(__x86_64__)
-  _mm_setcsr(0x1f80);
-#endif
-}
-
 // Spins until `ready()`, at most kSpinSeconds. The clock is read rarely: it costs as much as the wait we hope for.
 template <class Ready>
 bool spin(Ready ready) {
@@ -62,7 +55,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::dispatch(Function function, void* context) {
-  default_float_mode();
+  const StandardFloats mode;
   if (workers_.empty()) return function(context, 0);
   function_ = function;
   context_ = context;
@@ -81,7 +74,7 @@ void ThreadPool::dispatch(Function function, void* context) {
 }
 
 void ThreadPool::worker(int index, int cpu) {
-  default_float_mode();
+  FloatMode::standard().apply();  // a new thread inherits its creator's
   if (cpu >= 0) {
     cpu_set_t mask;
     CPU_ZERO(&mask);

@@ -9,11 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/float_mode.h"
+
 namespace gale {
 
 /// A fixed set of compute threads, the caller being one of them. Between calls they spin for some tens of microseconds, then
 /// park. One thread at a time may call run() and for_each(); jobs must not throw and must not call the pool again. Every thread
-/// runs with the default rounding and with subnormals on, so results do not depend on which thread computes them.
+/// runs jobs in the standard float mode, the caller too (its own comes back after), so that results depend neither on which
+/// thread computes them nor on what the host has set.
 class ThreadPool {
  public:
   /// `threads` >= 1 counts the caller. `pin_to`: CPUs for the threads, or empty to let the system place them.
@@ -36,6 +39,7 @@ class ThreadPool {
   template <class Job>
   void for_each(int64_t n, int64_t grain, Job&& job) {
     if (n <= grain || workers_.empty()) {
+      const StandardFloats mode;
       if (n > 0) job(int64_t(0), n);
       return;
     }

@@ -78,9 +78,10 @@ std::string unexpected(CLI::App& app) {
 int parse_failed(CLI::App& app, const CLI::ParseError& e) {
   if (e.get_exit_code() == 0) return app.exit(e, std::cout, std::cerr) == 0 && std::cout.flush() ? 0 : 1;
   if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr) return report(unexpected(app), kUsage);
-  if (app.get_subcommands().empty() && dynamic_cast<const CLI::RequiredError*>(&e) != nullptr)
-    return report(
-        app.remaining_size() > 0 ? unexpected(app) : "which command? gale --help lists them; \"gale run\" starts a chat", kUsage);
+  if (dynamic_cast<const CLI::RequiredError*>(&e) != nullptr) {
+    if (app.remaining_size(true) > 0) return report(unexpected(app), kUsage);  // a mistyped flag leaves the right one missing
+    if (app.get_subcommands().empty()) return report("which command? gale --help lists them; \"gale run\" starts a chat", kUsage);
+  }
   return report(e.what(), kUsage);
 }
 

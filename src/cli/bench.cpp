@@ -17,7 +17,7 @@
 namespace gale::cli {
 namespace {
 
-constexpr int64_t kBatchDepth = 128;  // several sequences decode at this depth
+constexpr int64_t kBatchDepth = 128;  // b1, b8 ... decode at this depth, so that they compare
 
 struct Flags {
   ModelFlags model;
@@ -25,6 +25,8 @@ struct Flags {
   int repetitions = 3;
   std::vector<int64_t> batch;
   bool roofline = false, json = false;
+
+  bool wants_roofline() const { return roofline || json; }
 };
 
 // One line of the table: prefill of `prompt` tokens, or `generate` tokens for each of `batch` sequences at a depth.
@@ -46,8 +48,7 @@ std::vector<Case> cases_of(const Flags& flags) {
   if (flags.prompt > 0) out.push_back({fmt::format("pp{}{}", flags.prompt, at), flags.prompt, 0, 1, flags.depth});
   if (flags.generate > 0) {
     out.push_back({fmt::format("tg{}{}", flags.generate, at), 0, flags.generate, 1, flags.depth});
-    for (const int64_t n : flags.batch)
-      if (n > 1) out.push_back({fmt::format("b{}", n), 0, flags.generate, n, kBatchDepth});
+    for (const int64_t n : flags.batch) out.push_back({fmt::format("b{}", n), 0, flags.generate, n, kBatchDepth});
   }
   return out;
 }
@@ -64,7 +65,7 @@ class Bench {
     }
     engine_ = open_engine(options);
     cost_ = model_cost(*engine_, options);
-    if (flags.roofline) pool_ = std::make_unique<ThreadPool>(engine_->info().threads);
+    if (flags.wants_roofline()) pool_ = std::make_unique<ThreadPool>(engine_->info().threads);
   }
 
   std::vector<Result> run() {
@@ -255,14 +256,15 @@ void add_bench(CommandLine& line) {
   const auto count = CLI::Range(int64_t(0), int64_t(1) << 24);
   sub->add_option("-p,--prompt-tokens", flags->prompt, "Prefill of so many tokens; 0: none")->check(count)->capture_default_str();
   sub->add_option("-n,--gen-tokens", flags->generate, "Decode of so many tokens; 0: none")->check(count)->capture_default_str();
-  sub->add_option("--batch", flags->batch, "Also decode so many sequences at once, at depth 128: 1,8")
+  sub->add_option("--batch", flags->batch, "Also decode so many sequences at once, each at depth 128: 1,8 gives b1 and b8")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024));
   sub->add_option("--depth", flags->depth, "Tokens already in the cache")->check(count)->capture_default_str();
   sub->add_option("-r,--repetitions", flags->repetitions, "Runs of each, after one that does not count")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  sub->add_flag("--roofline", flags->roofline, "Measure the machine before and after each run, and print shares");
+  sub->add_flag("--roofline", flags->roofline,
+                "Measure the machine before and after each run, and print shares; always with --json");
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] { line.action = [flags] { return bench(*flags); }; });
 }

@@ -41,7 +41,7 @@ void print_lists(const Features& f) {
                       : q.is_usable() ? "read"
                                       : "-",
                       q.detail));
-  print("\nA format that is not supported yet: take the model in another form, such as a GGUF of one that is stable.\n");
+  print("\nFor a model in an unsupported format: take it in another form, such as a GGUF of one that is stable.\n");
 }
 
 }  // namespace

@@ -2,19 +2,17 @@
 #include <memory>
 
 #include "checkpoint/checkpoint.h"
+#include "engine/runtime.h"
 
 namespace gale::cli {
 
-/// What a model would take, found without reading a byte of its weights.
+/// What a load with these options would take, found without reading a byte of the weights.
 struct Fit {
-  int64_t packed_bytes = 0;  ///< weights as the kernels read them
-  int64_t kv_bytes_per_token = 0;
-  int64_t scratch_bytes = 0;    ///< activations of one step of `step_tokens` rows
-  int64_t available_bytes = 0;  ///< memory of this process now, 0 where unknown
-  int64_t max_positions = 0;    ///< what the model was made for
-  int64_t context = 0;          ///< tokens of KV that fit beside weights and scratch, 0: not even those fit
+  Prediction load;
+  int64_t step_tokens = 0;   ///< rows that the scratch is for
+  int64_t free_context = 0;  ///< tokens of KV that fit beside weights and scratch, 0: not even those fit
 };
 /// Throws Error{unsupported} for architectures and weight formats that cannot be run.
-Fit measure_fit(std::shared_ptr<const Checkpoint> checkpoint, int64_t step_tokens);
+Fit measure_fit(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint);
 
 }  // namespace gale::cli

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/console.h"
 #include "cli/fit.h"
+#include "cli/options.h"
 #include "cli/text.h"
 #include "gale/features.h"
 #include "models/model.h"
@@ -16,7 +17,6 @@
 namespace gale::cli {
 namespace {
 
-constexpr int64_t kStepTokens = 512;
 // What tells one model of a family from another.
 constexpr const char* kConfigKeys[] = {"model_type",          "hidden_size",         "num_hidden_layers",
                                        "num_attention_heads", "num_key_value_heads", "head_dim",
@@ -26,7 +26,7 @@ constexpr const char* kConfigKeys[] = {"model_type",          "hidden_size",    
                                        "tie_word_embeddings"};
 
 struct Flags {
-  std::string path;
+  ModelFlags model;
   bool fit = false, json = false;
 };
 
@@ -72,7 +72,7 @@ std::string why_not(const Report& r) {
 
 Report look(const Flags& flags) {
   Report r;
-  r.checkpoint = open_checkpoint(flags.path);
+  r.checkpoint = open_checkpoint(flags.model.model, flags.model.quant);
   r.sizes = r.checkpoint->sizes();
   for (const RawTensor& t : r.checkpoint->tensors()) {
     TypeSum& sum = r.types[std::string(tensor_type_info(t.type).name)];
@@ -86,7 +86,7 @@ Report look(const Flags& flags) {
       r.quant_method = method->get<std::string>();
   r.tokenizer = tokenizer_kind(*r.checkpoint);
   r.problem = why_not(r);
-  if (flags.fit && r.problem.empty()) r.fit = measure_fit(r.checkpoint, kStepTokens);
+  if (flags.fit && r.problem.empty()) r.fit = measure_fit(engine_options(flags.model), r.checkpoint);
   return r;
 }
 
@@ -98,9 +98,18 @@ Json config_summary(const Json& config) {
 }
 
 Json fit_json(const Fit& f) {
-  return {{"packed_bytes", f.packed_bytes},   {"kv_bytes_per_token", f.kv_bytes_per_token},
-          {"scratch_bytes", f.scratch_bytes}, {"available_bytes", f.available_bytes},
-          {"max_positions", f.max_positions}, {"context_that_fits", f.context}};
+  const ModelInfo& info = f.load.info;
+  return {{"packed_bytes", info.packed_bytes},
+          {"kv_type", info.kv_type},
+          {"kv_bytes_per_token", info.kv_bytes_per_token},
+          {"kv_bytes", info.kv_bytes},
+          {"scratch_bytes", info.scratch_bytes},
+          {"step_tokens", f.step_tokens},
+          {"available_bytes", f.load.available_bytes},
+          {"max_positions", info.max_positions},
+          {"context", info.context},
+          {"context_that_fits", f.free_context},
+          {"problem", f.load.problem}};
 }
 
 void print_report_json(const Report& r) {
@@ -152,13 +161,18 @@ void print_parts(const CheckpointSizes& sizes) {
 }
 
 void print_fit(const Fit& f) {
+  const ModelInfo& info = f.load.info;
   print(fmt::format(
-      "\nMemory\n  weights, packed    {}\n  KV of one token    {} bytes (f16)\n  scratch            {} (steps of {} rows)\n  "
+      "\nMemory\n  weights, packed    {}\n  KV of one token    {} bytes ({})\n  scratch            {} (steps of {} rows)\n  "
       "available          {}\n",
-      size_text(f.packed_bytes), f.kv_bytes_per_token, size_text(f.scratch_bytes), kStepTokens, size_text(f.available_bytes)));
-  print(f.context == 0
+      size_text(info.packed_bytes), info.kv_bytes_per_token, info.kv_type, size_text(info.scratch_bytes), f.step_tokens,
+      size_text(f.load.available_bytes)));
+  print(f.free_context == 0
             ? "  it does not fit\n"
-            : fmt::format("  context            {} tokens fit; the model was made for {}\n", f.context, f.max_positions));
+            : fmt::format("  context            {} tokens fit; the model was made for {}\n", f.free_context, info.max_positions));
+  print(f.load.problem.empty()
+            ? fmt::format("  opened so          context {}, KV pool {}\n", info.context, size_text(info.kv_bytes))
+            : fmt::format("  cannot be opened so: {}\n", f.load.problem));
 }
 
 void print_report(const Report& r) {
@@ -188,8 +202,9 @@ void print_report(const Report& r) {
 void add_inspect(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("inspect", "What a model is made of, and whether it fits");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("PATH", flags->path, "A folder, a .gguf or .safetensors file, or demo")->required();
-  sub->add_flag("--fit", flags->fit, "Predict weights, KV and scratch, and the context that fits");
+  sub->add_option("PATH", flags->model.model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
+  sub->add_flag("--fit", flags->fit, "Predict the memory of a load with the flags below, and the context that fits");
+  add_load_flags(*sub, flags->model);
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] {
     line.action = [flags] {

@@ -1,6 +1,6 @@
 #include "cli/options.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <charconv>
@@ -50,9 +50,13 @@ std::string check_quant(const std::string& text) {
     return "";
   } catch (const Error& e) {
     const QuantSupport q = quantization_support(text);
-    return q.state == QuantState::unknown ? e.what() : fmt::format("{} cannot be made yet: {}", q.name, e.what());
+    return q.state == QuantState::unknown
+               ? e.what()
+               : fmt::format("{} is a format that Gale knows of and does not make: {}", q.name, e.what());
   }
 }
+
+std::string quant_names() { return fmt::format("{}", fmt::join(QuantPolicy::names(), ", ")); }
 
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback) {
   flags.model = fallback;
@@ -61,10 +65,14 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallba
     model->required();
   else
     model->capture_default_str();
+  add_load_flags(app, flags);
+}
+
+void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-t,--threads", flags.threads, "Compute threads; 0: the cores this process may use")
       ->check(in_range(0, 1024, "from 0 to 1024"));
   app.add_option("--quant", flags.quant,
-                 "Quantize while loading: q4_k_m, q8_0 ..., or 4, 6 or 8 bits; the type of random weights")
+                 "Quantize while loading: " + quant_names() + ", or 4, 6 or 8 bits; the type of random weights")
       ->check(check_quant);
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))

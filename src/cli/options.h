@@ -17,8 +17,10 @@ struct ModelFlags {
   std::string quant, precision = "default", kv_type;
   int64_t context = 0, batch_tokens = 512;
 };
-/// `fallback`: the model where none is named; "" makes -m a must.
+/// -m and those of add_load_flags. `fallback`: the model where none is named; "" makes -m a must.
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback = "");
+/// How the model is opened: threads, --quant, --precision, --kv-type, --ctx, --batch-tokens.
+void add_load_flags(CLI::App& app, ModelFlags& flags);
 EngineOptions engine_options(const ModelFlags& flags);
 
 /// The flags of every subcommand that generates text.
@@ -36,6 +38,9 @@ Request make_request(const SamplingFlags& flags);
 
 /// What is wrong with a type for --quant or --type, "" where nothing is.
 std::string check_quant(const std::string& text);
+
+/// The types that --quant and --type take, by commas.
+std::string quant_names();
 
 /// "1,2,3" or "1 2 3". Throws UsageError naming what is not a number.
 std::vector<int32_t> parse_tokens(const std::string& text);

@@ -57,7 +57,7 @@ void add_quantize(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("quantize", "Write a model as a GGUF of a smaller type");
   const auto flags = std::make_shared<Flags>();
   sub->add_option("-m,--model", flags->model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
-  sub->add_option("--type", flags->type, "q4_k_m, q4_0, q8_0 ...; gale doctor lists them")->required()->check(check_quant);
+  sub->add_option("--type", flags->type, quant_names())->required()->check(check_quant);
   sub->add_option("-o,--output", flags->output, "The file to write")->required();
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));
   sub->add_flag("--json", flags->json, "Print one JSON object");

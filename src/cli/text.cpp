@@ -8,9 +8,9 @@
 
 namespace gale::cli {
 
-std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model) {
+std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model, std::string_view random_type) {
   ThreadPool pool(is_random_model(model) ? detect_cpu_budget().threads : 1);
-  return with_suggestion(model, [&] { return open_model(model, "", pool); });
+  return with_suggestion(model, [&] { return open_model(model, random_type, pool); });
 }
 
 TextModel open_text(const std::string& model) {

@@ -33,8 +33,9 @@ struct TextModel {
   std::unique_ptr<ChatTemplate> chat_template;  ///< the same
 };
 
-/// MODEL of the command line, "demo" included, as a checkpoint. Throws Error with a suggestion for a path that is not there.
-std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model);
+/// MODEL of the command line, "demo" included, as a checkpoint; random weights in the type `random_type`. Throws Error with a
+/// suggestion for a path that is not there.
+std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model, std::string_view random_type = "");
 TextModel open_text(const std::string& model);
 /// The tokenizer, or Error naming what could be used instead.
 const Tokenizer& need_tokenizer(const Tokenizer* tokenizer, const std::string& model);

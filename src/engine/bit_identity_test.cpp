@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -7,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "base/fail.h"
+#include "base/float_mode.h"
 #include "base/threads.h"
 #include "engine/open_engine.h"
 #include "engine/stepper.h"
@@ -209,6 +211,30 @@ TEST_P(BitIdentityGolden, AloneBatchedChunkedThreaded) {
   options.step_tokens = 7;
   options.threads = 2;
   EXPECT_EQ(in_a_crowd(*Engine::open(options), 5), expected);
+}
+
+// The last norm makes rows of subnormals, which a host's flushing mode would turn into zeros.
+std::vector<float> subnormal_logits(int threads, FloatMode host) {
+  ThreadPool pool(1);
+  const auto checkpoint = random_checkpoint(kTinyShape, "f32", pool);
+  const std::span<const std::byte> norm = checkpoint->find("model.norm.weight")->bytes;
+  std::fill_n(reinterpret_cast<float*>(const_cast<std::byte*>(norm.data())), norm.size() / sizeof(float), 1e-39f);
+  EngineOptions options = options_of({"f32", "", true});
+  options.threads = threads;
+  const FloatMode before = FloatMode::current();
+  host.apply();
+  const auto engine = open_engine(options, checkpoint);
+  auto out = engine->logits(random_prompt(5, 9, kTinyShape.vocab));
+  before.apply();
+  return out;
+}
+
+TEST(BitIdentity, HostsThatFlushSubnormals) {
+  const auto expected = subnormal_logits(1, FloatMode::standard());
+  EXPECT_TRUE(std::ranges::any_of(expected, [](float x) { return x != 0; })) << "the control: there is something to flush";
+  EXPECT_TRUE(std::ranges::all_of(expected, [](float x) { return std::fabs(x) < 0x1p-120f; }));
+  for (const int threads : {1, 2})
+    EXPECT_EQ(expected, subnormal_logits(threads, FloatMode::flushing())) << threads << " thread(s)";
 }
 
 }  // namespace

@@ -119,7 +119,8 @@ class Exporter {
     for (const auto& [name, gguf] : target.names) {
       const RawTensor* tensor = source_.find(name);
       require(tensor != nullptr, ErrorCode::unsupported,
-              "{}: {} is stored in several tensors, which cannot be written as GGUF yet", source_.path().string(), name);
+              "{}: {} is stored in several tensors, where GGUF has one; write it from the unquantized model",
+              source_.path().string(), name);
       const auto heads = interleave.find(name);
       plans_.push_back(plan_tensor(source_, *tensor, gguf, heads == interleave.end() ? 0 : heads->second, types_));
       const Plan& plan = plans_.back();

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cassert>
 #include <cctype>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/cpu.h"
@@ -63,9 +62,8 @@ void probe_cpu(Features& out) {
   out.cpu_model = cpu.model;
   out.cpu_flags = cpu.flags;
   for (const Isa isa : cpu.isas) out.isas.emplace_back(isa_name(isa));
-  const char* wanted = std::getenv("GALE_ISA");
   try {
-    out.isa = isa_name(choose_isa(cpu, wanted == nullptr ? "" : wanted));
+    out.isa = isa_name(isa_to_run(cpu));
   } catch (const Error& e) {
     out.isa_problem = e.what();
   }

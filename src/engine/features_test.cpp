@@ -100,7 +100,8 @@ TEST(QuantizationSupport, StatesAndMessages) {
   EXPECT_EQ(unknown.state, QuantState::unknown);
   EXPECT_FALSE(unknown.is_usable());
   EXPECT_THAT(unknown.warning_message(), HasSubstr("\"q9_z\" is no weight format"));
-  EXPECT_THAT((QuantSupport{"x", QuantState::unsupported, false, "", {}}).warning_message(), HasSubstr("x is not supported yet"));
+  EXPECT_THAT((QuantSupport{"x", QuantState::unsupported, false, "", {}}).warning_message(),
+              HasSubstr("x is not read by this version"));
   EXPECT_THAT((QuantSupport{"x", QuantState::experimental, false, "", {}}).warning_message(), HasSubstr("x is experimental"));
   EXPECT_EQ((QuantSupport{"x", QuantState::stable, true, "", {}}).warning_message(), "");
 }

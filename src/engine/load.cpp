@@ -1,8 +1,9 @@
-#include <cstdlib>
+#include <algorithm>
 
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
 #include "base/fail.h"
+#include "base/float_mode.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/model_source.h"
@@ -25,12 +26,7 @@ void check(const EngineOptions& o) {
           "max_sequences is {}, but must be from 1 to {}", o.max_sequences, kMostSequences);
 }
 
-const CpuKernels& choose_kernels(const EngineOptions& options) {
-  std::string wanted = options.isa;
-  if (wanted.empty())
-    if (const char* named = std::getenv("GALE_ISA")) wanted = named;
-  return cpu_kernels(choose_isa(detect_cpu(), wanted));
-}
+const CpuKernels& choose_kernels(const EngineOptions& options) { return cpu_kernels(isa_to_run(detect_cpu(), options.isa)); }
 
 constexpr std::pair<std::string_view, KvType> kKvTypes[] = {{"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}};
 
@@ -51,11 +47,12 @@ Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint) {
   };
 }
 
-void load_model(Runtime& out, const EngineOptions& options) {
+void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   const Checkpoint& checkpoint = *out.checkpoint;
   const Arch& arch = find_architecture(checkpoint.architecture());
   Loader::Options how;
   how.progress = options.progress;
+  how.shape_only = shape_only;
   std::optional<WeightPlan> plan;
   if (!options.quant.empty() && !is_random_model(options.model)) {
     plan = WeightPlan::of(options.quant, checkpoint);
@@ -85,19 +82,32 @@ void fill_info(Runtime& out, const EngineOptions& options) {
   info.threads = out.pool->threads();
 }
 
-void make_memory(Runtime& out, const EngineOptions& options) {
+// Everything about memory but the memory itself. `available`: bytes free once the weights are packed, 0 where unknown.
+struct MemoryPlan {
+  KvType kv_type;
+  Arena::Plan scratch;
+  KvPlan kv;
+};
+
+MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t available) {
+  MemoryPlan plan;
   const auto [type_name, type] = choose_kv_type(options);
-  const auto layers = out.model->cache_layers();
-  const int64_t block = KvCache::block_bytes(layers, type);
-  const int64_t scratch = measure_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
-  const KvPlan plan = plan_kv(options, block, out.model->max_positions(), int64_t(available_memory()) - scratch);
-  out.kv = std::make_unique<KvCache>(layers, type, plan.blocks);
-  out.arena = std::make_unique<Arena>(size_t(scratch));
+  const int64_t block = KvCache::block_bytes(out.model->cache_layers(), type);
+  plan.kv_type = type;
+  plan.scratch = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
   out.info.kv_type = type_name;
-  out.info.context = plan.context;
-  out.info.kv_bytes = plan.blocks * block;
   out.info.kv_bytes_per_token = block / KvCache::kBlockSlots;
-  out.info.scratch_bytes = scratch;
+  out.info.scratch_bytes = int64_t(plan.scratch.bytes);
+  plan.kv = plan_kv(options, block, out.model->max_positions(), available - out.info.scratch_bytes);
+  out.info.context = plan.kv.context;
+  out.info.kv_bytes = plan.kv.blocks * block;
+  return plan;
+}
+
+void make_memory(Runtime& out, const EngineOptions& options) {
+  MemoryPlan plan = plan_memory(out, options, int64_t(available_memory()));
+  out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_type, plan.kv.blocks);
+  out.arena = std::make_unique<Arena>(std::move(plan.scratch));
 }
 
 Runtime start(const EngineOptions& options) {
@@ -116,7 +126,7 @@ Runtime start(const EngineOptions& options) {
 Runtime finish(Runtime out, const EngineOptions& options) {
   out.tokenizer = open_tokenizer(*out.checkpoint);
   out.chat_template = open_chat_template(*out.checkpoint);
-  load_model(out, options);
+  load_model(out, options, false);
   fill_info(out, options);
   make_memory(out, options);
   return out;
@@ -131,15 +141,35 @@ int choose_threads(int wanted) {
 }
 
 Runtime load_runtime(const EngineOptions& options) {
+  const StandardFloats mode;  // vectors and rope factors are made on this thread, which is the host's
   Runtime out = start(options);
   out.checkpoint = open_model(options.model, options.quant, *out.pool);
   return finish(std::move(out), options);
 }
 
 Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
+  const StandardFloats mode;
   Runtime out = start(options);
   out.checkpoint = std::move(checkpoint);
   return finish(std::move(out), options);
+}
+
+Prediction predict_load(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
+  Runtime out = start(options);
+  out.checkpoint = std::move(checkpoint);
+  load_model(out, options, true);
+  fill_info(out, options);
+  Prediction prediction;
+  prediction.available_bytes = int64_t(available_memory());
+  const int64_t left = std::max<int64_t>(prediction.available_bytes - out.info.packed_bytes, 1);
+  try {
+    plan_memory(out, options, prediction.available_bytes == 0 ? 0 : left);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::out_of_memory) throw;
+    prediction.problem = e.what();
+  }
+  prediction.info = std::move(out.info);
+  return prediction;
 }
 
 }  // namespace gale

@@ -139,7 +139,7 @@ std::string QuantSupport::warning_message() const {
     case QuantState::experimental:
       return fmt::format("{} is experimental: compare the answers with the unquantized model's", name);
     case QuantState::unsupported:
-      return fmt::format("{} is not supported yet; take the model in another form (gale doctor lists them)", name);
+      return fmt::format("{} is not read by this version; take the model in another form (gale doctor lists them)", name);
     case QuantState::unknown:
       return fmt::format("\"{}\" is no weight format that Gale knows (gale doctor lists them)", name);
   }

@@ -30,6 +30,17 @@ struct Runtime {
 Runtime load_runtime(const EngineOptions& options);
 /// The same from a checkpoint that is already open: options.model is only its name.
 Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint);
+
+/// What load_runtime would make of the same options.
+struct Prediction {
+  ModelInfo info;               ///< as the opened engine's would be; context and kv_bytes are 0 where the context does not fit
+  int64_t available_bytes = 0;  ///< memory of this process now, 0 where unknown
+  std::string problem;          ///< why the context does not fit, ""
+};
+/// Goes the way of load_runtime without reading a byte of the weights and without taking the memory. Throws Error for what could
+/// not be opened for any other reason than memory.
+Prediction predict_load(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint);
+
 /// Compute threads: as asked for, or what the machine has. Throws Error{invalid_argument} out of range.
 int choose_threads(int wanted);
 

@@ -1,7 +1,6 @@
 #include "engine/sizing.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/checked.h"
 #include "base/log.h"
@@ -55,26 +54,17 @@ KvPlan plan_kv(const EngineOptions& options, int64_t block_bytes, int64_t max_po
   return plan;
 }
 
-int64_t measure_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, KvType kv_type,
-                        int64_t step_tokens) {
-  // First-fit memory does not need the most for the largest batch alone: try several, and leave an eighth over. What is not
-  // touched costs no memory.
-  std::set<int64_t> sizes = {1, step_tokens};
-  for (int64_t n = 2; n < step_tokens; n *= 2) sizes.insert({n, step_tokens - n});
-  size_t peak = 0;
-  for (const int64_t rows : sizes)
-    for (const int64_t wanted : {int64_t(1), std::min(rows, kLogitRows), rows}) {
-      KvCache kv(model.cache_layers(), kv_type, 1, true);
-      Arena arena = Arena::measuring();
-      Ctx ctx{arena, pool, cpu, precision};
-      const std::vector<int32_t> ids(static_cast<size_t>(rows));
-      Batch batch;
-      batch.add_causal(kv.open(), ids.data(), int32_t(rows), 0);
-      for (int64_t r = rows - wanted; r < rows; ++r) batch.wanted.push_back(int32_t(r));
-      forward(ctx, model, batch, kv, [](int64_t, const Tensor&) {});
-      peak = std::max(peak, arena.peak());
-    }
-  return int64_t(peak + peak / 8 + (size_t(1) << 16));
+Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, KvType kv_type,
+                         int64_t step_tokens) {
+  KvCache kv(model.cache_layers(), kv_type, 1, true);
+  Arena arena = Arena::measuring();
+  Ctx ctx{arena, pool, cpu, precision};
+  const std::vector<int32_t> ids(static_cast<size_t>(step_tokens));
+  Batch batch;
+  batch.add_causal(kv.open(), ids.data(), int32_t(step_tokens), 0);
+  for (int32_t r = 0; r < int32_t(step_tokens); ++r) batch.wanted.push_back(r);
+  forward(ctx, model, batch, kv, [](int64_t, const Tensor&) {});
+  return arena.plan();
 }
 
 }  // namespace gale

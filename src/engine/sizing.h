@@ -15,8 +15,9 @@ struct KvPlan {
 /// with a warning; one that was asked for is refused. Throws Error{invalid_argument} or Error{out_of_memory}.
 KvPlan plan_kv(const EngineOptions& options, int64_t block_bytes, int64_t max_positions, int64_t available);
 
-/// Bytes the arena needs for any step of at most that many rows.
-int64_t measure_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, KvType kv_type,
-                        int64_t step_tokens);
+/// Where the activations of the largest step lie, all of its rows wanted: what the arena is made from, and enough for every
+/// smaller step (docs/why/memory.md).
+Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, KvType kv_type,
+                         int64_t step_tokens);
 
 }  // namespace gale

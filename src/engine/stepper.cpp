@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "base/clock.h"
+#include "base/float_mode.h"
 #include "base/log.h"
 #include "engine/forward.h"
 #include "gale/error.h"
@@ -18,6 +19,7 @@ Stepper::Stepper(Runtime& runtime, Inbox& inbox)
                  {.step_tokens = runtime.step_tokens, .max_sequences = runtime.max_sequences, .context = runtime.info.context}) {}
 
 void Stepper::run() {
+  const StandardFloats mode;  // the thread that opened the engine may have flushed subnormals
   for (;;) {
     Inbox::Mail mail = inbox_.take(scheduler_.idle());
     const bool stop = mail.stop;

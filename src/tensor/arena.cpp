@@ -16,6 +16,7 @@ struct Arena::Pool {
   std::vector<Block*> idle;                    // those without a piece
 
   size_t take(size_t size);
+  bool claim(size_t offset, size_t size);
   void give(size_t offset, size_t size);
 };
 
@@ -38,7 +39,7 @@ class Arena::Block final : public Storage {
   size_t offset_ = 0, taken_ = 0;
 };
 
-// First fit: a step makes the same requests in the same order, so the simplest rule is also the most repeatable.
+// First fit: the lowest place that is large enough.
 size_t Arena::Pool::take(size_t size) {
   for (size_t i = 0; i < gaps.size(); ++i) {
     if (gaps[i].size < size) continue;
@@ -49,6 +50,18 @@ size_t Arena::Pool::take(size_t size) {
     return offset;
   }
   return std::numeric_limits<size_t>::max();
+}
+
+// Exactly there, or not at all.
+bool Arena::Pool::claim(size_t offset, size_t size) {
+  size_t i = 0;
+  while (i < gaps.size() && gaps[i].offset + gaps[i].size < offset + size) ++i;
+  if (i == gaps.size() || gaps[i].offset > offset) return false;
+  const Gap before{gaps[i].offset, offset - gaps[i].offset};
+  gaps[i] = {offset + size, gaps[i].offset + gaps[i].size - (offset + size)};
+  if (gaps[i].size == 0) gaps.erase(gaps.begin() + ptrdiff_t(i));
+  if (before.size > 0) gaps.insert(gaps.begin() + ptrdiff_t(i), before);
+  return true;
 }
 
 void Arena::Pool::give(size_t offset, size_t size) {
@@ -70,13 +83,41 @@ Arena::Arena(size_t capacity) : memory_(heap_storage(capacity)), capacity_(capac
   pool_->gaps.push_back({0, capacity});
 }
 
-Arena::Arena() : capacity_(size_t(1) << 60), pool_(std::make_unique<Pool>()) { pool_->gaps.push_back({0, capacity_}); }
+Arena::Arena(Plan plan) : Arena(plan.bytes) {
+  plan_ = std::move(plan);
+  planned_ = true;
+}
+
+Arena::Arena() : capacity_(size_t(1) << 60), measuring_(true), pool_(std::make_unique<Pool>()) {
+  pool_->gaps.push_back({0, capacity_});
+}
 
 Arena::~Arena() = default;
 
+void Arena::begin_step() {
+  next_ = 0;
+  if (measuring_) plan_ = {};
+}
+
+size_t Arena::place(size_t size) {
+  if (planned_) {
+    if (next_ < plan_.requests.size()) {
+      const Place& planned = plan_.requests[next_++];
+      if (size <= planned.size && pool_->claim(planned.offset, size)) return planned.offset;
+    }
+    ++strays_;
+  }
+  const size_t offset = pool_->take(size);
+  if (measuring_) {
+    plan_.requests.push_back({offset, size});
+    plan_.bytes = std::max(plan_.bytes, offset + size);
+  }
+  return offset;
+}
+
 StorageRef Arena::bytes(size_t n) {
   const size_t taken = size_t(round_up(int64_t(std::max<size_t>(n, 1)), 64));
-  const size_t offset = pool_->take(taken);
+  const size_t offset = place(taken);
   require(offset != std::numeric_limits<size_t>::max(), ErrorCode::internal,
           "an activation of {} bytes does not fit the arena of {}, which was measured too small", n, capacity_);
   peak_ = std::max(peak_, offset + taken);

@@ -113,12 +113,22 @@ class Usage(CliTest):
         self.fails(2, "run", "--tempp", "1", says="did you mean --temp?")
         self.fails(2, "run", "--temperature=1", "-i", "x", says="did you mean --temp?")
         self.fails(2, "bench", says="--model")
+        # Flags of later versions: refused by name, and the way to what there is.
+        for args in (["run", "--topology", "x.yaml"], ["quantize", "--imatrix", "x"], ["quantize", "--packed"], ["run", "--image", "x.png"]):
+            self.fails(2, *args, says=[f'does not know "{args[1]}"', f"gale {args[0]} --help lists"])
+        self.fails(2, "run", "--kvtype", "f16", says="did you mean --kv-type?")
+        self.fails(2, "run", "--quantize", "q8_0", says="did you mean --quant?")
         for flags in (["--temp", "hot"], ["--temp", "-1"], ["--temp", "nan"], ["--top-p", "0"], ["--min-p", "1"], ["--top-k", "-1"],
                       ["--repeat-penalty", "0"], ["--presence-penalty", "3"], ["--max-tokens", "x"], ["--threads", "-1"], ["--precision", "half"],
                       ["--kv-type", "q1"], ["--logprobs", "21"], ["--logit-bias", "abc"], ["--logit-bias", "1=x"], ["--seed", "-1"]):
             self.fails(2, "run", "-i", "x", *flags, says=flags[0])
         self.fails(2, "run", "-i", "x", "--quant", "q9_z", says=["q9_z", "q4_k_m", "q8_0"])
         self.fails(2, "quantize", "-m", self.model, "--type", "q9_z", "-o", "x.gguf", says="known")
+        self.fails(2, "quantize", "-m", self.model, "--type", "q5_k", "-o", "x.gguf", says=["q5_k", "does not make", "q4_k_m", "q8_0"])
+        writable = [f["name"] for f in self.ok_json("doctor")["formats"] if f["can_write"]]
+        for command in ("run", "quantize"):
+            for name in writable:
+                self.assertIn(name, self.ok(command, "--help"))
         self.fails(2, "quantize", "-m", self.model, "--type", "q8_0", "-o", "x.bin", says=".gguf")
         self.fails(2, "logits", "-m", self.model, "--tokens", "1,x", says='"x"')
         self.fails(2, "tokenize", "-m", self.model, says="TEXT")
@@ -167,6 +177,10 @@ class BadModels(CliTest):
         self.assertFalse(report["runs"])
         self.assertIn("Frobnicator", report["problem"])
         self.assertEqual(report["bytes"], self.ok_json("inspect", self.model)["bytes"])
+
+    def test_an_unknown_random_shape(self):
+        for command in (["bench"], ["run", "-i", "x"], ["logits", "--tokens", "1"]):
+            self.fails(1, *command, "-m", "random:no-such-shape", says=["no-such-shape", "llama-3.2-1b", "qwen3-4b"])
 
     def test_no_tokenizer(self):
         self.fails(1, "run", "-m", DATA / "qwen3", "-i", "x", says="no tokenizer")
@@ -386,8 +400,8 @@ class Models(CliTest):
         self.fails(1, "quantize", "-m", self.model, "--type", "q8_0", "-o", self.folder / "no/such/folder/x.gguf")
 
     def test_bench(self):
-        out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "16", "-n", "4", "--batch", "1,3", "-r", "2", "--roofline")
-        self.assertEqual([r["name"] for r in out["results"]], ["pp16", "tg4", "b3"])
+        out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "16", "-n", "4", "--batch", "1,3", "-r", "2")
+        self.assertEqual([r["name"] for r in out["results"]], ["pp16", "tg4", "b1", "b3"])
         for r in out["results"]:
             self.assertGreater(r["tokens_per_second"], 0)
             self.assertGreater(r["share"], 0)
@@ -398,7 +412,37 @@ class Models(CliTest):
         self.assertIn("isa", out["roofline"])
         plain = self.ok("bench", "-m", DATA / "llama3", "-p", "0", "-n", "4", "--depth", "8", "-r", "1")
         self.assertIn("tg4@8", plain)
+        self.assertNotIn("roofline", plain)
+        self.assertIn("roofline", self.ok("bench", "-m", DATA / "llama3", "-p", "0", "-n", "4", "-r", "1", "--roofline"))
         self.fails(2, "bench", "-m", DATA / "llama3", "-p", "0", "-n", "0")
+
+    def test_one_variable_sets_the_instruction_set(self):
+        for isa in self.ok_json("doctor")["cpu"]["isas"]:
+            env = {"GALE_ISA": isa}
+            out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "0", "-n", "1", "-r", "1", "-t", "1", env=env)
+            self.assertEqual((out["isa"], out["roofline"]["isa"]), (isa, isa))
+            self.assertEqual(self.ok_json("doctor", env=env)["cpu"]["isa"], isa)
+        for args in (["bench", "-n", "1", "-m"], ["run", "-i", "x", "-m"], ["inspect", "--fit"]):
+            self.fails(1, *args, self.model, env={"GALE_ISA": "sse9"}, says="sse9")
+
+    def test_fit_predicts_the_load(self):
+        def predicted(*args):
+            return self.ok_json("inspect", *args, "--fit")["fit"]
+
+        case = DATA / "llama3"
+        plain = predicted(case)
+        for args, key, factor in ((["--kv-type", "f32"], "kv_bytes_per_token", 2), (["--precision", "exact"], "kv_bytes_per_token", 2)):
+            self.assertEqual(predicted(case, *args)[key], factor * plain[key])
+        self.assertLess(predicted(case, "--quant", "q8_0")["packed_bytes"], plain["packed_bytes"])
+        self.assertLess(predicted(case, "--batch-tokens", "64")["scratch_bytes"], plain["scratch_bytes"] / 6)
+        self.assertEqual((plain["step_tokens"], plain["kv_type"], plain["problem"]), (512, "f16", ""))
+        self.assertEqual(predicted(case, "--ctx", "100")["context"], 100)
+        far = predicted(case, "--ctx", str(1 << 30))
+        self.assertEqual(far["context"], 0)
+        self.assertIn("lower the context", far["problem"])
+        bench = self.ok_json("bench", "-m", case, "--quant", "q8_0", "-p", "0", "-n", "1", "-r", "1")
+        self.assertEqual(predicted(case, "--quant", "q8_0")["packed_bytes"], bench["packed_bytes"])
+        self.fails(2, "inspect", case, "--fit", "--kv-type", "q1", says="--kv-type")
 
     def test_doctor(self):
         out = self.ok_json("doctor")
