@@ -102,6 +102,8 @@ TEST(CheckpointOpen, BadConfigs) {
   expect_open_error(dir.path(), ErrorCode::corrupt, "config.json: line 3, column 8: ");
   dir.write("config.json", "");
   expect_open_error(dir.path(), ErrorCode::corrupt, "config.json: line 1, column 1: ");
+  dir.write("config.json", "{\"rope_theta\": 1e999}");
+  expect_open_error(dir.path(), ErrorCode::corrupt, "config.json: number overflow parsing '1e999'");
   dir.write("config.json", "[1]");
   expect_open_error(dir.path(), ErrorCode::corrupt, "holds a JSON array, expected an object");
   dir.write("config.json", "{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}");

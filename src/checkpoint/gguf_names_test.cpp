@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/json.h"
 #include "checkpoint/gguf_tables.h"
@@ -170,6 +172,26 @@ TEST(TranslateGguf, WindowsAndScaling) {
   metadata.push_back({"qwen2.attention.sliding_window_pattern", std::vector<bool>{true, false, true}, Width::boolean_array});
   expect_error(ErrorCode::corrupt, "sliding_window_pattern' has 3 entries for",
                [&] { translate_gguf(*make(dir, metadata, kDense)); });
+}
+
+// A GGUF says what it means: the defaults of config.json's families do not touch it, neither opened nor written again.
+TEST(TranslateGguf, WindowPatternAndPartialRotationSurvive) {
+  test::TempDir dir;
+  auto metadata = base_metadata("llama", "llama");
+  std::ranges::find(metadata, "llama.block_count", &GgufEntry::key)->value = int64_t(2);
+  metadata.push_back({"llama.attention.sliding_window", int64_t(6), Width::u32});
+  metadata.push_back({"llama.attention.sliding_window_pattern", std::vector<bool>{true, false}, Width::boolean_array});
+  metadata.push_back({"llama.rope.dimension_count", int64_t(2), Width::u32});
+  make(dir, metadata, kDense);
+  const auto checkpoint = Checkpoint::open(dir / "m.gguf");
+  EXPECT_EQ(checkpoint->config()["sliding_window"], 6);
+  EXPECT_EQ(checkpoint->config()["layer_types"], Json({"sliding_attention", "full_attention"}));
+  EXPECT_EQ(checkpoint->config()["partial_rotary_factor"], 0.5);
+  std::map<std::string, GgufValue> written;
+  for (const GgufEntry& entry : gguf_target(*checkpoint).metadata) written[entry.key] = entry.value;
+  for (const char* key :
+       {"llama.attention.sliding_window", "llama.attention.sliding_window_pattern", "llama.rope.dimension_count"})
+    EXPECT_EQ(written[key], std::ranges::find(metadata, key, &GgufEntry::key)->value) << key;
 }
 
 TEST(TranslateGguf, Experts) {

@@ -7,6 +7,15 @@
 #include "base/json.h"
 
 namespace gale {
+namespace {
+
+/// "[json.exception...] parse error at line 1, column 2: reason": what follows `mark`.
+std::string_view reason_in(std::string_view what, std::string_view mark) {
+  const size_t at = what.find(mark);
+  return at == what.npos ? what : what.substr(at + mark.size());
+}
+
+}  // namespace
 
 Json read_json(const std::filesystem::path& path) { return parse_json(read_text(path), path.string()); }
 
@@ -23,9 +32,9 @@ Json parse_json(std::string_view text, std::string_view name) {
     const size_t at = std::min(text.size(), error.byte > 0 ? error.byte - 1 : 0);
     const auto line = 1 + std::count(text.begin(), text.begin() + ptrdiff_t(at), '\n');
     const size_t start = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;  // npos + 1 is 0: the first line
-    std::string_view reason = error.what();                           // "[json...] parse error at line 1, column 2: reason"
-    if (const size_t colon = reason.find(": "); colon != reason.npos) reason.remove_prefix(colon + 2);
-    fail(ErrorCode::corrupt, "{}: line {}, column {}: {}", name, line, at - start + 1, reason);
+    fail(ErrorCode::corrupt, "{}: line {}, column {}: {}", name, line, at - start + 1, reason_in(error.what(), ": "));
+  } catch (const Json::exception& error) {  // a number that no double holds
+    fail(ErrorCode::corrupt, "{}: {}", name, reason_in(error.what(), "] "));
   }
   require(value.is_object(), ErrorCode::corrupt, "{}: holds a JSON {}, expected an object", name, value.type_name());
   return value;
