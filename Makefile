@@ -22,7 +22,7 @@ test-arm:
 	@tools/setup.sh arm
 	@tools/test_arm.sh
 
-# Line coverage of the unit tests.
+# Line coverage of every test.
 coverage: setup
 	@tools/coverage.sh
 

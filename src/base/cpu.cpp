@@ -44,7 +44,7 @@ std::string brand_string() {
 CpuFeatures detect() {
   CpuFeatures out;
   out.model = brand_string();
-  unsigned a, b, c, d, b7 = 0, c7 = 0, d7 = 0, a71 = 0;
+  unsigned a = 0, b = 0, c = 0, d = 0, b7 = 0, c7 = 0, d7 = 0, a71 = 0;
   __get_cpuid(1, &a, &b, &c, &d);
   const unsigned c1 = c;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) b7 = b, c7 = c, d7 = d;
