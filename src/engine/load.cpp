@@ -63,6 +63,8 @@ void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   loader.finish();
   if (plan)
     if (const std::string missed = plan->message(); !missed.empty()) log_warning("--quant {}: {}", options.quant, missed);
+  if (!shape_only)
+    if (const auto sample = loader.largest()) out.tuning = tune(*out.cpu, *out.pool, *sample);
   out.info.file_bytes = loader.file_bytes();
   out.info.packed_bytes = loader.packed_bytes();
 }

@@ -16,6 +16,7 @@ struct Runtime {
   std::unique_ptr<ThreadPool> pool;
   const CpuKernels* cpu = nullptr;
   Precision precision = Precision::standard;
+  Tuning tuning;
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;

@@ -16,7 +16,9 @@ Stepper::Stepper(Runtime& runtime, Inbox& inbox)
       inbox_(inbox),
       ctx_{*runtime.arena, *runtime.pool, *runtime.cpu, runtime.precision},
       scheduler_(*runtime.kv,
-                 {.step_tokens = runtime.step_tokens, .max_sequences = runtime.max_sequences, .context = runtime.info.context}) {}
+                 {.step_tokens = runtime.step_tokens, .max_sequences = runtime.max_sequences, .context = runtime.info.context}) {
+  ctx_.tuning = runtime.tuning;
+}
 
 void Stepper::run() {
   const StandardFloats mode;  // the thread that opened the engine may have flushed subnormals

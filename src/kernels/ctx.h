@@ -1,6 +1,7 @@
 #pragma once
 #include "base/threads.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/tuning.h"
 #include "tensor/arena.h"
 
 namespace gale {
@@ -20,6 +21,7 @@ struct Ctx {
   Precision precision = Precision::standard;
   Device device = {};
   const AdapterSet* adapters = nullptr;
+  Tuning tuning = {};
 
   bool measuring() const { return arena.is_measuring(); }
   Tensor tensor(Shape shape, DType dtype = DType::f32) const { return arena.tensor(shape, dtype); }

@@ -125,9 +125,13 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
   return out;
 }
 
-PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns, bool shape_only) {
-  PackedMatrix out{layout, rows, columns, panel_geometry(layout, columns), {}};
-  if (!shape_only) out.data = heap_storage(size_t(out.bytes()));
+PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns) {
+  return {layout, rows, columns, panel_geometry(layout, columns), {}};
+}
+
+PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns) {
+  PackedMatrix out = packed_shape(layout, rows, columns);
+  out.data = heap_storage(size_t(out.bytes()));
   return out;
 }
 

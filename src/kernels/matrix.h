@@ -35,9 +35,10 @@ struct PackedMatrix {
   std::byte* panel(int64_t i) const { return data->data() + i * geometry.panel_bytes(); }
 };
 
-/// A matrix of that shape with geometry computed and, unless `shape_only`, zeroed memory.
-/// Throws Error{out_of_memory} where there is not enough.
-PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns, bool shape_only = false);
+/// A matrix of that shape without memory: `data` is the caller's to set, bytes() of zeros.
+PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns);
+/// The same with memory of its own. Throws Error{out_of_memory} where there is not enough.
+PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns);
 
 /// Arranges whole rows into their panels. REQUIRES: the slice starts on a multiple of 16 rows, spans all columns, and ends on
 /// such a multiple or the last row. Slices may be arranged from different threads.

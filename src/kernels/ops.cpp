@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "kernels/matmul_args.h"
 
 namespace gale::ops {
 namespace {
@@ -39,24 +40,17 @@ Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
   assert(x.shape().rank() == 2 && x.dim(1) == w.columns);
   Tensor y = like(ctx, x, {x.dim(0), w.rows});
   const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
-  MatmulArgs args;
-  if (rounding != Rounding::none) args.rounded = rounded_of(ctx, x, rounding);
+  RoundedRows rounded;
+  if (rounding != Rounding::none) rounded = rounded_of(ctx, x, rounding);
   if (ctx.measuring()) return y;
-  args.panels = w.data->data();
-  args.geometry = w.geometry;
-  args.layout = w.layout;
-  args.columns = w.columns;
-  args.out_rows = w.rows;
-  args.rows = x.dim(0);
+  MatmulArgs args = matmul_args(w, x.dim(0));
+  args.rounded = rounded;
   args.x = x.data<float>();
   args.y = y.data<float>();
-  args.y_stride = w.rows;
+  args.ahead_one = ctx.tuning.ahead_one;
   const LayoutKernels& kernels = ctx.cpu.find(w.layout);
   const MatmulKernel run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
-  // A piece is a handful of panels: enough to hide the counter, few enough to even out two threads of different luck.
-  const int64_t grain =
-      std::clamp<int64_t>((int64_t(256) << 10) / w.geometry.panel_bytes(), 1, ceil_div(w.panels(), ctx.pool.threads()));
-  ctx.pool.for_each(w.panels(), grain, [&](int64_t b, int64_t e) { run(args, b, e); });
+  ctx.pool.for_each(w.panels(), matmul_grain(w, ctx.pool.threads()), [&](int64_t b, int64_t e) { run(args, b, e); });
   return y;
 }
 

@@ -117,8 +117,11 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
     as_target.parts = {{"weight", &blank}};
     layout = target->layout(as_target);
   }
-  auto out = std::make_shared<PackedMatrix>(make_packed(layout, r, c, options_.shape_only));
-  if (!options_.shape_only) pack(group, format, target, *out);
+  auto out = std::make_shared<PackedMatrix>(packed_shape(layout, r, c));
+  if (!options_.shape_only) {
+    out->data = slabs_.take(size_t(out->bytes()));
+    pack(group, format, target, *out);
+  }
   packed_bytes_ += out->bytes();
   if (options_.progress) options_.progress(file_bytes_, total_bytes_);
   packed_[name] = out;
@@ -143,6 +146,13 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
     format_of(group).dequantize(group, {0, raw->rows(), 0, raw->columns()}, out.data<float>());
   packed_bytes_ += out.bytes();
   file_bytes_ += int64_t(raw->bytes.size());
+  return out;
+}
+
+std::shared_ptr<const PackedMatrix> Loader::largest() const {
+  std::shared_ptr<const PackedMatrix> out;
+  for (const auto& [name, matrix] : packed_)
+    if (!out || matrix->bytes() > out->bytes()) out = matrix;
   return out;
 }
 

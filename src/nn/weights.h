@@ -12,6 +12,7 @@
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "quant/format.h"
+#include "tensor/slabs.h"
 
 namespace gale {
 
@@ -47,6 +48,8 @@ class Loader {
 
   /// Throws Error{corrupt} listing the first ten tensors that were missing or misshapen; warns of tensors nobody asked for.
   void finish();
+  /// The largest matrix, nullptr where there is none.
+  std::shared_ptr<const PackedMatrix> largest() const;
   int64_t packed_bytes() const { return packed_bytes_; }
   int64_t file_bytes() const { return file_bytes_; }
 
@@ -57,6 +60,7 @@ class Loader {
   ThreadPool& pool_;
   Options options_;
   std::unordered_map<std::string, std::shared_ptr<const PackedMatrix>> packed_;
+  Slabs slabs_;
   std::set<std::string> used_;
   std::vector<std::string> problems_;
   int64_t packed_bytes_ = 0, file_bytes_ = 0, total_bytes_ = 0;

@@ -58,7 +58,7 @@ class StorageRef {
   Storage* storage_ = nullptr;
 };
 
-/// Zeroed heap memory, aligned to a page; from 4 MiB up huge pages are asked for.
+/// Zeroed heap memory, aligned to a page; from 2 MiB up to a huge page, and huge pages are asked for.
 /// Throws Error{out_of_memory} naming the size.
 StorageRef heap_storage(size_t bytes);
 /// Bytes somebody else owns, kept alive by `owner`. They must not be written through the tensor.

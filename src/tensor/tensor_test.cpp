@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "base/rng.h"
 #include "tensor/arena.h"
+#include "tensor/slabs.h"
 
 namespace gale {
 namespace {
@@ -31,6 +32,25 @@ TEST(Arena, PiecesNeverOverlapAndComeBack) {
   live.clear();
   EXPECT_EQ(arena.tensor({1 << 20}, DType::u8).bytes(), 1 << 20);  // all in one piece again
 }
+
+TEST(Slabs, PiecesAreZeroedApartAndOutliveTheCutter) {
+  std::vector<StorageRef> pieces;
+  {
+    Slabs slabs;
+    for (const size_t bytes : {size_t(1), size_t(100), size_t(3) << 20, size_t(9) << 20, size_t(31) << 20, size_t(64)})
+      pieces.push_back(slabs.take(bytes));
+  }
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    std::byte* data = pieces[i]->data();
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % 64, 0u);
+    EXPECT_TRUE(std::all_of(data, data + pieces[i]->size(), [](std::byte b) { return b == std::byte(0); })) << i;
+    std::fill_n(data, pieces[i]->size(), std::byte(i + 1));
+  }
+  EXPECT_EQ(pieces[0]->data()[0], std::byte(1));
+  EXPECT_EQ(pieces[1]->data()[99], std::byte(2));
+}
+
+TEST(Storage, RefusesWhatCannotBe) { EXPECT_THROW(heap_storage(SIZE_MAX - 5), Error); }
 
 TEST(Arena, MeasuringCountsLikeTheRealOne) {
   Arena real(1 << 20), measuring = Arena::measuring();

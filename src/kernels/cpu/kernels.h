@@ -20,6 +20,7 @@ struct MatmulArgs {
   const float* x = nullptr;             ///< [input rows, columns] otherwise
   float* y = nullptr;                   ///< [rows, y_stride]
   int64_t y_stride = 0;
+  int64_t ahead_one = 0;  ///< Tuning's
 };
 using MatmulKernel = void (*)(const MatmulArgs&, int64_t panel_begin, int64_t panel_end);
 

@@ -23,10 +23,10 @@ void run_tile(int64_t n, const Tile& tile) {
 // Rows [row, end) against some units of a panel, evenly split into tiles of at most kRowTile.
 template <class Kernel>
 void walk_rows(const MatmulArgs& a, int64_t panel, int64_t row, int64_t end, int64_t unit_begin, int64_t unit_end) {
-  int64_t ahead = kAhead;
+  int64_t ahead = a.rows == 1 ? a.ahead_one : kAhead;
   for (int64_t tiles = (end - row + kRowTile - 1) / kRowTile; tiles > 0; --tiles) {
     const int64_t n = (end - row + tiles - 1) / tiles;
-    run_tile<Kernel>(n, Tile{a, panel, row, unit_begin, unit_end, ahead, n});
+    run_tile<Kernel>(n, Tile{a, panel, row, unit_begin, unit_end, ahead, tiles > 1 ? n : 0});
     row += n;
     ahead = 0;
   }
