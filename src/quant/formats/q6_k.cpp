@@ -23,22 +23,27 @@ struct Q6K {
 
   /// Each half of the block is 128 columns: quarter k of it has its low bits in the low (k < 2) or high halves of 32 bytes, the
   /// odd quarters in the second 32, and its high bits at bit 2k of 32 shared bytes.
-  static int code(const std::byte* block, int column) {
-    const int half = column / 128, quarter = column / 32 % 4, i = column % 32;
-    const int low = int(block[half * 64 + quarter % 2 * 32 + i]) >> (quarter / 2 * 4) & 15;
-    const int high = int(block[kHigh + half * 32 + i]) >> (quarter * 2) & 3;
-    return low | high << 4;
+  static void codes(const std::byte* block, uint8_t* out) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(block);
+    for (int half = 0; half < 2; ++half)
+      for (int quarter = 0; quarter < 4; ++quarter, out += 32) {
+        const uint8_t *low = bytes + half * 64 + quarter % 2 * 32, *high = bytes + kHigh + half * 32;
+        const int low_shift = quarter / 2 * 4, high_shift = quarter * 2;
+        for (int i = 0; i < 32; ++i) out[i] = uint8_t((low[i] >> low_shift & 15) | (high[i] >> high_shift & 3) << 4);
+      }
   }
 
   static void values(const std::byte* block, float* out) {
     const float d = blocks::load_f16(block + kTop);
-    for (int i = 0; i < 256; ++i) out[i] = d * float(int8_t(block[kScales + i / 16])) * float(code(block, i) - 32);
+    uint8_t code[256];
+    codes(block, code);
+    for (int i = 0; i < 256; ++i) out[i] = d * float(int8_t(block[kScales + i / 16])) * float(int(code[i]) - 32);
   }
 
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block + kTop);
     for (int group = 0; group < 16; ++group) out.sub[group] = int8_t(block[kScales + group]);
-    for (int i = 0; i < 256; ++i) out.codes[i] = uint8_t(code(block, i));
+    codes(block, out.codes);
   }
 
   /// 1.46e-5 and up: scale * code deviates by 1365.
