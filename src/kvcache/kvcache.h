@@ -26,7 +26,7 @@ using CacheLayer = std::variant<NoLayer, SelfLayer, SharedLayer>;
 /// Rows are written at explicit slots and stay overwritable (drafts, block diffusion) until commit() declares them final.
 class KvCache {
  public:
-  static constexpr int64_t kBlockSlots = 64;
+  static constexpr int64_t kBlockSlots = kPageSlots;
 
   /// Throws Error{unsupported} for head widths beyond what attention takes, Error{out_of_memory} where the pool does not fit.
   /// `measuring`: no memory; only attend()'s outputs are asked for.
@@ -71,8 +71,5 @@ class KvCache {
   std::vector<Track> tracks_;
   std::vector<const int32_t*> tables_;  // of the rows of the batch in hand
 };
-
-/// Bytes of one element.
-constexpr int64_t kv_type_size(KvType type) { return type == KvType::f32 ? 4 : 2; }
 
 }  // namespace gale

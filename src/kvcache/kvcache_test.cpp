@@ -133,7 +133,7 @@ TEST(KvCache, BitIdentityChunksThreadsAndSets) {
   const Text text(300, 9);
   const Extras extras;
   for (const auto& options : every_option(extras.sinks, extras.bias))
-    for (KvType type : {KvType::f32, KvType::f16, KvType::bf16}) {
+    for (KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::q8_0}) {
       const auto expected = Runner(Isa::generic, type).whole(text, 300, options);
       for (Isa isa : detect_cpu().isas)
         for (int64_t chunk : {1, 7, 133})

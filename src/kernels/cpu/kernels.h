@@ -3,6 +3,7 @@
 #include <span>
 
 #include "base/cpu.h"
+#include "kernels/kv_pages.h"
 #include "kernels/matrix.h"
 #include "kernels/rounded.h"
 
@@ -29,23 +30,15 @@ struct LayoutKernels {
   MatmulKernel exact;    ///< on f32 inputs
 };
 
-enum class KvType : uint8_t { f32, f16, bf16 };
-
-/// One layer of the paged cache. Token t of block b, head h: k + ((b x heads + h) x block_tokens + t) x k_width elements.
-struct KvPages {
-  std::byte* k = nullptr;
-  std::byte* v = nullptr;
-  KvType type = KvType::f32;
-  int64_t heads = 0, k_width = 0, v_width = 0, block_tokens = 0;
+/// Queries of one kv head that an item of attention takes together. A query is one query head of one row; those of a kv head are
+/// numbered row x group + head, and a tile holds [begin, end) of them, all of rows with the same block table.
+struct AttentionTile {
+  int32_t begin = 0, end = 0;
 };
-
-/// Which cache slots each row writes and sees.
-struct KvRows {
-  const int32_t* const* tables = nullptr;  ///< [rows] block table of the row's track
-  const int32_t* slots = nullptr;          ///< [rows] where the row's K and V go
-  const int32_t* begin = nullptr;          ///< [rows] first slot seen
-  const int32_t* end = nullptr;            ///< [rows] one past the last
-};
+constexpr int64_t kMaxTileQueries = 24;
+constexpr int64_t kMaxTileFloats = 6 * kMaxHeadWidth;  ///< queries of a tile x the larger width
+/// The largest tile for these widths. Tiles share the loads of K and V and never touch a bit of the result.
+int64_t tile_queries(int64_t k_width, int64_t v_width);
 
 struct AttentionArgs {
   const float* q = nullptr;  ///< [rows, heads, k_width]
@@ -58,6 +51,8 @@ struct AttentionArgs {
   const float* sinks = nullptr;  ///< [heads], a logit per head that only joins the denominator
   const float* bias = nullptr;   ///< [heads, bias_length], added at index clamp(slot seen - own slot + bias_center)
   int64_t bias_length = 0, bias_center = 0;
+  const AttentionTile* tiles = nullptr;
+  int64_t tile_count = 0;
 };
 
 enum class RopeStyle : uint8_t { halves, pairs };
@@ -79,7 +74,7 @@ struct CpuKernels {
                int64_t begin, int64_t end);
   /// Rounds k [rows, heads, k_width] and v to the cache's type and writes them. Values beyond the type's range saturate.
   void (*store_kv)(const float* k, const float* v, const KvPages& pages, const KvRows& rows, int64_t begin, int64_t end);
-  /// Items are rows x kv heads.
+  /// Item i is tile i mod tile_count of kv head i / tile_count.
   void (*attention)(const AttentionArgs& args, int64_t begin, int64_t end);
   /// For measure_roofline(): multiply-adds done in `rounds` rounds with everything in registers, and one pass over memory.
   int64_t (*peak_int8)(int64_t rounds, float* sink);
