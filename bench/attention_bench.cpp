@@ -3,8 +3,9 @@
 #include "base/rng.h"
 #include "kvcache/kvcache.h"
 
-// Attention of one layer with 32 heads on 8 kv heads, one thread: `rows` rows of one sequence after `depth` cached slots. MAC/s counts
-// what the rows see (queries x slots x two widths), B/s the cache once. Names are attention/<isa>/<type>/<width>/<rows>/<depth>;
+// Attention of one layer with 32 heads on 8 kv heads, one thread: `rows` rows of one sequence after `depth` cached slots. MAC/s
+// counts what the rows see (queries x slots x two widths), B/s the cache once. Names are
+// attention/<isa>/<type>/<width>/<rows>/<depth>;
 // --benchmark_filter picks.
 namespace gale {
 namespace {
@@ -62,8 +63,8 @@ int main(int argc, char** argv) {
         for (const int64_t rows : {1, 8, 512})
           for (const int64_t depth : {128, 512, 4096, 32768})
             benchmark::RegisterBenchmark(
-                (std::string("attention/") + gale::isa_name(isa) + "/" + type + "/" + std::to_string(width)).c_str(), gale::attention, isa,
-                kv_type, width)
+                (std::string("attention/") + gale::isa_name(isa) + "/" + type + "/" + std::to_string(width)).c_str(),
+                gale::attention, isa, kv_type, width)
                 ->Args({rows, depth})
                 ->Unit(benchmark::kMicrosecond);
   benchmark::Initialize(&argc, argv);

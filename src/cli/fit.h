@@ -14,7 +14,7 @@ struct Fit {
   int64_t max_positions = 0;    ///< what the model was made for
   int64_t context = 0;          ///< tokens of KV that fit beside weights and scratch, 0: not even those fit
 };
-/// Throws Error{unsupported} for architectures and weight formats that cannot be run.
-Fit measure_fit(std::shared_ptr<const Checkpoint> checkpoint, int64_t step_tokens);
+/// `kv_type`: as for choose_kv_type(). Throws Error{unsupported} for architectures and weight formats that cannot be run.
+Fit measure_fit(std::shared_ptr<const Checkpoint> checkpoint, int64_t step_tokens, std::string_view kv_type);
 
 }  // namespace gale::cli

@@ -26,7 +26,7 @@ constexpr const char* kConfigKeys[] = {"model_type",          "hidden_size",    
                                        "tie_word_embeddings"};
 
 struct Flags {
-  std::string path;
+  std::string path, kv_type;
   bool fit = false, json = false;
 };
 
@@ -86,7 +86,7 @@ Report look(const Flags& flags) {
       r.quant_method = method->get<std::string>();
   r.tokenizer = tokenizer_kind(*r.checkpoint);
   r.problem = why_not(r);
-  if (flags.fit && r.problem.empty()) r.fit = measure_fit(r.checkpoint, kStepTokens);
+  if (flags.fit && r.problem.empty()) r.fit = measure_fit(r.checkpoint, kStepTokens, flags.kv_type);
   return r;
 }
 
@@ -190,6 +190,8 @@ void add_inspect(CommandLine& line) {
   const auto flags = std::make_shared<Flags>();
   sub->add_option("PATH", flags->path, "A folder, a .gguf or .safetensors file, or demo")->required();
   sub->add_flag("--fit", flags->fit, "Predict weights, KV and scratch, and the context that fits");
+  sub->add_option("--kv-type", flags->kv_type, "For --fit: keys and values as f32, f16, bf16 or q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] {
     line.action = [flags] {

@@ -134,47 +134,4 @@ void rope(Ctx& ctx, Tensor& x, const Tensor& cosines, const Tensor& sines, RopeS
   });
 }
 
-// Tiles of queries that share a block table: consecutive rows of one track, cut evenly. Returns how many there are.
-int64_t cut_tiles(const KvRows& rows, int64_t n, int64_t group, int64_t largest, AttentionTile* out) {
-  int64_t count = 0;
-  for (int64_t row = 0, end = 0; row < n; row = end) {
-    for (end = row; end < n && rows.tables[end] == rows.tables[row];) ++end;
-    const int64_t queries = (end - row) * group, pieces = ceil_div(queries, largest);
-    for (int64_t i = 0; i < pieces; ++i)
-      out[count++] = {int32_t(row * group + queries * i / pieces), int32_t(row * group + queries * (i + 1) / pieces)};
-  }
-  return count;
-}
-
-Tensor attention(Ctx& ctx, const Tensor& q, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows,
-                 const AttentionOptions& options) {
-  const int64_t n = q.dim(0), heads = q.dim(1), group = heads / pages.heads;
-  assert(q.dim(2) == pages.k_width && heads % pages.heads == 0);
-  Tensor y = like(ctx, q, {n, heads * pages.v_width});
-  const int64_t largest = tile_queries(pages.k_width, pages.v_width);
-  const StorageRef tiles = ctx.arena.bytes(size_t(n * ceil_div(group, largest)) * sizeof(AttentionTile));
-  if (ctx.measuring()) return y;
-  AttentionArgs a;
-  a.q = q.data<float>();
-  a.out = y.data<float>();
-  a.rows = n;
-  a.heads = heads;
-  a.pages = pages;
-  a.seen = rows;
-  a.scale = options.scale;
-  a.softcap = options.softcap;
-  a.window = options.window;
-  if (options.sinks) a.sinks = options.sinks->data<float>();
-  if (options.bias)
-    a.bias = options.bias->data<float>(), a.bias_length = options.bias->dim(1), a.bias_center = options.bias_center;
-  a.tiles = reinterpret_cast<AttentionTile*>(tiles->data());
-  a.tile_count = cut_tiles(rows, n, group, largest, reinterpret_cast<AttentionTile*>(tiles->data()));
-  // All of a chunk is written before any of it is read: rows of one chunk see each other through the cache, rounded like the
-  // rest.
-  ctx.pool.for_each(n, std::max(kPageSlots, row_grain(pages.heads * (pages.k_width + pages.v_width) * 4)),
-                    [&](int64_t b, int64_t e) { ctx.cpu.store_kv(k.data<float>(), v.data<float>(), pages, rows, b, e); });
-  ctx.pool.for_each(a.tile_count * pages.heads, 1, [&](int64_t b, int64_t e) { ctx.cpu.attention(a, b, e); });
-  return y;
-}
-
 }  // namespace gale::ops

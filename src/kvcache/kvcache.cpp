@@ -8,9 +8,21 @@
 namespace gale {
 namespace {
 
+constexpr std::pair<const char*, KvType> kTypes[] = {
+    {"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}, {"q8_0", KvType::q8_0}};
+
 KvPages pages_of(const SelfLayer& layer, KvType type) { return kv_pages(type, layer.heads, layer.k_width, layer.v_width); }
 
 }  // namespace
+
+KvType choose_kv_type(std::string_view name, bool exact) {
+  if (name.empty()) return exact ? KvType::f32 : KvType::bf16;
+  for (const auto& [known, type] : kTypes)
+    if (name == known) return type;
+  fail(ErrorCode::invalid_argument, "unknown KV type \"{}\"; known are f32, f16, bf16 and q8_0", name);
+}
+
+const char* kv_type_name(KvType type) noexcept { return kTypes[size_t(type)].first; }
 
 int64_t KvCache::block_bytes(const std::vector<CacheLayer>& layers, KvType type) {
   int64_t total = 0;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -7,6 +8,11 @@
 #include "kernels/ops.h"
 
 namespace gale {
+
+/// The type a name ("f32", "f16", "bf16", "q8_0") stands for; "" is f32 where `exact`, else bf16 (docs/why/attention.md).
+/// Throws Error{invalid_argument} for other names.
+KvType choose_kv_type(std::string_view name, bool exact);
+const char* kv_type_name(KvType type) noexcept;
 
 /// What a layer keeps between steps.
 struct SelfLayer {

@@ -9,6 +9,7 @@ namespace avx512_bf16 {
 
 void store_kv(const float*, const float*, const KvPages&, const KvRows&, int64_t, int64_t);
 void attention(const AttentionArgs&, int64_t, int64_t);
+void merge_attention(const AttentionArgs&, int64_t, int64_t);
 
 const CpuKernels& kernels() {
   static const CpuKernels table = [] {
@@ -16,6 +17,7 @@ const CpuKernels& kernels() {
     out.isa = Isa::avx512_bf16;
     out.store_kv = store_kv;
     out.attention = attention;
+    out.merge_attention = merge_attention;
     return out;
   }();
   return table;

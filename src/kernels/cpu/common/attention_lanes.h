@@ -9,7 +9,7 @@
 // chain over the slots of a span. How many chains run side by side (queries x vectors) touches no bit.
 namespace gale::GALE_ISA {
 
-constexpr int64_t kSpan = 256;  // slots reduced together; spans lie at absolute positions and are merged in order
+constexpr int64_t kSpan = kSpanSlots;  // slots reduced together; spans lie at absolute positions and are merged in order
 constexpr int64_t kSpanPages = kSpan / kPageSlots;
 constexpr float kNone = -__builtin_inff();
 constexpr float kLowest = -3.402823466e38f;

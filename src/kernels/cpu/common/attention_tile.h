@@ -18,6 +18,7 @@ class Tile {
   Tile(const AttentionArgs& a, int64_t kv_head, AttentionTile tile)
       : a_(a),
         kv_head_(kv_head),
+        partials_(tile.partials),
         first_(tile.begin),
         count_(tile.end - tile.begin),
         group_(a.heads / a.pages.heads),
@@ -31,13 +32,18 @@ class Tile {
       if (a.window > 0 && begin_[i] < own + 1 - a.window) begin_[i] = own + 1 - a.window;
       if (begin_[i] < end_[i] && begin_[i] < low_) low_ = begin_[i];
       if (begin_[i] < end_[i] && end_[i] > high_) high_ = end_[i];
-      math_.take_query(i, a.q + (row * a.heads + head_of(i)) * a.pages.k_width, a.pages.k_width);
     }
+    last_part_ = high_ <= int64_t(tile.end_span) * kSpan;
+    if (low_ < tile.first_span * kSpan) low_ = tile.first_span * kSpan, first_part_ = false;
+    if (!last_part_) high_ = int64_t(tile.end_span) * kSpan;
     for (int64_t i = 0; i < kPaddedQueries; ++i) top_[i] = kLowest, sum_[i] = 0;
     for (int64_t i = 0; i < count_ * channels_; i += 16) store(out_ + i, zero());
   }
 
+  // Walks the spans of this part.
   void run() {
+    for (int64_t i = 0; i < count_; ++i)
+      math_.take_query(i, a_.q + (row_of(i) * a_.heads + head_of(i)) * a_.pages.k_width, a_.pages.k_width);
     for (int64_t span = low_ / kSpan * kSpan; span < high_; span += kSpan) {
       const int64_t from = low_ > span ? low_ - span : 0, to = high_ < span + kSpan ? high_ - span : kSpan;
       find_pages(span, from, to);
@@ -45,14 +51,43 @@ class Tile {
       for (int64_t i = 0; i < kPaddedQueries; ++i) span_top_[i] = kLowest, span_sum_[i] = 0;
       for (int64_t i = 0; i < count_; ++i) soften(i, span, from, to);
       add_values(from, to);
+      if (partials_)
+        keep_part(record(span / kSpan - a_.round_first), span_out_, span_top_, span_sum_);
+      else
+        merge();
+    }
+    if (partials_) return;
+    for (int64_t i = 0; i < count_; ++i) finish(i);
+  }
+
+  // Merges what the parts of this round left.
+  void collect() {
+    float* before = record(a_.round_spans);
+    if (!first_part_) take_part(before, out_, top_, sum_);
+    for (int64_t span = low_ / kSpan * kSpan; span < high_; span += kSpan) {
+      take_part(record(span / kSpan - a_.round_first), span_out_, span_top_, span_sum_);
       merge();
     }
+    if (!last_part_) return keep_part(before, out_, top_, sum_);
     for (int64_t i = 0; i < count_; ++i) finish(i);
   }
 
  private:
   int64_t row_of(int64_t i) const { return (first_ + i) / group_; }
   int64_t head_of(int64_t i) const { return kv_head_ * group_ + (first_ + i) % group_; }
+
+  float* record(int64_t span) const { return partials_ + (span * a_.pages.heads + kv_head_) * count_ * (channels_ + 2); }
+  void keep_part(float* to, const float* out, const float* top, const float* sum) const {
+    __builtin_memcpy(to, out, size_t(count_ * channels_) * sizeof(float));
+    __builtin_memcpy(to + count_ * channels_, top, size_t(count_) * sizeof(float));
+    __builtin_memcpy(to + count_ * (channels_ + 1), sum, size_t(count_) * sizeof(float));
+  }
+  void take_part(const float* from, float* out, float* top, float* sum) const {
+    for (int64_t i = 0; i < kPaddedQueries; ++i) top[i] = kLowest, sum[i] = 0;
+    __builtin_memcpy(out, from, size_t(count_ * channels_) * sizeof(float));
+    __builtin_memcpy(top, from + count_ * channels_, size_t(count_) * sizeof(float));
+    __builtin_memcpy(sum, from + count_ * (channels_ + 1), size_t(count_) * sizeof(float));
+  }
 
   // The pages of a span, and as entry `last + 1` of the keys the one that is needed next.
   void find_pages(int64_t span, int64_t from, int64_t to) {
@@ -84,14 +119,18 @@ class Tile {
     }
   }
 
-  // 16 raw scores from slot `at` of the span on -> scaled, capped and biased ones, -inf where query i does not see.
-  f32x16 finish_scores(int64_t i, int64_t span, int64_t at, int64_t begin, int64_t end) const {
-    f32x16 s = mul(load(scores_ + i * kSpan + at), set1(a_.scale));
-    if (a_.softcap > 0) s = mul(tanh(div(s, set1(a_.softcap))), set1(a_.softcap));
-    if (a_.bias) s = add(s, bias(i, span + at));
+  // -inf where a query that sees slots [begin, end) of the span does not see.
+  static f32x16 mask(f32x16 s, int64_t at, int64_t begin, int64_t end) {
     if (begin <= at && at + 16 <= end) return s;
     const f32x16 slot = add(load(kLaneIndex), set1(float(at)));
     return select_less(slot, set1(float(begin)), set1(kNone), select_less(slot, set1(float(end)), s, set1(kNone)));
+  }
+
+  // 16 raw scores from slot `at` of the span on -> scaled, capped and biased ones.
+  f32x16 finish_scores(int64_t i, int64_t span, int64_t at) const {
+    f32x16 s = mul(load(scores_ + i * kSpan + at), set1(a_.scale));
+    if (a_.softcap > 0) s = mul(tanh(div(s, set1(a_.softcap))), set1(a_.softcap));
+    return a_.bias ? add(s, bias(i, span + at)) : s;
   }
 
   f32x16 bias(int64_t i, int64_t slot) const {
@@ -103,27 +142,40 @@ class Tile {
     return load(lanes);
   }
 
+  // Finishes and masks the scores of query i in [begin, end) and returns their maximum. Where finishing is but a factor it is
+  // left to the caller: a larger score stays larger.
+  float find_top(int64_t i, int64_t span, int64_t begin, int64_t end, float factor) {
+    float* scores = scores_ + i * kSpan;
+    f32x16 top = set1(kLowest);
+    for (int64_t at = begin / 16 * 16; at < end; at += 16) {
+      const bool whole = begin <= at && at + 16 <= end;
+      f32x16 s = load(scores + at);
+      if (factor == 1) s = finish_scores(i, span, at);
+      if (factor == 1 || !whole) store(scores + at, s = mask(s, at, begin, end));
+      top = max(s, top);
+    }
+    const float highest = reduce_max(top) * factor;
+    return highest > kLowest ? highest : kLowest;
+  }
+
   // Scores of query i -> weights in all pages that [from, to) touches.
   void soften(int64_t i, int64_t span, int64_t from, int64_t to) {
     const int64_t begin = begin_[i] > span ? begin_[i] - span : 0, end = end_[i] < span + kSpan ? end_[i] - span : kSpan;
     const int64_t first = begin < end ? begin / 16 * 16 : to, last = begin < end ? end : from;
-    float* scores = scores_ + i * kSpan;
-    f32x16 top = set1(kLowest), sum = zero();
-    for (int64_t at = first; at < last; at += 16) {
-      const f32x16 s = finish_scores(i, span, at, begin, end);
-      store(scores + at, s);
-      top = max(s, top);
-    }
-    span_top_[i] = reduce_max(top);
+    const float factor = a_.softcap > 0 || a_.bias || a_.scale <= 0 ? 1.0f : a_.scale;
+    const float top = begin < end ? find_top(i, span, begin, end, factor) : kLowest;
+    const float* scores = scores_ + i * kSpan;
+    f32x16 sum = zero();
     for (int64_t p = from / kPageSlots; p * kPageSlots < to; ++p) {
       for (int64_t at = p * kPageSlots; at < (p + 1) * kPageSlots; at += 16) {
         f32x16 w = zero();
-        if (first <= at && at < last) w = Math::weight(sub(load(scores + at), set1(span_top_[i])));
+        if (first <= at && at < last) w = Math::weight(sub(mul(load(scores + at), set1(factor)), set1(top)));
         math_.take_weights(i, at, w, v_pages_);
         sum = add(sum, w);
       }
       math_.end_weights(i, p);
     }
+    span_top_[i] = top;
     span_sum_[i] = reduce_add(sum);
   }
 
@@ -166,9 +218,12 @@ class Tile {
 
   static constexpr int64_t kPaddedQueries = (kMaxTileQueries + 15) / 16 * 16;
   const AttentionArgs& a_;
-  int64_t kv_head_, first_, count_, group_, channels_;
+  int64_t kv_head_;
+  float* partials_;
+  int64_t first_, count_, group_, channels_;
   const int32_t* table_;
-  int64_t low_ = INT64_MAX, high_ = 0;  // slots that some query sees
+  int64_t low_ = INT64_MAX, high_ = 0;  // slots of this part that some query sees
+  bool first_part_ = true, last_part_ = true;
   int64_t begin_[kMaxTileQueries], end_[kMaxTileQueries];
   const std::byte *k_pages_[kSpanPages + 1], *v_pages_[kSpanPages];
   alignas(64) float top_[kPaddedQueries], sum_[kPaddedQueries], span_top_[kPaddedQueries], span_sum_[kPaddedQueries];
