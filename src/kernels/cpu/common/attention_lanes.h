@@ -10,7 +10,7 @@
 namespace gale::GALE_ISA {
 
 constexpr int64_t kSpan = kSpanSlots;  // slots reduced together; spans lie at absolute positions and are merged in order
-constexpr int64_t kSpanPages = kSpan / kPageSlots;
+constexpr int64_t kSpanPages = kSpan / kPageSlots, kPageTiles = kPageSlots / 16;
 constexpr float kNone = -__builtin_inff();
 constexpr float kLowest = -3.402823466e38f;
 
@@ -78,19 +78,34 @@ struct Bf16 {
   static void put(uint16_t* to, f32x16 v) { store_bf16(to, query(v)); }
 };
 
-// Scores of R queries with S tiles of 16 slots. `ahead` lies as `k` does in the page that comes next.
+// What a kernel asks for while it works: the page that comes next, spread evenly over all the groups and vectors that read this
+// one.
+struct Ahead {
+  const std::byte* from;
+  int64_t pitch;  // bytes a step
+
+  template <int N>
+  void fetch(int64_t step) const {
+    for (int i = 0; i < N; ++i) prefetch_far(from + step * pitch + 64 * i);
+  }
+};
+// The share of `rows` of `count` queries and vectors [first, first + n) of a page of `steps` steps with so many bytes a vector.
+inline Ahead share_of(const std::byte* page, int64_t row, int64_t rows, int64_t count, int64_t vectors, int64_t first, int64_t n,
+                      int64_t steps, int64_t bytes) {
+  return {page + (row * vectors + rows * first) * steps * bytes / count, n * bytes * rows / count};
+}
+
+// Scores of R queries with S tiles of 16 slots.
 template <class Kv, int R, int S>
 void score_lanes(const typename Kv::Element* k, int64_t tile, const typename Kv::Word* q, int64_t q_stride, int64_t steps,
-                 float* scores, const typename Kv::Element* ahead) {
+                 float* scores, Ahead ahead) {
   f32x16 acc[R][S];
   for (int r = 0; r < R; ++r)
     for (int s = 0; s < S; ++s) acc[r][s] = zero();
   for (int64_t i = 0; i < steps; ++i) {
     decltype(Kv::get(k)) key[S];
-    for (int s = 0; s < S; ++s) {
-      key[s] = Kv::get(k + s * tile + i * 16 * Kv::kStep);
-      prefetch(ahead + s * tile + i * 16 * Kv::kStep);
-    }
+    for (int s = 0; s < S; ++s) key[s] = Kv::get(k + s * tile + i * 16 * Kv::kStep);
+    ahead.fetch<S>(i);
     for (int r = 0; r < R; ++r) {
       const auto word = Kv::all(q + r * q_stride + i);
       for (int s = 0; s < S; ++s) acc[r][s] = Kv::dot(acc[r][s], key[s], word);
@@ -103,16 +118,14 @@ void score_lanes(const typename Kv::Element* k, int64_t tile, const typename Kv:
 // out [R, C x 16] += weights x values over `steps` steps of slots.
 template <class Kv, int R, int C>
 void sum_lanes(const typename Kv::Element* v, int64_t stride, const typename Kv::Word* w, int64_t steps, float* out,
-               int64_t out_stride, const typename Kv::Element* ahead) {
+               int64_t out_stride, Ahead ahead) {
   f32x16 acc[R][C];
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) acc[r][c] = load(out + r * out_stride + 16 * c);
   for (int64_t i = 0; i < steps; ++i) {
     decltype(Kv::get(v)) value[C];
-    for (int c = 0; c < C; ++c) {
-      value[c] = Kv::get(v + i * stride + c * 16 * Kv::kStep);
-      prefetch(ahead + i * stride + c * 16 * Kv::kStep);
-    }
+    for (int c = 0; c < C; ++c) value[c] = Kv::get(v + i * stride + c * 16 * Kv::kStep);
+    ahead.fetch<C>(i);
     for (int r = 0; r < R; ++r) {
       const auto word = Kv::all(w + r * (kSpan / Kv::kStep) + i);
       for (int c = 0; c < C; ++c) acc[r][c] = Kv::dot(acc[r][c], value[c], word);
@@ -142,10 +155,10 @@ class LaneMath {
     const int64_t tile = steps_ * 16 * Kv::kStep;
     in_groups<Kv::kRows>(count_, [&](int64_t q, auto rows) {
       const auto* k = reinterpret_cast<const Element*>(page);
-      const auto* next = reinterpret_cast<const Element*>(q + rows.value == count_ ? ahead : page);
       const auto run = [&](int64_t t, auto tiles) {
-        score_lanes<Kv, rows.value, tiles.value>(k + t * tile, tile, queries_ + q * query_words_, query_words_, steps_,
-                                                 scores + q * kSpan + 16 * t, next + t * tile);
+        score_lanes<Kv, rows.value, tiles.value>(
+            k + t * tile, tile, queries_ + q * query_words_, query_words_, steps_, scores + q * kSpan + 16 * t,
+            share_of(ahead, q, rows.value, count_, kPageTiles, t, tiles.value, steps_, kVectorBytes));
       };
       int64_t t = from;
       for (; t + Kv::kVectors <= to; t += Kv::kVectors) run(t, Int<Kv::kVectors>{});
@@ -165,11 +178,12 @@ class LaneMath {
     const int64_t stride = channels_ * Kv::kStep, first = from / Kv::kStep, steps = (to + Kv::kStep - 1) / Kv::kStep - first;
     in_groups<Kv::kRows>(count_, [&](int64_t q, auto rows) {
       const auto* v = reinterpret_cast<const Element*>(page) + first * stride;
-      const auto* next = reinterpret_cast<const Element*>(q + rows.value == count_ ? ahead : page) + first * stride;
       const Word* w = weights_ + (q * kSpan + index * kPageSlots) / Kv::kStep + first;
       in_groups<Kv::kVectors>(channels_ / 16, [&](int64_t c, auto vectors) {
         const int64_t at = c * 16 * Kv::kStep;
-        sum_lanes<Kv, rows.value, vectors.value>(v + at, stride, w, steps, sums + q * channels_ + 16 * c, channels_, next + at);
+        sum_lanes<Kv, rows.value, vectors.value>(
+            v + at, stride, w, steps, sums + q * channels_ + 16 * c, channels_,
+            share_of(ahead, q, rows.value, count_, channels_ / 16, c, vectors.value, steps, kVectorBytes));
       });
     });
   }
@@ -177,6 +191,7 @@ class LaneMath {
  private:
   using Element = typename Kv::Element;
   using Word = typename Kv::Word;
+  static constexpr int64_t kVectorBytes = 16 * Kv::kStep * int64_t(sizeof(Element));
   int64_t count_, steps_, query_words_, channels_;
   alignas(64) Word queries_[kMaxTileFloats / Kv::kStep];
   alignas(64) Word weights_[kMaxTileQueries * kSpan / Kv::kStep];

@@ -34,7 +34,7 @@ float round_block(const float* x, int64_t n, float limit, int8_t* codes, RoundSc
 // Scores of R queries with S tiles: scale x scale x exact sums, block after block in one chain.
 template <int R, int S>
 void score_quads(const uint8_t* k, int64_t tile, const uint16_t* scales, const int8_t* q, const float* q_scales,
-                 const int32_t* q_starts, int64_t quads, float* scores, const uint8_t* ahead) {
+                 const int32_t* q_starts, int64_t quads, float* scores, Ahead ahead) {
   const int64_t blocks = (quads + kQuads - 1) / kQuads;
   f32x16 sum[R][S];
   for (int r = 0; r < R; ++r)
@@ -46,10 +46,8 @@ void score_quads(const uint8_t* k, int64_t tile, const uint16_t* scales, const i
       for (int s = 0; s < S; ++s) acc[r][s] = iset1(q_starts[r * blocks + b]);
     for (int64_t i = b * kQuads; i < end; ++i) {
       u8x64 key[S];
-      for (int s = 0; s < S; ++s) {
-        key[s] = load_bytes(k + s * tile + i * 64);
-        prefetch(ahead + s * tile + i * 64);
-      }
+      for (int s = 0; s < S; ++s) key[s] = load_bytes(k + s * tile + i * 64);
+      ahead.fetch<S>(i);
       for (int r = 0; r < R; ++r) {
         const i32x16 word = iset1(word_at(q + (r * quads + i) * 4));
         for (int s = 0; s < S; ++s) acc[r][s] = dot_keys(acc[r][s], key[s], word);
@@ -67,16 +65,14 @@ void score_quads(const uint8_t* k, int64_t tile, const uint16_t* scales, const i
 // out [R, C x 16] += scale x exact sums of weights x values over `steps` quads of slots of one page.
 template <int R, int C>
 void sum_quads(const uint8_t* v, int64_t stride, const uint8_t* w, const float* w_scales, int64_t steps, float* out,
-               int64_t out_stride, const uint8_t* ahead) {
+               int64_t out_stride, Ahead ahead) {
   i32x16 acc[R][C];
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) acc[r][c] = izero();
   for (int64_t i = 0; i < steps; ++i) {
     u8x64 value[C];
-    for (int c = 0; c < C; ++c) {
-      value[c] = load_bytes(v + i * stride + c * 64);
-      prefetch(ahead + i * stride + c * 64);
-    }
+    for (int c = 0; c < C; ++c) value[c] = load_bytes(v + i * stride + c * 64);
+    ahead.fetch<C>(i);
     for (int r = 0; r < R; ++r) {
       const i32x16 word = iset1(word_at(w + r * kSpan + 4 * i));
       for (int c = 0; c < C; ++c) acc[r][c] = dot_values(acc[r][c], value[c], word);
@@ -115,11 +111,10 @@ class QuadMath {
     const auto* scales = reinterpret_cast<const uint16_t*>(k + kPageSlots * 4 * quads_);
     const int64_t tile = quads_ * 64;
     in_groups<kQuadRows>(count_, [&](int64_t q, auto rows) {
-      const auto* next = reinterpret_cast<const uint8_t*>(q + rows.value == count_ ? ahead : page);
       const auto run = [&](int64_t t, auto tiles) {
         score_quads<rows.value, tiles.value>(k + t * tile, tile, scales + t * blocks_ * 16, queries_ + q * quads_ * 4,
                                              scales_ + q * blocks_, starts_ + q * blocks_, quads_, scores + q * kSpan + 16 * t,
-                                             next + t * tile);
+                                             share_of(ahead, q, rows.value, count_, kPageTiles, t, tiles.value, quads_, 64));
       };
       int64_t t = from;
       for (; t + kQuadVectors <= to; t += kQuadVectors) run(t, Int<kQuadVectors>{});
@@ -149,11 +144,11 @@ class QuadMath {
     const int64_t stride = channels_ * 4, first = from / 4, steps = (to + 3) / 4 - first;
     in_groups<kLaneRows>(count_, [&](int64_t q, auto rows) {
       const auto* v = reinterpret_cast<const uint8_t*>(page) + first * stride;
-      const auto* next = reinterpret_cast<const uint8_t*>(q + rows.value == count_ ? ahead : page) + first * stride;
       const uint8_t* w = weights_ + q * kSpan + index * kPageSlots + first * 4;
       in_groups<kLaneVectors>(channels_ / 16, [&](int64_t c, auto vectors) {
         sum_quads<rows.value, vectors.value>(v + 64 * c, stride, w, weight_scales_ + q * kSpanPages + index, steps,
-                                             sums + q * channels_ + 16 * c, channels_, next + 64 * c);
+                                             sums + q * channels_ + 16 * c, channels_,
+                                             share_of(ahead, q, rows.value, count_, channels_ / 16, c, vectors.value, steps, 64));
       });
     });
   }

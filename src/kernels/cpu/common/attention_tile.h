@@ -89,15 +89,16 @@ class Tile {
     __builtin_memcpy(sum, from + count_ * (channels_ + 1), size_t(count_) * sizeof(float));
   }
 
-  // The pages of a span, and as entry `last + 1` of the keys the one that is needed next.
+  // The pages of a span; those of the next span's keys are asked for while this one's values are read.
   void find_pages(int64_t span, int64_t from, int64_t to) {
-    const int64_t last = (to - 1) / kPageSlots, next = span + kSpan < high_ ? last + 1 : last;
-    for (int64_t p = from / kPageSlots; p <= next; ++p) {
-      const int64_t page = table_[span / kPageSlots + p] * a_.pages.heads + kv_head_;
+    const int64_t last_page = (high_ - 1) / kPageSlots;
+    for (int64_t p = from / kPageSlots; p <= (to - 1) / kPageSlots; ++p) {
+      const int64_t here = span / kPageSlots + p, next = here + kSpanPages < last_page ? here + kSpanPages : last_page;
+      const int64_t page = table_[here] * a_.pages.heads + kv_head_;
       k_pages_[p] = a_.pages.k + page * a_.pages.k_page;
-      if (p < kSpanPages) v_pages_[p] = a_.pages.v + page * a_.pages.v_page;
+      v_pages_[p] = a_.pages.v + page * a_.pages.v_page;
+      next_pages_[p] = a_.pages.k + (table_[next] * a_.pages.heads + kv_head_) * a_.pages.k_page;
     }
-    if (next == last) k_pages_[last + 1] = k_pages_[last];
   }
 
   void score(int64_t from, int64_t to) {
@@ -105,7 +106,7 @@ class Tile {
     for (int64_t p = first; p <= last; ++p) {
       const int64_t start = p * kPageSlots, a = from > start ? from - start : 0,
                     b = to - start < kPageSlots ? to - start : kPageSlots;
-      math_.score(k_pages_[p], a / 16, (b + 15) / 16, scores_ + start, p < last ? k_pages_[p + 1] : v_pages_[first]);
+      math_.score(k_pages_[p], a / 16, (b + 15) / 16, scores_ + start, v_pages_[p]);
     }
   }
 
@@ -115,7 +116,7 @@ class Tile {
     for (int64_t p = first; p <= last; ++p) {
       const int64_t start = p * kPageSlots, a = from > start ? from - start : 0,
                     b = to - start < kPageSlots ? to - start : kPageSlots;
-      math_.add_values(v_pages_[p], p, a, b, span_out_, p < last ? v_pages_[p + 1] : k_pages_[p + 1]);
+      math_.add_values(v_pages_[p], p, a, b, span_out_, next_pages_[p]);
     }
   }
 
@@ -225,7 +226,7 @@ class Tile {
   int64_t low_ = INT64_MAX, high_ = 0;  // slots of this part that some query sees
   bool first_part_ = true, last_part_ = true;
   int64_t begin_[kMaxTileQueries], end_[kMaxTileQueries];
-  const std::byte *k_pages_[kSpanPages + 1], *v_pages_[kSpanPages];
+  const std::byte *k_pages_[kSpanPages], *v_pages_[kSpanPages], *next_pages_[kSpanPages];
   alignas(64) float top_[kPaddedQueries], sum_[kPaddedQueries], span_top_[kPaddedQueries], span_sum_[kPaddedQueries];
   float keep_[kPaddedQueries], gain_[kPaddedQueries];
   alignas(64) float scores_[kMaxTileQueries * kSpan];

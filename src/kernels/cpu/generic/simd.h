@@ -209,5 +209,6 @@ inline i32x16 dot_values(const i32x16& acc, const u8x64& values, const i32x16& w
 inline void store_u8(uint8_t* p, const i32x16& a) {
   for (int i = 0; i < 16; ++i) p[i] = uint8_t(a.v[i]);
 }
+inline void prefetch_far(const void*) {}
 
 }  // namespace gale::generic
