@@ -218,14 +218,15 @@ TEST(KvCache, BitIdentityChunksThreadsAndSets) {
 
 // Positions 0..1099: five spans, rows in one tile and in many, parts of a row on several threads and in several rounds.
 TEST(KvCache, BitIdentityLongTextsInEveryChunking) {
-  const Text text(1100, 21);
+  const Heads h{6, 1, 12, 20};
+  const Text text(1100, 21, h);
   for (KvType type : kTypes)
     for (const AttentionOptions& options : {AttentionOptions{.scale = 0.2f}, AttentionOptions{.scale = 0.2f, .window = 400}}) {
       const Isa isa = detect_cpu().isas.back();
-      const auto expected = Runner(isa, type).whole(text, 1100, options);
+      const auto expected = Runner(isa, type, 1, h).whole(text, 1100, options);
       for (int threads : {1, 2, 5})
         for (int64_t chunk : {0, 1, 7, 13, 64})
-          EXPECT_TRUE(same(Runner(isa, type, threads).whole(text, chunk, options), expected))
+          EXPECT_TRUE(same(Runner(isa, type, threads, h).whole(text, chunk, options), expected))
               << kv_type_name(type) << " chunk " << chunk << " threads " << threads;
     }
 }
