@@ -1,7 +1,7 @@
 # Flags by folder: a file under kernels/cpu/<isa>/ is compiled for that instruction set, and left out where the target machine has
 # no such set. Everything else is compiled for the baseline of the architecture.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
-  set(GALE_ISAS generic avx2 avx512)
+  set(GALE_ISAS generic avx2 avx512 avx512_bf16)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(GALE_ISAS generic neon)
 else()
@@ -10,16 +10,18 @@ endif()
 set(GALE_FLAGS_generic -O2)
 set(GALE_FLAGS_avx2 -O3 -mavx2 -mfma -mf16c -mbmi2)
 set(GALE_FLAGS_avx512 -O3 -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+set(GALE_FLAGS_avx512_bf16 ${GALE_FLAGS_avx512} -mavx512bf16)
 set(GALE_FLAGS_neon -O3)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12's own AVX-512 headers trip these two.
   list(APPEND GALE_FLAGS_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)
+  list(APPEND GALE_FLAGS_avx512_bf16 -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
 
 function(gale_isa_sources list)
   set(kept "")
   foreach(file ${${list}})
-    if(file MATCHES "/cpu/(generic|avx2|avx512|neon)/")
+    if(file MATCHES "/cpu/(generic|avx2|avx512|avx512_bf16|neon)/")
       set(isa ${CMAKE_MATCH_1})
       if(NOT isa IN_LIST GALE_ISAS)
         continue()

@@ -20,10 +20,10 @@ class Tokenizer;
 struct EngineOptions {
   std::string model = {};      ///< directory, .gguf, .safetensors, "demo", or "random:SHAPE"
   int threads = 0;             ///< compute threads; 0: physical cores by affinity and cgroup quota
-  std::string isa = {};        ///< generic, avx2, avx512, neon; the GALE_ISA variable where empty
+  std::string isa = {};        ///< generic, avx2, avx512, avx512_bf16, neon; the GALE_ISA variable where empty
   std::string quant = {};      ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ...; the type of random weights
   bool exact = false;          ///< f32 activations and KV
-  std::string kv_type = {};    ///< f32, f16, bf16; f16 (f32 when exact)
+  std::string kv_type = {};    ///< f32, f16, bf16, q8_0; bf16 (f32 when exact)
   int64_t context = 0;         ///< slots per sequence; 0: what the model was made for, less where memory is short
   int64_t kv_bytes = 0;        ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
   int64_t step_tokens = 512;   ///< rows of one step: the budget of chunked prefill

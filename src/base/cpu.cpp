@@ -14,7 +14,7 @@
 namespace gale {
 namespace {
 
-constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::neon};
+constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::neon};
 
 std::string isa_list(const std::vector<Isa>& isas) {
   std::string out;
@@ -85,7 +85,10 @@ CpuFeatures detect() {
   out.isas = {Isa::generic};
   if (has({"avx2", "fma", "f16c", "bmi2"})) {
     out.isas.push_back(Isa::avx2);
-    if (has({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})) out.isas.push_back(Isa::avx512);
+    if (has({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})) {
+      out.isas.push_back(Isa::avx512);
+      if (has({"avx512_bf16"})) out.isas.push_back(Isa::avx512_bf16);
+    }
   }
   return out;
 }
@@ -110,6 +113,8 @@ const char* isa_name(Isa isa) noexcept {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
     case Isa::neon:
       return "neon";
   }

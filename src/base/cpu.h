@@ -6,7 +6,8 @@
 namespace gale {
 
 /// Instruction sets Gale has kernels for. `avx512` means F, BW, DQ, VL and VNNI; a machine with less runs `avx2`.
-enum class Isa { generic, avx2, avx512, neon };
+/// `avx512_bf16` has the bf16 dot instruction as well.
+enum class Isa { generic, avx2, avx512, avx512_bf16, neon };
 
 const char* isa_name(Isa isa) noexcept;
 

@@ -77,7 +77,8 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))
       ->capture_default_str();
-  app.add_option("--kv-type", flags.kv_type, "Keys and values as f32, f16 or bf16")->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  app.add_option("--kv-type", flags.kv_type, "Keys and values as f32, f16, bf16 or q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
   app.add_option("--ctx", flags.context, "Tokens of context; 0: what the model was made for, less where memory is short")
       ->check(in_range(int64_t(0), int64_t(1) << 30, "from 0 to 2^30"));
   app.add_option("--batch-tokens", flags.batch_tokens, "Rows of one step at most: the pieces in which prompts are read")

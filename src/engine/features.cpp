@@ -87,6 +87,8 @@ void list_instruction_sets(Features& f) {
   add("avx2", "kernels for AVX2, FMA, F16C and BMI2", "needs an x86-64 processor of 2013 or later");
   add("avx512", "kernels for AVX-512 F, BW, DQ, VL and VNNI",
       "needs an x86-64 processor with AVX-512 VNNI; avx2 is used instead");
+  add("avx512_bf16", "AVX-512 with the bf16 dot, for attention",
+      "needs an x86-64 processor of 2020 or later; avx512 gives the same bits");
   add("neon", "kernels for Armv8 Advanced SIMD", "needs a 64-bit Arm processor and a build for it");
 }
 

@@ -28,15 +28,6 @@ void check(const EngineOptions& o) {
 
 const CpuKernels& choose_kernels(const EngineOptions& options) { return cpu_kernels(isa_to_run(detect_cpu(), options.isa)); }
 
-constexpr std::pair<std::string_view, KvType> kKvTypes[] = {{"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}};
-
-std::pair<std::string_view, KvType> choose_kv_type(const EngineOptions& options) {
-  if (options.kv_type.empty()) return kKvTypes[options.exact ? 0 : 1];
-  for (const auto& entry : kKvTypes)
-    if (entry.first == options.kv_type) return entry;
-  fail(ErrorCode::invalid_argument, "unknown KV type \"{}\"; known are f32, f16 and bf16", options.kv_type);
-}
-
 // Re-quantizes matrices as the plan says, but for those the file already has in that format.
 Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint) {
   return [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
@@ -93,11 +84,11 @@ struct MemoryPlan {
 
 MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t available) {
   MemoryPlan plan;
-  const auto [type_name, type] = choose_kv_type(options);
+  const KvType type = choose_kv_type(options.kv_type, options.exact);
   const int64_t block = KvCache::block_bytes(out.model->cache_layers(), type);
   plan.kv_type = type;
   plan.scratch = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
-  out.info.kv_type = type_name;
+  out.info.kv_type = kv_type_name(type);
   out.info.kv_bytes_per_token = block / KvCache::kBlockSlots;
   out.info.scratch_bytes = int64_t(plan.scratch.bytes);
   plan.kv = plan_kv(options, block, out.model->max_positions(), available - out.info.scratch_bytes);
@@ -114,7 +105,7 @@ void make_memory(Runtime& out, const EngineOptions& options) {
 
 Runtime start(const EngineOptions& options) {
   check(options);
-  choose_kv_type(options);
+  choose_kv_type(options.kv_type, options.exact);
   if (!options.quant.empty()) WeightPlan(options.quant, 0, false);  // a wrong name is found before the files are read
   Runtime out;
   out.cpu = &choose_kernels(options);

@@ -129,31 +129,4 @@ void rope(Ctx& ctx, Tensor& x, const Tensor& cosines, const Tensor& sines, RopeS
   });
 }
 
-Tensor attention(Ctx& ctx, const Tensor& q, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows,
-                 const AttentionOptions& options) {
-  const int64_t n = q.dim(0), heads = q.dim(1);
-  assert(q.dim(2) == pages.k_width && heads % pages.heads == 0);
-  Tensor y = like(ctx, q, {n, heads * pages.v_width});
-  if (ctx.measuring()) return y;
-  AttentionArgs a;
-  a.q = q.data<float>();
-  a.out = y.data<float>();
-  a.rows = n;
-  a.heads = heads;
-  a.pages = pages;
-  a.seen = rows;
-  a.scale = options.scale;
-  a.softcap = options.softcap;
-  a.window = options.window;
-  if (options.sinks) a.sinks = options.sinks->data<float>();
-  if (options.bias)
-    a.bias = options.bias->data<float>(), a.bias_length = options.bias->dim(1), a.bias_center = options.bias_center;
-  // All of a chunk is written before any of it is read: rows of one chunk see each other through the cache, rounded like the
-  // rest.
-  ctx.pool.for_each(n, row_grain(pages.heads * (pages.k_width + pages.v_width) * 4),
-                    [&](int64_t b, int64_t e) { ctx.cpu.store_kv(k.data<float>(), v.data<float>(), pages, rows, b, e); });
-  ctx.pool.for_each(n * pages.heads, 1, [&](int64_t b, int64_t e) { ctx.cpu.attention(a, b, e); });
-  return y;
-}
-
 }  // namespace gale::ops

@@ -8,19 +8,29 @@
 namespace gale {
 namespace {
 
-constexpr int32_t kMaxHeadWidth = 1024;  // what the attention kernels keep on their stack
+constexpr std::pair<const char*, KvType> kTypes[] = {
+    {"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}, {"q8_0", KvType::q8_0}};
 
-int64_t side_bytes(const SelfLayer& layer, int32_t width, KvType type) {
-  return int64_t(layer.heads) * KvCache::kBlockSlots * width * kv_type_size(type);
-}
+KvPages pages_of(const SelfLayer& layer, KvType type) { return kv_pages(type, layer.heads, layer.k_width, layer.v_width); }
 
 }  // namespace
+
+KvType choose_kv_type(std::string_view name, bool exact) {
+  if (name.empty()) return exact ? KvType::f32 : KvType::bf16;
+  for (const auto& [known, type] : kTypes)
+    if (name == known) return type;
+  fail(ErrorCode::invalid_argument, "unknown KV type \"{}\"; known are f32, f16, bf16 and q8_0", name);
+}
+
+const char* kv_type_name(KvType type) noexcept { return kTypes[size_t(type)].first; }
 
 int64_t KvCache::block_bytes(const std::vector<CacheLayer>& layers, KvType type) {
   int64_t total = 0;
   for (const auto& layer : layers)
-    if (const auto* self = std::get_if<SelfLayer>(&layer))
-      total += side_bytes(*self, self->k_width, type) + side_bytes(*self, self->v_width, type);
+    if (const auto* self = std::get_if<SelfLayer>(&layer)) {
+      const KvPages pages = pages_of(*self, type);
+      total += pages.heads * (pages.k_page + pages.v_page);
+    }
   return total;
 }
 
@@ -30,9 +40,9 @@ KvCache::KvCache(std::vector<CacheLayer> layers, KvType type, int64_t blocks, bo
     if (const auto* self = std::get_if<SelfLayer>(&layer)) {
       require(self->k_width <= kMaxHeadWidth && self->v_width <= kMaxHeadWidth, ErrorCode::unsupported,
               "heads of width {} and {} are beyond the {} that attention takes", self->k_width, self->v_width, kMaxHeadWidth);
-      pages.k_bytes = side_bytes(*self, self->k_width, type);
-      pages.v_bytes = side_bytes(*self, self->v_width, type);
-      pages.view = {nullptr, nullptr, type, self->heads, self->k_width, self->v_width, kBlockSlots};
+      pages.view = pages_of(*self, type);
+      pages.k_bytes = pages.view.heads * pages.view.k_page;
+      pages.v_bytes = pages.view.heads * pages.view.v_page;
       if (!measuring) {
         pages.k = heap_storage(size_t(checked_mul(blocks, pages.k_bytes, "KV cache")));
         pages.v = heap_storage(size_t(checked_mul(blocks, pages.v_bytes, "KV cache")));

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -7,6 +8,11 @@
 #include "kernels/ops.h"
 
 namespace gale {
+
+/// The type a name ("f32", "f16", "bf16", "q8_0") stands for; "" is f32 where `exact`, else bf16 (docs/why/attention.md).
+/// Throws Error{invalid_argument} for other names.
+KvType choose_kv_type(std::string_view name, bool exact);
+const char* kv_type_name(KvType type) noexcept;
 
 /// What a layer keeps between steps.
 struct SelfLayer {
@@ -26,7 +32,7 @@ using CacheLayer = std::variant<NoLayer, SelfLayer, SharedLayer>;
 /// Rows are written at explicit slots and stay overwritable (drafts, block diffusion) until commit() declares them final.
 class KvCache {
  public:
-  static constexpr int64_t kBlockSlots = 64;
+  static constexpr int64_t kBlockSlots = kPageSlots;
 
   /// Throws Error{unsupported} for head widths beyond what attention takes, Error{out_of_memory} where the pool does not fit.
   /// `measuring`: no memory; only attend()'s outputs are asked for.
@@ -71,8 +77,5 @@ class KvCache {
   std::vector<Track> tracks_;
   std::vector<const int32_t*> tables_;  // of the rows of the batch in hand
 };
-
-/// Bytes of one element.
-constexpr int64_t kv_type_size(KvType type) { return type == KvType::f32 ? 4 : 2; }
 
 }  // namespace gale

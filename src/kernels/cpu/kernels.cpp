@@ -1,6 +1,8 @@
 #include "kernels/cpu/kernels.h"
 
-#include "base/fail.h"
+#include <algorithm>
+
+#include "base/checked.h"
 
 namespace gale {
 
@@ -12,6 +14,9 @@ namespace avx2 {
 const CpuKernels& kernels();
 }
 namespace avx512 {
+const CpuKernels& kernels();
+}
+namespace avx512_bf16 {
 const CpuKernels& kernels();
 }
 #elif defined(__aarch64__)
@@ -29,6 +34,8 @@ const CpuKernels& cpu_kernels(Isa isa) {
       return avx2::kernels();
     case Isa::avx512:
       return avx512::kernels();
+    case Isa::avx512_bf16:
+      return avx512_bf16::kernels();
 #elif defined(__aarch64__)
     case Isa::neon:
       return neon::kernels();
@@ -37,6 +44,10 @@ const CpuKernels& cpu_kernels(Isa isa) {
       break;
   }
   fail(ErrorCode::unsupported, "this build has no kernels for {}", isa_name(isa));
+}
+
+int64_t tile_queries(int64_t k_width, int64_t v_width) {
+  return std::min(kMaxTileQueries, kMaxTileFloats / round_up(std::max(k_width, v_width), 16));
 }
 
 const LayoutKernels& CpuKernels::find(const Layout& layout) const {

@@ -3,6 +3,7 @@
 #include <span>
 
 #include "base/cpu.h"
+#include "kernels/kv_pages.h"
 #include "kernels/matrix.h"
 #include "kernels/rounded.h"
 
@@ -31,23 +32,22 @@ struct LayoutKernels {
   MatmulKernel exact;    ///< on f32 inputs
 };
 
-enum class KvType : uint8_t { f32, f16, bf16 };
-
-/// One layer of the paged cache. Token t of block b, head h: k + ((b x heads + h) x block_tokens + t) x k_width elements.
-struct KvPages {
-  std::byte* k = nullptr;
-  std::byte* v = nullptr;
-  KvType type = KvType::f32;
-  int64_t heads = 0, k_width = 0, v_width = 0, block_tokens = 0;
+/// Queries of one kv head that an item of attention takes together. A query is one query head of one row; those of a kv head are
+/// numbered row x group + head, and a tile holds [begin, end) of them, all of rows with the same block table.
+/// A tile of many spans may be cut into parts for threads: a part leaves what each span gives at `partials`, and they are merged
+/// in the same order as by one thread.
+struct AttentionTile {
+  int32_t begin = 0, end = 0;
+  int32_t first_span = 0, end_span = INT32_MAX;  ///< spans of kSpanSlots this part covers
+  float* partials = nullptr;                     ///< [round_spans + 1, kv heads, queries, record]; nullptr: not cut
 };
-
-/// Which cache slots each row writes and sees.
-struct KvRows {
-  const int32_t* const* tables = nullptr;  ///< [rows] block table of the row's track
-  const int32_t* slots = nullptr;          ///< [rows] where the row's K and V go
-  const int32_t* begin = nullptr;          ///< [rows] first slot seen
-  const int32_t* end = nullptr;            ///< [rows] one past the last
-};
+constexpr int64_t kSpanSlots = 256;
+/// Floats of one query in one span: the output rounded up to 16, the maximum and the sum.
+constexpr int64_t partial_floats(int64_t v_width) { return (v_width + 15) / 16 * 16 + 2; }
+constexpr int64_t kMaxTileQueries = 24;
+constexpr int64_t kMaxTileFloats = 6 * kMaxHeadWidth;  ///< queries of a tile x the larger width
+/// The largest tile for these widths. Tiles share the loads of K and V and never touch a bit of the result.
+int64_t tile_queries(int64_t k_width, int64_t v_width);
 
 struct AttentionArgs {
   const float* q = nullptr;  ///< [rows, heads, k_width]
@@ -60,6 +60,9 @@ struct AttentionArgs {
   const float* sinks = nullptr;  ///< [heads], a logit per head that only joins the denominator
   const float* bias = nullptr;   ///< [heads, bias_length], added at index clamp(slot seen - own slot + bias_center)
   int64_t bias_length = 0, bias_center = 0;
+  const AttentionTile* tiles = nullptr;
+  int64_t tile_count = 0;
+  int64_t round_first = 0, round_spans = 0;  ///< the spans whose partials are in memory at once
 };
 
 enum class RopeStyle : uint8_t { halves, pairs };
@@ -81,8 +84,10 @@ struct CpuKernels {
                int64_t begin, int64_t end);
   /// Rounds k [rows, heads, k_width] and v to the cache's type and writes them. Values beyond the type's range saturate.
   void (*store_kv)(const float* k, const float* v, const KvPages& pages, const KvRows& rows, int64_t begin, int64_t end);
-  /// Items are rows x kv heads.
+  /// Item i is tile i mod tile_count of kv head i / tile_count.
   void (*attention)(const AttentionArgs& args, int64_t begin, int64_t end);
+  /// Joins the partials of a round to those before; after the last span writes the output. Tiles here are whole again.
+  void (*merge_attention)(const AttentionArgs& args, int64_t begin, int64_t end);
   /// For measure_roofline(): multiply-adds done in `rounds` rounds with everything in registers, and one pass over memory.
   int64_t (*peak_int8)(int64_t rounds, float* sink);
   int64_t (*peak_f32)(int64_t rounds, float* sink);

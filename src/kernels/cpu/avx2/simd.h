@@ -201,4 +201,38 @@ inline int32_t reduce_add(i32x16 x) {
   return _mm_cvtsi128_si32(_mm_add_epi32(d, _mm_shuffle_epi32(d, 1)));
 }
 
+// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----
+constexpr int kLaneRows = 6, kLaneVectors = 1;
+constexpr int kQuadRows = 2, kQuadVectors = 1;
+constexpr int32_t kKeyBias = 0;  // what a key's code counts too much in dot_keys
+inline __m256i dot_keys_half(__m256i acc, __m256i keys, __m256i query) {
+  const __m256i k = _mm256_xor_si256(keys, _mm256_set1_epi8(char(0x80)));
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(k), _mm256_sign_epi8(query, k));  // at most 128 x 127 x 2
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+// acc + sum over the lane's 4 bytes, exact: key codes (128 more than they mean) x signed query bytes, each in -127..127
+inline i32x16 dot_keys(i32x16 acc, u8x64 keys, i32x16 query) {
+  return {dot_keys_half(acc.a, keys.a, query.a), dot_keys_half(acc.b, keys.b, query.b)};
+}
+// 255 x 127 twice is too much for vpmaddubsw: even and odd bytes apart, as 16 bits.
+inline __m256i dot_values_half(__m256i acc, __m256i values, __m256i weights) {
+  const __m256i even =
+      _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(values, 8), 8), _mm256_and_si256(weights, _mm256_set1_epi16(0xff)));
+  const __m256i odd = _mm256_madd_epi16(_mm256_srai_epi16(values, 8), _mm256_srli_epi16(weights, 8));
+  return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
+}
+// the same of unsigned weight bytes x signed values
+inline i32x16 dot_values(i32x16 acc, u8x64 values, i32x16 weights) {
+  return {dot_values_half(acc.a, values.a, weights.a), dot_values_half(acc.b, values.b, weights.b)};
+}
+
+// Low byte of each lane. REQUIRES: values in 0..255.
+inline void store_u8(uint8_t* p, i32x16 x) {
+  const __m256i words = narrow16(_mm256_packs_epi32(x.a, x.b));
+  const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+// Into the second level of cache: twice the bandwidth of the first level's queue, and room for a span.
+inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+
 }  // namespace gale::avx2

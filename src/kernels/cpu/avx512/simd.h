@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace gale::avx512 {
+namespace gale::GALE_ISA {  // avx512 or avx512_bf16
 
 struct f32x16 {
   __m512 v;
@@ -129,4 +129,18 @@ inline float reduce_add(f32x16 a) {
 inline float reduce_max(f32x16 a) { return _mm512_reduce_max_ps(a.v); }
 inline int32_t reduce_add(i32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 
-}  // namespace gale::avx512
+// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----
+constexpr int kLaneRows = 6, kLaneVectors = 4;
+constexpr int kQuadRows = 6, kQuadVectors = 2;
+constexpr int32_t kKeyBias = 128;  // what a key's code counts too much in dot_keys
+// acc + sum over the lane's 4 bytes, exact: key codes (128 more than they mean) x signed query bytes, each in -127..127
+inline i32x16 dot_keys(i32x16 acc, u8x64 keys, i32x16 query) { return {_mm512_dpbusd_epi32(acc.v, keys.v, query.v)}; }
+// the same of unsigned weight bytes x signed values
+inline i32x16 dot_values(i32x16 acc, u8x64 values, i32x16 weights) { return {_mm512_dpbusd_epi32(acc.v, weights.v, values.v)}; }
+
+// Low byte of each lane. REQUIRES: values in 0..255.
+inline void store_u8(uint8_t* p, i32x16 a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v)); }
+// Into the second level of cache: twice the bandwidth of the first level's queue, and room for a span.
+inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+
+}  // namespace gale::GALE_ISA

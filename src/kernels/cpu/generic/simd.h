@@ -206,4 +206,33 @@ inline int32_t reduce_add(const i32x16& a) {
   return tree(a.v, [](int32_t x, int32_t y) { return wrap(uint32_t(x) + uint32_t(y)); });
 }
 
+// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----
+constexpr int kLaneRows = 2, kLaneVectors = 1;
+constexpr int kQuadRows = 2, kQuadVectors = 1;
+constexpr int32_t kKeyBias = 128;  // what a key's code counts too much in dot_keys
+// acc + sum over the lane's 4 bytes, exact: key codes (128 more than they mean) x signed query bytes, each in -127..127
+inline i32x16 dot_keys(const i32x16& acc, const u8x64& keys, const i32x16& query) {
+  const auto q = std::bit_cast<u8x64>(query);
+  return each<i32x16>([&](int i) {
+    int32_t sum = acc.v[i];
+    for (int j = 4 * i; j < 4 * i + 4; ++j) sum += int32_t(keys.v[j]) * int8_t(q.v[j]);
+    return sum;
+  });
+}
+// the same of unsigned weight bytes x signed values
+inline i32x16 dot_values(const i32x16& acc, const u8x64& values, const i32x16& weights) {
+  const auto w = std::bit_cast<u8x64>(weights);
+  return each<i32x16>([&](int i) {
+    int32_t sum = acc.v[i];
+    for (int j = 4 * i; j < 4 * i + 4; ++j) sum += int32_t(w.v[j]) * int8_t(values.v[j]);
+    return sum;
+  });
+}
+
+// Low byte of each lane. REQUIRES: values in 0..255.
+inline void store_u8(uint8_t* p, const i32x16& a) {
+  for (int i = 0; i < 16; ++i) p[i] = uint8_t(a.v[i]);
+}
+inline void prefetch_far(const void*) {}
+
 }  // namespace gale::generic

@@ -233,4 +233,33 @@ inline float reduce_max(f32x16 a) {
 }
 inline int32_t reduce_add(i32x16 a) { return vaddvq_s32(vaddq_s32(vaddq_s32(a.v[0], a.v[1]), vaddq_s32(a.v[2], a.v[3]))); }
 
+// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----
+constexpr int kLaneRows = 5, kLaneVectors = 1;
+constexpr int kQuadRows = 2, kQuadVectors = 1;
+constexpr int32_t kKeyBias = 0;  // what a key's code counts too much in dot_keys
+// acc + sum over the lane's 4 bytes, exact: key codes (128 more than they mean) x signed query bytes, each in -127..127
+inline i32x16 dot_keys(i32x16 acc, u8x64 keys, i32x16 query) {
+  return each<i32x16>([&](int i) {
+    const int8x16_t k = vreinterpretq_s8_u8(veorq_u8(keys.v[i], vdupq_n_u8(0x80))), q = vreinterpretq_s8_s32(query.v[i]);
+    const int16x8_t low = vmull_s8(vget_low_s8(k), vget_low_s8(q)), high = vmull_s8(vget_high_s8(k), vget_high_s8(q));
+    return vaddq_s32(acc.v[i], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+  });
+}
+// the same of unsigned weight bytes x signed values; a product is at most 255 x 127 and fits in 16 bits
+inline i32x16 dot_values(i32x16 acc, u8x64 values, i32x16 weights) {
+  return each<i32x16>([&](int i) {
+    const int8x16_t v = vreinterpretq_s8_u8(values.v[i]);
+    const uint8x16_t w = vreinterpretq_u8_s32(weights.v[i]);
+    const auto wide = [](uint8x8_t h) { return vreinterpretq_s16_u16(vmovl_u8(h)); };
+    const int16x8_t low = vmulq_s16(vmovl_s8(vget_low_s8(v)), wide(vget_low_u8(w)));
+    const int16x8_t high = vmulq_s16(vmovl_s8(vget_high_s8(v)), wide(vget_high_u8(w)));
+    return vaddq_s32(acc.v[i], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+  });
+}
+
+// Low byte of each lane. REQUIRES: values in 0..255.
+inline void store_u8(uint8_t* p, i32x16 a) { store_i8(reinterpret_cast<int8_t*>(p), a); }
+// Into the second level of cache: twice the bandwidth of the first level's queue, and room for a span.
+inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
+
 }  // namespace gale::neon
