@@ -35,7 +35,8 @@ class ThreadPool {
              const_cast<void*>(static_cast<const void*>(&job)));
   }
 
-  /// Calls job(begin, end) over [0, n) in pieces of at most `grain`, handed out as threads become free.
+  /// Calls job(begin, end) over [0, n), in pieces handed out as threads become free: a fair part of half of what is left, so that
+  /// pieces are long while that does no harm and short when the end nears; never fewer than `grain` but for the last.
   template <class Job>
   void for_each(int64_t n, int64_t grain, Job&& job) {
     if (n <= grain || workers_.empty()) {
@@ -45,8 +46,13 @@ class ThreadPool {
     }
     next_.store(0, std::memory_order_relaxed);
     run([&](int) {
-      for (int64_t begin; (begin = next_.fetch_add(grain, std::memory_order_relaxed)) < n;)
-        job(begin, begin + grain < n ? begin + grain : n);
+      for (int64_t begin = next_.load(std::memory_order_relaxed); begin < n;) {
+        const int64_t fair = (n - begin) / (2 * threads()), size = fair > grain ? fair : grain;
+        const int64_t end = begin + size < n ? begin + size : n;
+        if (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
+        job(begin, end);
+        begin = next_.load(std::memory_order_relaxed);
+      }
     });
   }
 

@@ -152,7 +152,8 @@ class Exporter {
     std::exception_ptr error;  // jobs of a pool must not throw
     pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
       try {
-        make_rows(plan, first + begin, first + end, buffer_.data() + begin * plan.stride);
+        for (int64_t row = begin; row < end; row += kRowsPerPiece)
+          make_rows(plan, first + row, first + std::min(row + kRowsPerPiece, end), buffer_.data() + row * plan.stride);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();

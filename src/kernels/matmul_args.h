@@ -19,9 +19,9 @@ inline MatmulArgs matmul_args(const PackedMatrix& w, int64_t rows) {
   return args;
 }
 
-/// Panels a thread takes at a time: enough to hide the counter, few enough to even out two threads of different luck.
-inline int64_t matmul_grain(const PackedMatrix& w, int threads) {
-  return std::clamp<int64_t>((int64_t(256) << 10) / w.geometry.panel_bytes(), 1, ceil_div(w.panels(), threads));
+/// Fewest panels a thread takes at a time: enough to hide the counter and the start of a stream of memory.
+inline int64_t matmul_grain(const PackedMatrix& w) {
+  return std::max<int64_t>((int64_t(32) << 10) / w.geometry.panel_bytes(), 1);
 }
 
 }  // namespace gale

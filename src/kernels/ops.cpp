@@ -50,7 +50,7 @@ Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
   args.ahead_one = ctx.tuning.ahead_one;
   const LayoutKernels& kernels = ctx.cpu.find(w.layout);
   const MatmulKernel run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
-  ctx.pool.for_each(w.panels(), matmul_grain(w, ctx.pool.threads()), [&](int64_t b, int64_t e) { run(args, b, e); });
+  ctx.pool.for_each(w.panels(), matmul_grain(w), [&](int64_t b, int64_t e) { run(args, b, e); });
   return y;
 }
 

@@ -33,7 +33,7 @@ Tuning tune(const CpuKernels& cpu, ThreadPool& pool, const PackedMatrix& sample)
     for (const int64_t distance : kDistances) {
       args.ahead_one = distance;
       const double begin = now_seconds();
-      pool.for_each(panels, matmul_grain(sample, pool.threads()), [&](int64_t b, int64_t e) { run(args, b, e); });
+      pool.for_each(panels, matmul_grain(sample), [&](int64_t b, int64_t e) { run(args, b, e); });
       const double seconds = now_seconds() - begin;
       if (seconds < best) best = seconds, out.ahead_one = distance;
     }

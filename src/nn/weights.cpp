@@ -78,15 +78,18 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
     errors.guard([&] {
       LogicalGroups groups;
       Requantized again;
-      const int64_t first = begin * kPanelRows, n = std::min(end * kPanelRows, out.rows) - first;
-      if (target == nullptr) {
-        format.groups(group, {first, n, 0, out.columns}, groups);
-      } else {
-        again.make(group, format, *target, first, n, out.columns);
-        target->groups(again.group, {0, n, 0, out.columns}, groups);
-        groups.slice.row = first;
+      const int64_t last = std::min(end * kPanelRows, out.rows);
+      for (int64_t first = begin * kPanelRows; first < last; first += kPanelsPerPiece * kPanelRows) {
+        const int64_t n = std::min(kPanelsPerPiece * kPanelRows, last - first);
+        if (target == nullptr) {
+          format.groups(group, {first, n, 0, out.columns}, groups);
+        } else {
+          again.make(group, format, *target, first, n, out.columns);
+          target->groups(again.group, {0, n, 0, out.columns}, groups);
+          groups.slice.row = first;
+        }
+        arrange(groups, out);
       }
-      arrange(groups, out);
     });
   });
   errors.rethrow();

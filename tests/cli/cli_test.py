@@ -435,7 +435,7 @@ class Models(CliTest):
             self.assertEqual(predicted(case, *args)[key], factor * plain[key])
         self.assertLess(predicted(case, "--quant", "q8_0")["packed_bytes"], plain["packed_bytes"])
         self.assertLess(predicted(case, "--batch-tokens", "64")["scratch_bytes"], plain["scratch_bytes"] / 6)
-        self.assertEqual((plain["step_tokens"], plain["kv_type"], plain["problem"]), (512, "f16", ""))
+        self.assertEqual((plain["step_tokens"], plain["kv_type"], plain["problem"]), (512, "bf16", ""))
         self.assertEqual(predicted(case, "--ctx", "100")["context"], 100)
         far = predicted(case, "--ctx", str(1 << 30))
         self.assertEqual(far["context"], 0)
