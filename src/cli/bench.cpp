@@ -141,12 +141,12 @@ class Bench {
     const double rows = tokens(c);
     if (c.prompt > 0) {
       const double steps = std::ceil(double(c.prompt) / double(flags_.model.batch_tokens));
-      return {steps * cost_.bytes, rows * cost_.layer_macs + cost_.head_macs, cost_.int8_share};
+      return {steps * cost_.bytes, rows * cost_.layer_macs + cost_.head_macs, cost_.int8_share, cost_.bf16_share};
     }
     const double depth = double(c.depth) + double(c.generate) / 2;
     const double weights = std::min(cost_.bytes, double(c.batch) * cost_.active_bytes);
     return {double(c.generate) * (weights + double(c.batch) * depth * cost_.kv_bytes),
-            rows * (cost_.layer_macs + cost_.head_macs), cost_.int8_share};
+            rows * (cost_.layer_macs + cost_.head_macs), cost_.int8_share, cost_.bf16_share};
   }
 
   Request request(int64_t prompt, int64_t generate) {

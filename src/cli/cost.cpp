@@ -36,13 +36,13 @@ const Format* format_for(const RawTensor& tensor, WeightPlan* plan) {
   return nullptr;
 }
 
-bool rounds_to_int8(const Format* format, const RawTensor& tensor) {
-  if (format == nullptr) return false;
+Rounding rounding_of(const Format* format, const RawTensor& tensor) {
+  if (format == nullptr) return Rounding::none;
   RawTensor as_stored = tensor;
   as_stored.type = format->stored;
   TensorGroup group;
   group.parts = {{"weight", &as_stored}};
-  return format->claims(group) && layout_rounding(format->layout(group)) != Rounding::none;
+  return format->claims(group) ? layout_rounding(format->layout(group)) : Rounding::none;
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
   std::optional<WeightPlan> plan;
   if (!options.quant.empty() && !is_random_model(options.model)) plan = WeightPlan::of(options.quant, checkpoint);
   ModelCost out;
-  double int8_macs = 0;
+  double int8_macs = 0, bf16_macs = 0;
   for (const RawTensor& t : checkpoint.tensors()) {
     const bool embedding = t.name.find("embed_tokens") != std::string::npos,
                head = t.name.starts_with("lm_head") || (embedding && tied);
@@ -71,19 +71,35 @@ ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
     if (!matrix) continue;
     const double macs = double(t.elements()) * share;
     (head ? out.head_macs : out.layer_macs) += macs;
-    if (!options.exact && rounds_to_int8(format, t)) int8_macs += macs;
+    const Rounding rounding = options.exact ? Rounding::none : rounding_of(format, t);
+    if (rounding == Rounding::bf16)
+      bf16_macs += macs;
+    else if (rounding != Rounding::none)
+      int8_macs += macs;
   }
-  out.int8_share = int8_macs / std::max(out.layer_macs + out.head_macs, 1.0);
+  const double all = std::max(out.layer_macs + out.head_macs, 1.0);
+  out.int8_share = int8_macs / all;
+  out.bf16_share = bf16_macs / all;
   out.kv_bytes = double(engine.info().kv_bytes_per_token);
   return out;
 }
 
 Share share_of(const Work& work, double seconds, const Roofline& r) {
   const double memory = work.bytes / (r.read_gb_s * 1e9);
-  const double int8 = work.macs * work.int8_share / (r.int8_tmac_s * 1e12),
-               f32 = work.macs * (1 - work.int8_share) / (r.f32_tmac_s * 1e12);
-  const double compute = int8 + f32;
-  return {std::max(memory, compute) / seconds, memory >= compute ? "memory" : int8 >= f32 ? "int8" : "f32"};
+  struct Part {
+    const char* bound;
+    double seconds;
+  };
+  const Part parts[] = {{"int8", work.macs * work.int8_share / (r.int8_tmac_s * 1e12)},
+                        {"bf16", work.macs * work.bf16_share / (r.bf16_tmac_s * 1e12)},
+                        {"f32", work.macs * (1 - work.int8_share - work.bf16_share) / (r.f32_tmac_s * 1e12)}};
+  double compute = 0;
+  const Part* largest = parts;
+  for (const Part& part : parts) {
+    compute += part.seconds;
+    if (part.seconds > largest->seconds) largest = &part;
+  }
+  return {std::max(memory, compute) / seconds, memory >= compute ? "memory" : largest->bound};
 }
 
 }  // namespace gale::cli

@@ -40,7 +40,7 @@ std::string Layout::name() const {
 }
 
 Rounding layout_rounding(const Layout& layout) {
-  if (layout.kind == Layout::Kind::dense) return Rounding::none;
+  if (layout.kind == Layout::Kind::dense) return layout.dense == DType::bf16 ? Rounding::bf16 : Rounding::none;
   return layout.block == 256 ? Rounding::int8_per_256 : Rounding::int8_per_32;
 }
 

@@ -38,8 +38,8 @@ struct Layout {
 constexpr Layout dense_layout(DType type) { return Layout{.kind = Layout::Kind::dense, .dense = type}; }
 
 /// How an input row is rounded before it meets a layout: bytes per 32 columns for one level, per 256 for two (as llama.cpp does),
-/// no rounding for dense layouts and in exact mode.
-enum class Rounding : uint8_t { none, int8_per_32, int8_per_256 };
+/// bf16 for bf16 weights; none for other dense layouts and in exact mode.
+enum class Rounding : uint8_t { none, int8_per_32, int8_per_256, bf16 };
 Rounding layout_rounding(const Layout& layout);
 
 /// A rectangle of a matrix: output rows [row, row + rows) x input columns [column, column + columns).

@@ -13,6 +13,7 @@ namespace {
 
 // One-level units span two groups of 32, which makes their scales a cache line.
 constexpr int64_t kSmallestUnit = 64;
+constexpr int64_t kDenseUnit = 32;
 
 // The 16 rows of one panel among the slice's, fewer in the last.
 struct PanelRows {
@@ -98,9 +99,9 @@ void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const Packed
 PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
   PanelGeometry out;
   if (layout.kind == Layout::Kind::dense) {
-    out.columns = columns;
-    out.bytes = round_up(round_up(columns, 2) * kPanelRows * dtype_size(layout.dense), 64);
-    out.units = 1;
+    out.columns = kDenseUnit;
+    out.bytes = kDenseUnit * kPanelRows * dtype_size(layout.dense);
+    out.units = ceil_div(columns, kDenseUnit);
     return out;
   }
   assert(columns % layout.block == 0);

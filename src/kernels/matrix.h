@@ -10,7 +10,7 @@ namespace gale {
 constexpr int64_t kPanelRows = 16;
 
 /// A panel is a row of units, each with everything about the same few columns, in the order kernels walk K: the scale arrays
-/// [blocks or groups of the unit][16], then the codes (panel.h), from a multiple of 64 bytes on. A dense panel is one unit:
+/// [blocks or groups of the unit][16], then the codes (panel.h), from a multiple of 64 bytes on. Units of dense panels are
 /// [columns][16], for bf16 [column pairs][16][2].
 struct PanelGeometry {
   int64_t columns = 0;                                            ///< of a unit; the last one is filled up with zeros

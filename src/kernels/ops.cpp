@@ -22,7 +22,7 @@ Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
 }
 
 RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
-  const int form = rounding == Rounding::int8_per_256 ? 1 : 0;
+  const int form = int(rounding) - 1;
   const int64_t rows = x.dim(0), columns = x.dim(1);
   const bool fresh = !x.form(form);
   if (fresh) x.set_form(form, ctx.arena.bytes(size_t(rounded_bytes(rounding, rows, columns))));

@@ -60,7 +60,7 @@ Roofline measure_roofline(const CpuKernels& cpu, ThreadPool& pool) {
   out.read_gb_s = bytes_per_second * 1e-9;
   out.int8_tmac_s = peak(pool, cpu.peak_int8) * 1e-12;
   out.f32_tmac_s = peak(pool, cpu.peak_f32) * 1e-12;
-  out.bf16_tmac_s = out.f32_tmac_s;  // bf16 panels are widened and go through f32 fma on every set Gale has so far
+  out.bf16_tmac_s = peak(pool, cpu.peak_bf16) * 1e-12;
   return out;
 }
 

@@ -15,6 +15,7 @@ TEST(Roofline, CeilingsArePlausible) {
     EXPECT_GT(r.read_gb_s, 0.01);
     EXPECT_GT(r.f32_tmac_s, 1e-5);
     EXPECT_GT(r.int8_tmac_s, 1e-5);
+    EXPECT_GT(r.bf16_tmac_s, 1e-5);
   }
 }
 

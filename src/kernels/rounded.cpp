@@ -3,6 +3,25 @@
 #include "base/checked.h"
 
 namespace gale {
+namespace {
+
+constexpr int64_t kLongestPairWord = 8;  // two f32 where no instruction dots bf16
+
+int64_t row_bytes(Rounding rounding, int64_t padded) {
+  switch (rounding) {
+    case Rounding::int8_per_32:
+      return padded / 32 * int64_t(sizeof(RoundedBlock32));
+    case Rounding::int8_per_256:
+      return padded / 256 * int64_t(sizeof(RoundedBlock256));
+    case Rounding::bf16:
+      return padded / 2 * kLongestPairWord;
+    case Rounding::none:
+      break;
+  }
+  return 0;
+}
+
+}  // namespace
 
 RoundedRows rounded_view(std::byte* buffer, Rounding rounding, int64_t rows, int64_t columns) {
   RoundedRows out;
@@ -10,9 +29,8 @@ RoundedRows rounded_view(std::byte* buffer, Rounding rounding, int64_t rows, int
   out.rows = rows;
   out.columns = columns;
   out.padded = round_up(columns, 256);
-  const bool wide = rounding == Rounding::int8_per_256;
-  out.block = wide ? 256 : 32;
-  const int64_t bytes = out.padded / out.block * int64_t(wide ? sizeof(RoundedBlock256) : sizeof(RoundedBlock32));
+  out.rounding = rounding;
+  const int64_t bytes = row_bytes(rounding, out.padded);
   out.stride = round_up(bytes, 64) + 64;  // off the powers of two, where rows would share cache sets
   return out;
 }

@@ -20,11 +20,11 @@ struct RoundedBlock256 {
   int32_t minus16[16];  ///< minus the sums of 16 codes each
 };
 
-/// Rows of such blocks. Columns are filled up with zeros to a multiple of 256.
+/// Rows of such blocks, or of bf16 words as the instruction set has them. Columns are filled up with zeros to a multiple of 256.
 struct RoundedRows {
   std::byte* data = nullptr;  ///< [rows, stride] bytes
   int64_t rows = 0, columns = 0, padded = 0, stride = 0;
-  int32_t block = 32;
+  Rounding rounding = Rounding::none;
 
   template <class Block>
   Block* row(int64_t i) const {

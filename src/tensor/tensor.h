@@ -50,7 +50,7 @@ class Tensor {
   const int32_t* rows() const { return rows_ ? reinterpret_cast<const int32_t*>(rows_->data()) : nullptr; }
   const StorageRef& row_map() const { return rows_; }
   void set_row_map(StorageRef rows) { rows_ = std::move(rows); }
-  static constexpr int kForms = 2;
+  static constexpr int kForms = 3;
   const StorageRef& form(int i) const { return forms_[size_t(i)]; }
   void set_form(int i, StorageRef form) const { forms_[size_t(i)] = std::move(form); }
 

@@ -28,7 +28,7 @@ using MatmulKernel = void (*)(const MatmulArgs&, int64_t panel_begin, int64_t pa
 /// The kernels of one layout.
 struct LayoutKernels {
   Layout layout;
-  MatmulKernel rounded;  ///< on int8 inputs; nullptr for dense layouts
+  MatmulKernel rounded;  ///< on rounded inputs; nullptr where layout_rounding() is none
   MatmulKernel exact;    ///< on f32 inputs
 };
 
@@ -90,6 +90,7 @@ struct CpuKernels {
   void (*merge_attention)(const AttentionArgs& args, int64_t begin, int64_t end);
   /// For measure_roofline(): multiply-adds done in `rounds` rounds with everything in registers, and one pass over memory.
   int64_t (*peak_int8)(int64_t rounds, float* sink);
+  int64_t (*peak_bf16)(int64_t rounds, float* sink);
   int64_t (*peak_f32)(int64_t rounds, float* sink);
   void (*read_memory)(const std::byte* from, int64_t bytes, float* sink);
 

@@ -1,4 +1,6 @@
 #define GALE_ISA avx2
 #include "kernels/cpu/avx2/simd.h"
-// after simd.h: it names the vocabulary
+// after simd.h: they name the vocabulary
+#include "kernels/cpu/common/pairs.h"
+// after pairs.h
 #include "kernels/cpu/common/peak.h"

@@ -1,6 +1,8 @@
+#include <vector>
+
 #include "kernels/cpu/kernels.h"
 
-// AVX-512 with the bf16 dot: attention on bf16 pages is its own, the rest is avx512's.
+// AVX-512 with the bf16 dot: attention on bf16 pages and matmul with bf16 weights are its own, the rest is avx512's.
 namespace gale {
 namespace avx512 {
 const CpuKernels& kernels();
@@ -10,11 +12,24 @@ namespace avx512_bf16 {
 void store_kv(const float*, const float*, const KvPages&, const KvRows&, int64_t, int64_t);
 void attention(const AttentionArgs&, int64_t, int64_t);
 void merge_attention(const AttentionArgs&, int64_t, int64_t);
+int64_t peak_bf16(int64_t, float*);
+void round_rows(const float*, const RoundedRows&, int64_t, int64_t);
+extern const MatmulKernel matmul_pairs;
 
 const CpuKernels& kernels() {
+  static const std::vector<LayoutKernels> layouts = [] {
+    const auto base = avx512::kernels().layouts;
+    std::vector<LayoutKernels> out(base.begin(), base.end());
+    for (LayoutKernels& entry : out)
+      if (entry.layout == dense_layout(DType::bf16)) entry.rounded = matmul_pairs;
+    return out;
+  }();
   static const CpuKernels table = [] {
     CpuKernels out = avx512::kernels();
     out.isa = Isa::avx512_bf16;
+    out.layouts = layouts;
+    out.round_rows = round_rows;
+    out.peak_bf16 = peak_bf16;
     out.store_kv = store_kv;
     out.attention = attention;
     out.merge_attention = merge_attention;

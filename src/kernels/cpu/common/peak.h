@@ -37,6 +37,21 @@ int64_t peak_f32(int64_t rounds, float* sink) {
   return rounds * kChains * 16;
 }
 
+int64_t peak_bf16(int64_t rounds, float* sink) {
+  f32x16 acc[kChains];
+  for (int c = 0; c < kChains; ++c) acc[c] = set1(float(c));
+  alignas(64) uint16_t weights[32];
+  for (int i = 0; i < 32; ++i) weights[i] = 0x3c00;  // 2^-7
+  PairWord words[8 * kChains];
+  for (int c = 0; c < kChains; ++c) store_words(words + 8 * c, set1(0.002f * float(c + 1)));
+  const bf16x32 w = load_pairs(weights);
+  for (int64_t r = 0; r < rounds; ++r)
+    for (int c = 0; c < kChains; ++c) acc[c] = dot_pairs(acc[c], w, spread(words + 8 * c));
+  for (int c = 1; c < kChains; ++c) acc[0] = add(acc[0], acc[c]);
+  store(sink, acc[0]);
+  return rounds * kChains * 32;
+}
+
 // Reads `bytes` (a multiple of 256) once, in order.
 void read_memory(const std::byte* from, int64_t bytes, float* sink) {
   const auto* p = reinterpret_cast<const uint8_t*>(from);

@@ -4,7 +4,8 @@
 #include "kernels/cpu/common/math.h"
 #include "kernels/cpu/kernels.h"
 
-// Everything that works row by row or element by element. A row's bits depend on the row alone.
+// Everything that works row by row or element by element. A row's bits depend on the row alone. pairs.h, or the one of a set with
+// an instruction for bf16 dots, is included before.
 namespace gale::GALE_ISA {
 
 // Up to 256 inputs, fewer at the end of a row: scale = largest / 127, codes to nearest even. sums16 [block / 16].
@@ -34,22 +35,40 @@ inline void round_into(const float* x, int64_t width, RoundedBlock256& out) {
   for (int i = 0; i < 16; ++i) out.minus16[i] = -sums[i];
 }
 
+// x [width] to bf16 words, zeros up to `padded`. Values beyond bf16 saturate and those below 2^-55 count as zero, so that no
+// subnormal arises with weights of 2^-70 and more: sets with a bf16 dot flush them.
+inline void round_to_words(const float* x, int64_t width, int64_t padded, PairWord* to) {
+  for (int64_t i = 0; i < padded; i += 16) {
+    f32x16 v = i < width ? load_first(x + i, width - i) : zero();
+    v = max(min(v, set1(3.3895314e38f)), set1(-3.3895314e38f));
+    store_words(to + i / 2, select_less(abs(v), set1(0x1p-55f), zero(), v));
+  }
+}
+
 template <class Block>
-void round_as(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
+void round_blocks(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
+  constexpr int64_t kBlock = sizeof(Block::codes);
   for (int64_t r = begin; r < end; ++r) {
     Block* to = out.row<Block>(r);
-    for (int64_t first = 0; first < out.padded; first += out.block, ++to) {
-      const int64_t left = out.columns - first, width = left < 0 ? 0 : left < out.block ? left : out.block;
+    for (int64_t first = 0; first < out.padded; first += kBlock, ++to) {
+      const int64_t left = out.columns - first, width = left < 0 ? 0 : left < kBlock ? left : kBlock;
       round_into(x + r * out.columns + (width > 0 ? first : 0), width, *to);
     }
   }
 }
 
 void round_rows(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
-  if (out.block == 32)
-    round_as<RoundedBlock32>(x, out, begin, end);
-  else
-    round_as<RoundedBlock256>(x, out, begin, end);
+  switch (out.rounding) {
+    case Rounding::int8_per_32:
+      return round_blocks<RoundedBlock32>(x, out, begin, end);
+    case Rounding::int8_per_256:
+      return round_blocks<RoundedBlock256>(x, out, begin, end);
+    case Rounding::bf16:
+      for (int64_t r = begin; r < end; ++r) round_to_words(x + r * out.columns, out.columns, out.padded, out.row<PairWord>(r));
+      return;
+    case Rounding::none:
+      return;
+  }
 }
 
 void rms_norm(const float* x, const float* weight, float eps, float* y, int64_t width, int64_t begin, int64_t end) {

@@ -23,21 +23,22 @@ struct Tile {
   int64_t ahead;  // bytes between the weights in hand and those fetched meanwhile: kAhead on the first pass over them, then 0
   int64_t next;   // rows to the tile that comes next and whose inputs are fetched meanwhile
 
-  const uint8_t* unit() const {
-    return reinterpret_cast<const uint8_t*>(a.panels) + panel * a.geometry.panel_bytes() + unit_begin * a.geometry.bytes;
+  // p: panels further on
+  const uint8_t* unit(int p = 0) const {
+    return reinterpret_cast<const uint8_t*>(a.panels) + (panel + p) * a.geometry.panel_bytes() + unit_begin * a.geometry.bytes;
   }
   int64_t input_row(int n) const { return a.input_rows ? a.input_rows[row + n] : row + n; }
-  float* output(int n) const { return a.y + (row + n) * a.y_stride + panel * kPanelRows; }
-  int64_t outputs() const { return a.out_rows - panel * kPanelRows; }  // 16 or more: whole
+  float* output(int n, int p) const { return a.y + (row + n) * a.y_stride + (panel + p) * kPanelRows; }
+  int64_t first_column() const { return unit_begin * a.geometry.columns; }
+  int64_t columns() const {
+    const int64_t last = unit_end * a.geometry.columns;
+    return (last < a.columns ? last : a.columns) - first_column();
+  }
+  int64_t outputs(int p) const { return a.out_rows - (panel + p) * kPanelRows; }  // 16 or more: whole
 
-  template <int N>
-  void begin(f32x16 (&acc)[N]) const {
-    for (int n = 0; n < N; ++n) acc[n] = unit_begin > 0 ? load_first(output(n), outputs()) : zero();
-  }
-  template <int N>
-  void end(const f32x16 (&acc)[N]) const {
-    for (int n = 0; n < N; ++n) store_first(output(n), acc[n], outputs());
-  }
+  // One sum at a time and by value: an array whose address escapes would live in memory, not in registers.
+  f32x16 begin(int n, int p = 0) const { return unit_begin > 0 ? load_first(output(n, p), outputs(p)) : zero(); }
+  void end(f32x16 sum, int n, int p = 0) const { store_first(output(n, p), sum, outputs(p)); }
 };
 
 }  // namespace gale::GALE_ISA

@@ -20,26 +20,40 @@ struct LoadBf16 {
   }
 };
 
-// P panels side by side: at one row a single chain would wait for its own fma, more panels fill the gap.
+// P panels side by side, which share the loads of x.
 template <class Load, int P, int N>
 void tile_dense(const Tile& t) {
-  const auto at = [&](int p) {
-    Tile own = t;
-    own.panel += p;
-    return own;
-  };
   const uint8_t* w[P];
-  for (int p = 0; p < P; ++p) w[p] = at(p).unit();
+  for (int p = 0; p < P; ++p) w[p] = t.unit(p);
   const float* x[N];
-  for (int n = 0; n < N; ++n) x[n] = t.a.x + t.input_row(n) * t.a.columns;
+  for (int n = 0; n < N; ++n) x[n] = t.a.x + t.input_row(n) * t.a.columns + t.first_column();
   f32x16 acc[P][N];
-  for (int p = 0; p < P; ++p) at(p).begin(acc[p]);
-  for (int64_t k = 0; k < t.a.columns; ++k)
+  for (int p = 0; p < P; ++p)
+    for (int n = 0; n < N; ++n) acc[p][n] = t.begin(n, p);
+  const int64_t columns = t.columns();
+  for (int64_t k = 0; k < columns; ++k)
     for (int p = 0; p < P; ++p) {
       const f32x16 v = Load::at(w[p], k);
       for (int n = 0; n < N; ++n) acc[p][n] = fma(v, set1(x[n][k]), acc[p][n]);
     }
-  for (int p = 0; p < P; ++p) at(p).end(acc[p]);
+  for (int p = 0; p < P; ++p)
+    for (int n = 0; n < N; ++n) t.end(acc[p][n], n, p);
 }
+
+template <class Load, int P, int R>
+struct DenseTile {
+  static constexpr int kRows = R, kPanels = P;
+  static constexpr int64_t kInputBytes = 4;
+  template <int N>
+  static void tile(const Tile& t) {
+    tile_dense<Load, P, N>(t);
+  }
+};
+template <int P, int R>
+using F32Tile = DenseTile<LoadF32, P, R>;
+template <int P, int R>
+using F16Tile = DenseTile<LoadF16, P, R>;
+template <int P, int R>
+using Bf16Tile = DenseTile<LoadBf16, P, R>;
 
 }  // namespace gale::GALE_ISA

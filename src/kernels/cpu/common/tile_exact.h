@@ -30,7 +30,7 @@ void tile_exact(const Tile& t) {
   const float* x[N];
   for (int n = 0; n < N; ++n) x[n] = t.a.x + t.input_row(n) * t.a.columns;
   f32x16 acc[N];
-  t.begin(acc);
+  for (int n = 0; n < N; ++n) acc[n] = t.begin(n);
   const uint8_t* unit = t.unit();
   for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += at.bytes) {
     const int64_t first = u * at.columns, left = t.a.columns - first, columns = left < at.columns ? left : at.columns;
@@ -52,7 +52,7 @@ void tile_exact(const Tile& t) {
         for (int n = 0; n < N; ++n) acc[n] = fma(load(w + 16 * i), set1(x[n][first + k + i]), acc[n]);
     }
   }
-  t.end(acc);
+  for (int n = 0; n < N; ++n) t.end(acc[n], n);
 }
 
 }  // namespace gale::GALE_ISA

@@ -34,7 +34,7 @@ void tile_one_level(const Tile& t) {
   for (int n = 0; n < N; ++n) x[n] = t.a.rounded.row<RoundedBlock32>(t.input_row(n)) + 2 * t.unit_begin;
   const int64_t next = t.next * t.a.rounded.stride;
   f32x16 acc[N];
-  t.begin(acc);
+  for (int n = 0; n < N; ++n) acc[n] = t.begin(n);
   const uint8_t* unit = t.unit();
   for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += t.a.geometry.bytes) {
     const uint8_t* codes = unit + t.a.geometry.codes;
@@ -53,7 +53,7 @@ void tile_one_level(const Tile& t) {
       for (int n = 0; n < N; ++n) ++x[n];
     }
   }
-  t.end(acc);
+  for (int n = 0; n < N; ++n) t.end(acc[n], n);
 }
 
 // Integer sub-scales under one f16 scale per 256. The block stays an exact integer: at most 63 x 15 x 127 x 256 for 4 bits with
@@ -69,7 +69,7 @@ void tile_two_level(const Tile& t) {
   for (int n = 0; n < N; ++n) x[n] = t.a.rounded.row<RoundedBlock256>(t.input_row(n)) + t.unit_begin;
   const int64_t next = t.next * t.a.rounded.stride;
   f32x16 acc[N];
-  t.begin(acc);
+  for (int n = 0; n < N; ++n) acc[n] = t.begin(n);
   const uint8_t* unit = t.unit();
   for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += at.bytes) {
     const uint8_t* codes = unit + at.codes;
@@ -107,7 +107,7 @@ void tile_two_level(const Tile& t) {
     for (int n = 0; n < N; ++n) acc[n] = fma(block[n], set1(x[n]->scale), acc[n]);
     for (int n = 0; n < N; ++n) ++x[n];
   }
-  t.end(acc);
+  for (int n = 0; n < N; ++n) t.end(acc[n], n);
 }
 
 }  // namespace gale::GALE_ISA
