@@ -5,20 +5,18 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "kernels/ops_shared.h"
 
 namespace gale::ops {
 namespace {
-
-// Work worth handing to another thread, in touched bytes: below it the hand-over costs more than it saves.
-constexpr int64_t kGrainBytes = 32 * 1024;
-
-int64_t row_grain(int64_t bytes_per_row) { return std::max<int64_t>(1, kGrainBytes / std::max<int64_t>(1, bytes_per_row)); }
 
 Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
   Tensor y = ctx.tensor(shape);
   if (shape[0] == x.dim(0)) y.set_row_map(x.row_map());
   return y;
 }
+
+}  // namespace
 
 RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
   const int form = rounding == Rounding::int8_per_256 ? 1 : 0;
@@ -33,30 +31,34 @@ RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
   return out;
 }
 
-}  // namespace
+MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+  MatmulWeights out;
+  const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
+  if (rounding != Rounding::none) out.args.rounded = rounded_of(ctx, x, rounding);
+  if (ctx.measuring()) return out;
+  out.args.panels = w.data->data();
+  out.args.geometry = w.geometry;
+  out.args.layout = w.layout;
+  out.args.columns = w.columns;
+  out.args.out_rows = w.rows;
+  out.args.rows = x.dim(0);
+  out.args.x = x.data<float>();
+  const LayoutKernels& kernels = ctx.cpu.find(w.layout);
+  out.run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
+  return out;
+}
 
 Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
   assert(x.shape().rank() == 2 && x.dim(1) == w.columns);
   Tensor y = like(ctx, x, {x.dim(0), w.rows});
-  const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
-  MatmulArgs args;
-  if (rounding != Rounding::none) args.rounded = rounded_of(ctx, x, rounding);
+  MatmulWeights m = matmul_weights(ctx, x, w);
   if (ctx.measuring()) return y;
-  args.panels = w.data->data();
-  args.geometry = w.geometry;
-  args.layout = w.layout;
-  args.columns = w.columns;
-  args.out_rows = w.rows;
-  args.rows = x.dim(0);
-  args.x = x.data<float>();
-  args.y = y.data<float>();
-  args.y_stride = w.rows;
-  const LayoutKernels& kernels = ctx.cpu.find(w.layout);
-  const MatmulKernel run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
+  m.args.y = y.data<float>();
+  m.args.y_stride = w.rows;
   // A piece is a handful of panels: enough to hide the counter, few enough to even out two threads of different luck.
   const int64_t grain =
       std::clamp<int64_t>((int64_t(256) << 10) / w.geometry.panel_bytes(), 1, ceil_div(w.panels(), ctx.pool.threads()));
-  ctx.pool.for_each(w.panels(), grain, [&](int64_t b, int64_t e) { run(args, b, e); });
+  ctx.pool.for_each(w.panels(), grain, [&](int64_t b, int64_t e) { m.run(m.args, b, e); });
   return y;
 }
 

@@ -26,7 +26,7 @@ void walk_rows(const MatmulArgs& a, int64_t panel, int64_t row, int64_t end, int
   int64_t ahead = kAhead;
   for (int64_t tiles = (end - row + kRowTile - 1) / kRowTile; tiles > 0; --tiles) {
     const int64_t n = (end - row + tiles - 1) / tiles;
-    run_tile<Kernel>(n, Tile{a, panel, row, unit_begin, unit_end, ahead, n});
+    run_tile<Kernel>(n, Tile{a, panel, row, unit_begin, unit_end, ahead, a.input_rows ? 0 : n});
     row += n;
     ahead = 0;
   }

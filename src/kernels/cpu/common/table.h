@@ -14,6 +14,8 @@ void silu_mul(const float*, const float*, float*, int64_t, int64_t);
 void rope(float*, const float*, const float*, RopeStyle, int64_t, int64_t, int64_t, int64_t, int64_t);
 void store_kv(const float*, const float*, const KvPages&, const KvRows&, int64_t, int64_t);
 void attention(const AttentionArgs&, int64_t, int64_t);
+void route(const RouteArgs&, int64_t, int64_t);
+void sum_experts(const ExpertSumArgs&, int64_t, int64_t);
 int64_t peak_int8(int64_t, float*);
 int64_t peak_f32(int64_t, float*);
 void read_memory(const std::byte*, int64_t, float*);
@@ -24,6 +26,7 @@ const CpuKernels& kernels() {
                                 add_rows,      add_bias,
                                 silu_mul,      rope,
                                 store_kv,      attention,
+                                route,         sum_experts,
                                 peak_int8,     peak_f32,
                                 read_memory};
   return table;
