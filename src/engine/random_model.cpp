@@ -14,7 +14,7 @@
 namespace gale {
 namespace {
 
-// From the config.json files that the makers publish.
+// From the config.json files that the makers publish, but for the two that say otherwise.
 constexpr RandomShape kShapes[] = {
     {.name = "llama-3.2-1b",
      .architecture = "LlamaForCausalLM",
@@ -107,6 +107,67 @@ constexpr RandomShape kShapes[] = {
      .vocab = 32768,
      .positions = 32768,
      .rope_theta = 1e6},
+    {.name = "mixtral-8x7b",
+     .architecture = "MixtralForCausalLM",
+     .hidden = 4096,
+     .layers = 32,
+     .heads = 32,
+     .kv_heads = 8,
+     .head_dim = 128,
+     .intermediate = 14336,
+     .vocab = 32000,
+     .positions = 32768,
+     .rope_theta = 1e6,
+     .experts = 8,
+     .experts_used = 2,
+     .expert_intermediate = 14336},
+    {.name = "qwen3-30b-a3b",
+     .architecture = "Qwen3MoeForCausalLM",
+     .hidden = 2048,
+     .layers = 48,
+     .heads = 32,
+     .kv_heads = 4,
+     .head_dim = 128,
+     .intermediate = 6144,
+     .vocab = 151936,
+     .positions = 40960,
+     .rope_theta = 1e6,
+     .rms_norm_eps = 1e-6,
+     .qk_norm = true,
+     .experts = 128,
+     .experts_used = 8,
+     .expert_intermediate = 768},
+    // Nobody publishes these two. The first is a sixth of qwen3-30b-a3b, in layers and in vocabulary, each layer being the same:
+    // what fits a small machine. The second has a plain MLP as wide as the 8 experts that a token goes through.
+    {.name = "qwen3-5b-a0.5b",
+     .architecture = "Qwen3MoeForCausalLM",
+     .hidden = 2048,
+     .layers = 8,
+     .heads = 32,
+     .kv_heads = 4,
+     .head_dim = 128,
+     .intermediate = 6144,
+     .vocab = 25600,
+     .positions = 40960,
+     .rope_theta = 1e6,
+     .rms_norm_eps = 1e-6,
+     .qk_norm = true,
+     .experts = 128,
+     .experts_used = 8,
+     .expert_intermediate = 768},
+    {.name = "qwen3-5b-a0.5b-dense-twin",
+     .architecture = "Qwen3ForCausalLM",
+     .hidden = 2048,
+     .layers = 8,
+     .heads = 32,
+     .kv_heads = 4,
+     .head_dim = 128,
+     .intermediate = 6144,
+     .vocab = 25600,
+     .positions = 40960,
+     .rope_theta = 1e6,
+     .rms_norm_eps = 1e-6,
+     .qk_norm = true},
 };
 
 uint64_t hash_name(std::string_view name, uint64_t seed) {
@@ -130,6 +191,11 @@ Json config_of(const RandomShape& s) {
                  {"hidden_act", "silu"},
                  {"tie_word_embeddings", s.tied},
                  {"sliding_window", nullptr}};
+  if (s.experts > 0)
+    config.update({{s.architecture == "MixtralForCausalLM" ? "num_local_experts" : "num_experts", s.experts},
+                   {"num_experts_per_tok", s.experts_used},
+                   {"moe_intermediate_size", s.expert_intermediate},
+                   {"norm_topk_prob", true}});
   if (s.llama3_factor > 0)
     config["rope_scaling"] = {{"rope_type", "llama3"},
                               {"factor", s.llama3_factor},
@@ -157,9 +223,16 @@ class Maker {
       if (shape_.qk_norm) norm(attention + "q_norm.weight", shape_.head_dim);
       if (shape_.qk_norm) norm(attention + "k_norm.weight", shape_.head_dim);
       norm(layer + "post_attention_layernorm.weight", hidden);
-      linear(layer + "mlp.gate_proj", shape_.intermediate, hidden, false);
-      linear(layer + "mlp.up_proj", shape_.intermediate, hidden, false);
-      linear(layer + "mlp.down_proj", hidden, shape_.intermediate, false);
+      if (shape_.experts > 0) {
+        matrix(layer + "mlp.gate.weight", shape_.experts, hidden);
+        experts(layer + "mlp.experts.gate_proj.weight", shape_.expert_intermediate, hidden);
+        experts(layer + "mlp.experts.up_proj.weight", shape_.expert_intermediate, hidden);
+        experts(layer + "mlp.experts.down_proj.weight", hidden, shape_.expert_intermediate);
+      } else {
+        linear(layer + "mlp.gate_proj", shape_.intermediate, hidden, false);
+        linear(layer + "mlp.up_proj", shape_.intermediate, hidden, false);
+        linear(layer + "mlp.down_proj", hidden, shape_.intermediate, false);
+      }
     }
     norm("model.norm.weight", hidden);
     if (!shape_.tied) matrix("lm_head.weight", shape_.vocab, hidden);
@@ -193,6 +266,10 @@ class Maker {
   }
   void matrix(const std::string& name, int64_t rows, int64_t columns) {
     fill(plan_.choose(name, rows, columns), name, {rows, columns}, rows, columns);
+  }
+  void experts(const std::string& name, int64_t rows, int64_t columns) {
+    const int64_t all = shape_.experts * rows;
+    fill(plan_.choose(name, all, columns), name, {shape_.experts, rows, columns}, all, columns);
   }
   void linear(const std::string& name, int64_t rows, int64_t columns, bool bias) {
     matrix(name + ".weight", rows, columns);

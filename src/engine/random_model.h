@@ -22,6 +22,8 @@ struct RandomShape {
   bool tied = false;
   bool qkv_bias = false;
   bool qk_norm = false;
+  int64_t experts = 0, experts_used = 0;  ///< in every layer, by one token; 0: one MLP, of the width `intermediate`
+  int64_t expert_intermediate = 0;
 };
 
 /// The shapes "random:SHAPE" takes.
