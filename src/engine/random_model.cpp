@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/cpu_budget.h"
 #include "base/fail.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -210,7 +211,31 @@ class Maker {
   Maker(const RandomShape& shape, std::string_view type, ThreadPool& pool, uint64_t seed)
       : shape_(shape), plan_(type, shape.layers, shape.tied), pool_(pool), seed_(seed) {}
 
+  // All is planned, then all is made: what does not fit is refused before any memory is taken.
   std::vector<RawTensor> make() {
+    plan();
+    if (const std::string missed = plan_.message(); !missed.empty()) log_warning("random:{}: {}", shape_.name, missed);
+    int64_t bytes = 0;
+    for (const Planned& p : planned_) bytes += p.bytes();
+    const auto free = int64_t(available_memory());
+    require(free == 0 || bytes <= free, ErrorCode::out_of_memory,
+            "random:{} takes {} bytes in {}, but {} are free; take a smaller shape, or fewer bits with --quant", shape_.name,
+            bytes, plan_.type(), free);
+    for (const Planned& p : planned_) fill(p);
+    return std::move(tensors_);
+  }
+
+ private:
+  struct Planned {
+    std::string name;
+    Shape shape;
+    int64_t rows, columns;
+    const Format* format;  // nullptr: ones, as norms are
+    int64_t stride() const { return row_bytes(format ? format->stored : TensorType::f32, columns, name); }
+    int64_t bytes() const { return rows * stride(); }
+  };
+
+  void plan() {
     const int64_t hidden = shape_.hidden, q = shape_.heads * shape_.head_dim, kv = shape_.kv_heads * shape_.head_dim;
     matrix("model.embed_tokens.weight", shape_.vocab, hidden);
     for (int64_t i = 0; i < shape_.layers; ++i) {
@@ -236,11 +261,8 @@ class Maker {
     }
     norm("model.norm.weight", hidden);
     if (!shape_.tied) matrix("lm_head.weight", shape_.vocab, hidden);
-    if (const std::string missed = plan_.message(); !missed.empty()) log_warning("random:{}: {}", shape_.name, missed);
-    return std::move(tensors_);
   }
 
- private:
   std::byte* add(std::string name, TensorType type, Shape shape, int64_t bytes) {
     const StorageRef memory = heap_storage(size_t(bytes));
     RawTensor tensor;
@@ -255,35 +277,36 @@ class Maker {
   }
 
   // Each row has a seed of its own, so that any thread may fill it.
-  void fill(const Format& format, const std::string& name, Shape shape, int64_t rows, int64_t columns) {
-    const int64_t stride = row_bytes(format.stored, columns, name);
-    const uint64_t seed = hash_name(name, seed_);
-    std::byte* out = add(name, format.stored, shape, rows * stride);
-    const int64_t grain = std::max<int64_t>(1, (int64_t(256) << 10) / stride);
-    pool_.for_each(rows, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) format.randomize(SplitMix64{seed + uint64_t(r)}(), columns, out + r * stride);
+  void fill(const Planned& p) {
+    std::byte* out = add(p.name, p.format ? p.format->stored : TensorType::f32, p.shape, p.bytes());
+    if (p.format == nullptr) {
+      std::fill_n(reinterpret_cast<float*>(out), p.columns, 1.0f);
+      return;
+    }
+    const int64_t stride = p.stride(), grain = std::max<int64_t>(1, (int64_t(256) << 10) / stride);
+    const uint64_t seed = hash_name(p.name, seed_);
+    pool_.for_each(p.rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) p.format->randomize(SplitMix64{seed + uint64_t(r)}(), p.columns, out + r * stride);
     });
   }
   void matrix(const std::string& name, int64_t rows, int64_t columns) {
-    fill(plan_.choose(name, rows, columns), name, {rows, columns}, rows, columns);
+    planned_.push_back({name, {rows, columns}, rows, columns, &plan_.choose(name, rows, columns)});
   }
   void experts(const std::string& name, int64_t rows, int64_t columns) {
     const int64_t all = shape_.experts * rows;
-    fill(plan_.choose(name, all, columns), name, {shape_.experts, rows, columns}, all, columns);
+    planned_.push_back({name, {shape_.experts, rows, columns}, all, columns, &plan_.choose(name, all, columns)});
   }
   void linear(const std::string& name, int64_t rows, int64_t columns, bool bias) {
     matrix(name + ".weight", rows, columns);
-    if (bias) fill(find_format("f32"), name + ".bias", {rows}, 1, rows);
+    if (bias) planned_.push_back({name + ".bias", {rows}, 1, rows, &find_format("f32")});
   }
-  void norm(const std::string& name, int64_t width) {
-    auto* out = reinterpret_cast<float*>(add(name, TensorType::f32, {width}, width * int64_t(sizeof(float))));
-    std::fill(out, out + width, 1.0f);
-  }
+  void norm(const std::string& name, int64_t width) { planned_.push_back({name, {width}, 1, width, nullptr}); }
 
   const RandomShape& shape_;
   WeightPlan plan_;
   ThreadPool& pool_;
   uint64_t seed_;
+  std::vector<Planned> planned_;
   std::vector<RawTensor> tensors_;
 };
 

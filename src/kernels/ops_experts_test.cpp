@@ -111,7 +111,7 @@ TEST_P(Experts, RouteMatchesDoubleReference) {
         const float* row = logits.data() + r * experts;
         std::vector<int32_t> order(static_cast<size_t>(experts));
         std::iota(order.begin(), order.end(), 0);
-        std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return row[a] > row[b]; });
+        std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
         double total = 0;
         for (int64_t i = 0; i < (renormalize ? used : experts); ++i) total += std::exp(double(row[order[size_t(i)]]));
         for (int64_t i = 0; i < used; ++i) {
