@@ -8,9 +8,8 @@ namespace gale::ops {
 namespace {
 
 constexpr int64_t kPieceBytes = int64_t(256) << 10;  // of an expert's panels that a thread takes at a time
-constexpr int64_t kSumBytes = int64_t(1) << 20;      // of experts' outputs that wait in a cache for their sum
-constexpr int64_t kLeastPanels = 8;                  // below it the inputs are read more often than waiting outputs would be
-constexpr int64_t kPiecesPerThread = 4;              // enough to even out threads of different luck
+constexpr int64_t kSumPanels = 32;  // at most, whose outputs of all experts wait for their sum; fewer read the inputs more often
+constexpr int64_t kPiecesPerThread = 4;  // enough to even out threads of different luck
 
 struct Range {
   int64_t begin, end;
@@ -138,9 +137,8 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
                          y.data<float>() + column, down.out, std::min(width, down.out - column)},
                         0, routing.rows);
   };
-  const int64_t even = std::max<int64_t>(1, ceil_div(down.panels(), ctx.pool.threads() * kPiecesPerThread));
-  const int64_t waiting = std::max(kLeastPanels, kSumBytes / (routing.pairs() * kPanelRows * int64_t(sizeof(float))));
-  const int64_t grain = std::min(even, waiting);
+  const int64_t even = ceil_div(down.panels(), ctx.pool.threads() * kPiecesPerThread);
+  const int64_t grain = std::min(even, kSumPanels);
   ctx.pool.for_each(ceil_div(down.panels(), grain), 1, [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e; ++i) work({i * grain, std::min((i + 1) * grain, down.panels())});
   });
