@@ -51,10 +51,13 @@ struct CheckpointSizes {
     int64_t parameters = 0;  ///< elements as stored; packed formats (GPTQ, AWQ) count their words
     int64_t bytes = 0;
     int64_t expert_bytes = 0;  ///< of these, routed experts
+    int64_t expert_parameters = 0;
   };
   std::vector<Part> parts;  ///< embedding, every layer in order, head, other (only those that exist)
   int64_t parameters = 0, bytes = 0;
-  bool tied_head = false;  ///< no tensor for the head: it is the embedding, counted once
+  double used_experts = 1;        ///< the share of its experts that a token goes through, by the config; 1 where it has none
+  int64_t active_parameters = 0;  ///< that one token goes through
+  bool tied_head = false;         ///< no tensor for the head: it is the embedding, counted once
 };
 
 /// A model on disk, whatever its container: Hugging Face names, raw bytes, an HF-style config. Immutable; bytes stay mapped while

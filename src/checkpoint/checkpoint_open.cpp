@@ -7,6 +7,7 @@
 #include "checkpoint/gguf.h"
 #include "checkpoint/gguf_names.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/hf_experts.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/safetensors.h"
 
@@ -126,6 +127,7 @@ std::shared_ptr<Checkpoint> CheckpointBuilder::start(const Path& path, Json conf
 
 CheckpointBuilder::Result CheckpointBuilder::assemble(const Path& path, Json config, std::vector<RawTensor> tensors) {
   normalize_config(config, path.string());
+  normalize_experts(config, tensors);
   return start(path, std::move(config), std::move(tensors));
 }
 
@@ -136,6 +138,7 @@ CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const 
           directory.string());
   Json config = read_json(file);
   normalize_config(config, file.string());
+  normalize_experts(config, tensors);
   std::shared_ptr<Checkpoint> out = start(path, std::move(config), std::move(tensors));
   out->config_source_ = file.string();
   out->generation_config_ = optional_json(directory / "generation_config.json");
@@ -147,6 +150,7 @@ CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const 
 CheckpointBuilder::Result CheckpointBuilder::from_gguf(const Path& file) {
   std::shared_ptr<const GgufFile> gguf = GgufFile::open(file);
   GgufTranslation translation = translate_gguf(*gguf);
+  normalize_experts(*translation.config, translation.tensors);
   // The translation is in the form of a normalized config, and says what the file says: no family's defaults apply.
   std::shared_ptr<Checkpoint> out = start(file, *translation.config, std::move(translation.tensors));
   out->generation_config_ = std::make_shared<const Json>(gguf_generation_config(*gguf));

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <charconv>
 #include <map>
 
+#include "base/json.h"
 #include "checkpoint/checkpoint.h"
 
 namespace gale {
@@ -56,6 +58,17 @@ int64_t layer_of(std::string_view name) {
   return -1;
 }
 
+/// The share of its experts that a token goes through, 1 where the config does not say.
+double used_experts(const Json& config) {
+  const auto number = [&](const char* key) {
+    const auto it = config.find(key);
+    return it != config.end() && it->is_number() ? it->get<double>() : 0;
+  };
+  const double used = number("num_experts_per_tok"),
+               all = std::max({number("num_experts"), number("num_local_experts"), number("n_routed_experts")});
+  return used > 0 && all > used ? used / all : 1;
+}
+
 }  // namespace
 
 CheckpointSizes Checkpoint::sizes() const {
@@ -71,10 +84,17 @@ CheckpointSizes Checkpoint::sizes() const {
     ++part.tensors;
     part.parameters += tensor.elements();
     part.bytes += int64_t(tensor.bytes.size());
-    if (tensor.name.find(".experts.") != std::string::npos) part.expert_bytes += int64_t(tensor.bytes.size());
+    if (tensor.name.find(".experts.") != std::string::npos) {
+      part.expert_bytes += int64_t(tensor.bytes.size());
+      part.expert_parameters += tensor.elements();
+    }
     out.parameters += tensor.elements();
     out.bytes += int64_t(tensor.bytes.size());
   }
+  int64_t experts = 0;
+  for (const auto& [number, part] : layers) experts += part.expert_parameters;
+  out.used_experts = used_experts(*config_);
+  out.active_parameters = out.parameters - int64_t(double(experts) * (1 - out.used_experts));
   out.tied_head = head.tensors == 0 && embedding.tensors > 0;
   if (embedding.tensors > 0) out.parts.push_back(std::move(embedding));
   for (auto& [number, part] : layers) {

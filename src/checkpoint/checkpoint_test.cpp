@@ -180,6 +180,16 @@ TEST(CheckpointSizes, CountsEveryTensorOnce) {
   EXPECT_FALSE(with_tensors({{"lm_head.weight", 1}})->sizes().tied_head);
 }
 
+TEST(CheckpointSizes, ActiveAreTheExpertsThatATokenUses) {
+  const auto mixture = Checkpoint::open(GALE_SOURCE_DIR "/tests/golden/data/mixtral_fused");
+  const CheckpointSizes sizes = mixture->sizes();
+  EXPECT_EQ(sizes.used_experts, 0.5);
+  const int64_t experts = 2 * 4 * 3 * 40 * 56;  // layers, experts, matrices of each, their sizes
+  EXPECT_EQ(sizes.active_parameters, sizes.parameters - experts / 2);
+  const CheckpointSizes dense = Checkpoint::open(GALE_SOURCE_DIR "/tests/golden/data/qwen3")->sizes();
+  EXPECT_EQ(dense.active_parameters, dense.parameters);
+}
+
 // Every golden model of the repository opens, and its parts add up.
 TEST(CheckpointOpen, Goldens) {
   const std::filesystem::path root = GALE_SOURCE_DIR "/tests/golden/data";

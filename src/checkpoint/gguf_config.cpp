@@ -4,6 +4,7 @@
 #include "base/fail.h"
 #include "base/json.h"
 #include "checkpoint/gguf_tables.h"
+#include "checkpoint/hf_config.h"
 
 namespace gale {
 namespace {
@@ -50,6 +51,7 @@ class Keys {
             *value);
     return double(float(*value)) == *value ? std::stod(fmt::format("{}", float(*value))) : *value;
   }
+  std::optional<bool> flag(std::string_view key) const { return file_.boolean(full(key)); }
   std::optional<std::vector<bool>> layers(std::string_view key) const {
     const auto found = file_.metadata().find(full(key));
     const auto* list = found == file_.metadata().end() ? nullptr : std::get_if<std::vector<bool>>(&found->second);
@@ -147,7 +149,17 @@ void add_window(Json& config, const Keys& keys, const GgufArchitecture* known) {
   config["max_window_layers"] = std::find(pattern->begin(), pattern->end(), true) - pattern->begin();
 }
 
-void add_experts(Json& config, const Keys& keys, const GgufArchitecture* known) {
+/// Layers with a router are sparse; nothing in the metadata says which those are.
+void add_layer_types(Json& config, const GgufFile& file, const Keys& keys) {
+  const int64_t layers = keys.count("block_count").value_or(0);
+  if (file.tensors().empty() || layers > kMostLayers) return;
+  std::vector<bool> dense(size_t(layers), false);
+  for (int64_t i = 0; i < layers; ++i)
+    dense[size_t(i)] = find_tensor(file, fmt::format("blk.{}.ffn_gate_inp.weight", i)) == nullptr;
+  config["mlp_layer_types"] = mlp_layer_types(dense);
+}
+
+void add_experts(Json& config, const GgufFile& file, const Keys& keys, const GgufArchitecture* known) {
   const int64_t experts = keys.count("expert_count", 0).value_or(0);
   if (experts == 0) return;
   const bool mixtral = known && known->gguf == "llama";
@@ -159,7 +171,10 @@ void add_experts(Json& config, const Keys& keys, const GgufArchitecture* known) 
   if (const auto used = keys.count("expert_used_count")) config["num_experts_per_tok"] = *used;
   if (const auto width = keys.count("expert_feed_forward_length")) config["moe_intermediate_size"] = *width;
   if (const auto width = keys.count("expert_shared_feed_forward_length")) config["shared_expert_intermediate_size"] = *width;
-  if (known && known->gguf == "qwen3moe") config["norm_topk_prob"] = true;
+  if (known && known->gguf == "qwen3moe") {
+    config["norm_topk_prob"] = keys.flag("expert_weights_norm").value_or(true);
+    add_layer_types(config, file, keys);
+  }
   if (known && known->gguf == "qwen2moe") config["norm_topk_prob"] = false;
 }
 
@@ -205,7 +220,7 @@ Json gguf_config(const GgufFile& file, const GgufArchitecture* known) {
     config["architectures"] = {"MistralForCausalLM"};
     config["model_type"] = "mistral";
   }
-  add_experts(config, keys, known);
+  add_experts(config, file, keys, known);
   add_vocabulary(config, file, keys);
   if (!known || file.tensors().empty()) return config;
   for (const char* key : {"embedding_length", "block_count", "attention.head_count", "attention.layer_norm_rms_epsilon"})

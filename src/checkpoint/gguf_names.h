@@ -32,7 +32,7 @@ GgufTranslation translate_gguf(const GgufFile& file);
 
 /// The reverse, for writers.
 struct GgufTarget {
-  std::string architecture;                                 ///< "llama", "qwen2", "qwen3"
+  std::string architecture;                                 ///< "llama", "qwen2", "qwen3", "qwen3moe"
   std::vector<GgufEntry> metadata;                          ///< general.architecture and <arch>.* from the config
   std::vector<std::pair<std::string, std::string>> names;   ///< Hugging Face tensor name -> GGUF name, see below
   std::vector<std::pair<std::string, int32_t>> interleave;  ///< Hugging Face tensor name -> heads whose rows the file interleaves
@@ -41,7 +41,8 @@ struct GgufTarget {
   std::vector<float> rope_factors;
 };
 /// `names` has every tensor given, but for those other engines compute themselves (rotary_emb.inv_freq) and a head that the
-/// config ties to the embedding. In a file, row interleaved_row(i, rows, heads) of an interleaved matrix is row i of Hugging
+/// config ties to the embedding. Experts that are a tensor each stand together, by number, under the one name of the fused tensor
+/// that they become. In a file, row interleaved_row(i, rows, heads) of an interleaved matrix is row i of Hugging
 /// Face's (for biases read element for row). Throws Error{unsupported} naming the architecture or the tensor that GGUF has no
 /// name for.
 GgufTarget gguf_target(const Checkpoint& source);

@@ -210,6 +210,11 @@ TEST(TranslateGguf, Experts) {
   EXPECT_EQ((*out.config)["moe_intermediate_size"], 6);
   EXPECT_EQ(find(out, "model.layers.0.mlp.experts.gate_proj.weight")->shape, (Shape{4, 6, 8}));
   EXPECT_TRUE(find(out, "model.layers.0.mlp.gate.weight"));
+  EXPECT_EQ((*out.config)["mlp_layer_types"], Json({"sparse"}));
+  EXPECT_EQ((*out.config)["norm_topk_prob"], true);
+  metadata.push_back({"qwen3moe.expert_weights_norm", false, Width::boolean});
+  EXPECT_EQ((*translate_gguf(*make(dir, metadata, tensors)).config)["norm_topk_prob"], false);
+  EXPECT_EQ((*translate_gguf(*make(dir, metadata, kDense)).config)["mlp_layer_types"], Json({"dense"}));
   metadata = base_metadata("llama", "llama");
   metadata.push_back({"llama.expert_count", int64_t(4), Width::u32});
   EXPECT_EQ((*translate_gguf(*make(dir, metadata, kDense)).config)["architectures"][0], "MixtralForCausalLM");

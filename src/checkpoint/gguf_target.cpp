@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "base/fail.h"
@@ -7,6 +8,7 @@
 #include "checkpoint/gguf_names.h"
 #include "checkpoint/gguf_tables.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/hf_experts.h"
 
 namespace gale {
 namespace {
@@ -17,14 +19,14 @@ std::string target_architecture(const Json& config) {
   const auto list = config.find("architectures");
   const bool named = list != config.end() && list->is_array() && !list->empty() && list->front().is_string();
   const std::string name = named ? list->front().get<std::string>() : std::string();
-  constexpr std::pair<std::string_view, std::string_view> kTargets[] = {{"llamaforcausallm", "llama"},
-                                                                        {"mistralforcausallm", "llama"},
-                                                                        {"qwen2forcausallm", "qwen2"},
-                                                                        {"qwen3forcausallm", "qwen3"}};
+  constexpr std::pair<std::string_view, std::string_view> kTargets[] = {
+      {"llamaforcausallm", "llama"}, {"mistralforcausallm", "llama"}, {"mixtralforcausallm", "llama"},
+      {"qwen2forcausallm", "qwen2"}, {"qwen3forcausallm", "qwen3"},   {"qwen3moeforcausallm", "qwen3moe"}};
   for (const auto& [hf, gguf] : kTargets)
     if (hf == lower_case(name)) return std::string(gguf);
   fail(ErrorCode::unsupported,
-       "'{}' cannot be written as GGUF yet; LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM can",
+       "'{}' cannot be written as GGUF yet; LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, "
+       "Qwen3ForCausalLM and Qwen3MoeForCausalLM can",
        name);
 }
 
@@ -117,6 +119,18 @@ void put_window(Metadata& out, bool llama, int64_t layers) {
   if (!llama || count < layers) out.put("attention.sliding_window_pattern", sliding, Width::boolean_array);
 }
 
+/// Mixtral's experts have the width of "feed_forward_length"; qwen3moe's readers take the weights as normalized where nothing
+/// says otherwise.
+void put_experts(Metadata& out, bool llama) {
+  const auto experts = out.count(llama ? "num_local_experts" : "num_experts");
+  if (!experts) return;
+  out.put_count("expert_count", *experts);
+  out.put_count("expert_used_count", out.needed("num_experts_per_tok"));
+  if (llama) return;
+  out.put_count("expert_feed_forward_length", out.needed("moe_intermediate_size"));
+  out.put("expert_weights_norm", out.config()["norm_topk_prob"] == true, Width::boolean);
+}
+
 /// GGUF has no key for the activation: a reader of these architectures takes silu.
 void check_activation(const Json& config) {
   const auto found = config.find("hidden_act");
@@ -143,6 +157,7 @@ void put_metadata(Metadata& out, bool llama) {
   out.put_number("attention.layer_norm_rms_epsilon", Metadata::number(out.config(), "rms_norm_eps").value_or(1e-6));
   put_rope(out, head_dim);
   put_window(out, llama, layers);
+  put_experts(out, llama);
 }
 
 /// The weight that a quantized checkpoint's parts stand for.
@@ -170,15 +185,26 @@ GgufTarget target_of(const Json& config, std::span<const std::string> names) {
   const auto heads = int32_t(metadata.needed("num_attention_heads"));
   const auto kv_heads = int32_t(metadata.count("num_key_value_heads").value_or(heads));
   std::set<std::string> seen;
+  std::map<std::string, std::map<int64_t, std::string>> experts;  // GGUF name -> the tensors that become one
   for (const std::string& given : names) {
     const std::string name = logical_name(given);
     if (computed_elsewhere(name) || (tied && name == "lm_head.weight") || !seen.insert(name).second) continue;
-    const std::optional<std::string> gguf = gguf_tensor_name(name);
+    const std::optional<ExpertName> expert = expert_name(name);
+    const std::optional<std::string> gguf = gguf_tensor_name(expert ? expert->fused : name);
     require(gguf.has_value(), ErrorCode::unsupported, "GGUF's {} has no name for the tensor {}", out.architecture, given);
+    if (expert) {
+      experts[*gguf][expert->expert] = name;
+      continue;
+    }
     out.names.emplace_back(name, *gguf);
     if (!llama) continue;
     if (name.find(".self_attn.q_proj.") != name.npos) out.interleave.emplace_back(name, heads);
     if (name.find(".self_attn.k_proj.") != name.npos) out.interleave.emplace_back(name, kv_heads);
+  }
+  for (const auto& [gguf, parts] : experts) {
+    require(parts.rbegin()->first + 1 == int64_t(parts.size()), ErrorCode::corrupt,
+            "{} is made from {} experts, but one of them is number {}", gguf, parts.size(), parts.rbegin()->first);
+    for (const auto& [number, name] : parts) out.names.emplace_back(name, gguf);
   }
   if (!seen.contains("rope_freqs.weight")) out.rope_factors = rope_factors(config);
   return out;

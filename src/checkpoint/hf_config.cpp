@@ -89,12 +89,16 @@ void no_window(Json& config, std::string_view) {
 
 void window_everywhere(Json& config, std::string_view) { config.erase("layer_types"); }
 
+bool flag(const Json& config, std::string_view where, const char* key) {
+  const auto found = config.find(key);
+  require(found != config.end() && found->is_boolean(), ErrorCode::corrupt, "{}: \"{}\" is {}, but it must be true or false",
+          where, key, found == config.end() ? "missing" : found->dump().substr(0, 80));
+  return found->get<bool>();
+}
+
 /// Layers from max_window_layers on, unless layer_types lists them.
 void window_above(Json& config, std::string_view where) {
-  const Json& use = config["use_sliding_window"];
-  require(use.is_boolean(), ErrorCode::corrupt, "{}: \"use_sliding_window\" is {}, but it must be true or false", where,
-          use.dump().substr(0, 80));
-  const bool windowed = use.get<bool>() && !config["sliding_window"].is_null();
+  const bool windowed = flag(config, where, "use_sliding_window") && !config["sliding_window"].is_null();
   if (windowed && !config.contains("layer_types")) {
     const int64_t layers = integer(config, where, "num_hidden_layers", 1, kMostLayers);
     const int64_t first = integer(config, where, "max_window_layers", 0, INT32_MAX);
@@ -103,6 +107,37 @@ void window_above(Json& config, std::string_view where) {
     config["layer_types"] = std::move(types);
   }
   if (!windowed) no_window(config, where);
+}
+
+void window_where_used(Json& config, std::string_view where) {
+  if (!flag(config, where, "use_sliding_window")) config["sliding_window"] = nullptr;
+  config.erase("layer_types");
+}
+
+/// Which layers have no experts but a plain MLP.
+void settle_qwen3_moe(Json& config, std::string_view where) {
+  window_where_used(config, where);
+  if (const auto alias = config.find("num_local_experts"); alias != config.end()) {
+    const Json experts = *alias;
+    config.erase("num_local_experts");
+    config["num_experts"] = experts;
+  }
+  if (!config.contains("num_experts")) config["num_experts"] = 128;
+  if (config.contains("mlp_layer_types")) return;
+  const int64_t layers = integer(config, where, "num_hidden_layers", 1, kMostLayers);
+  const int64_t step = integer(config, where, "decoder_sparse_step", 1, INT32_MAX);
+  std::vector<bool> dense;
+  for (int64_t i = 0; i < layers; ++i) dense.push_back((i + 1) % step != 0);
+  if (const Json& only = config["mlp_only_layers"]; !only.is_null()) {
+    require(only.is_array(), ErrorCode::corrupt, "{}: \"mlp_only_layers\" is a {}, expected a list of layers", where,
+            only.type_name());
+    for (const Json& layer : only) {
+      require(layer.is_number_integer(), ErrorCode::corrupt, "{}: \"mlp_only_layers\" has {}, expected numbers of layers", where,
+              layer.dump().substr(0, 80));
+      if (layer >= 0 && layer < layers) dense[layer.get<size_t>()] = true;
+    }
+  }
+  config["mlp_layer_types"] = mlp_layer_types(dense);
 }
 
 /// Rotates whole heads whatever the file says, as their default rope does in transformers; its scaled ones would take the factor
@@ -122,11 +157,15 @@ void rotate_whole_heads(Json& config, std::string_view where) {
 struct Family {
   std::string_view architecture;  // in lower case
   const char* defaults;           // for keys that are absent; one that is there, even null, stays
-  void (*window)(Json& config, std::string_view where);
+  void (*settle)(Json& config, std::string_view where);
 };
 constexpr Family kFamilies[] = {
     {"llamaforcausallm", R"({})", no_window},
     {"mistralforcausallm", R"({"num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096})",
+     window_everywhere},
+    {"mixtralforcausallm",
+     R"({"num_key_value_heads": 8, "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "rope_theta": 1e6,
+         "sliding_window": null, "num_local_experts": 8, "num_experts_per_tok": 2})",
      window_everywhere},
     {"qwen2forcausallm",
      R"({"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096, "use_sliding_window": false,
@@ -136,6 +175,11 @@ constexpr Family kFamilies[] = {
      R"({"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096, "use_sliding_window": false,
          "max_window_layers": 28, "head_dim": 128})",
      window_above},
+    {"qwen3moeforcausallm",
+     R"({"num_key_value_heads": 4, "max_position_embeddings": 32768, "sliding_window": 4096, "use_sliding_window": false,
+         "moe_intermediate_size": 768, "num_experts_per_tok": 8, "norm_topk_prob": false, "decoder_sparse_step": 1,
+         "mlp_only_layers": []})",
+     settle_qwen3_moe},
 };
 
 void settle_family(Json& config, std::string_view where) {
@@ -149,11 +193,17 @@ void settle_family(Json& config, std::string_view where) {
   for (const auto& [key, value] : defaults.items())
     if (!config.contains(key)) config[key] = value;
   check_layer_types(config, where);
-  family->window(config, where);
+  family->settle(config, where);
   rotate_whole_heads(config, where);
 }
 
 }  // namespace
+
+Json mlp_layer_types(const std::vector<bool>& dense) {
+  Json out = Json::array();
+  for (const bool d : dense) out.push_back(d ? "dense" : "sparse");
+  return out;
+}
 
 void normalize_config(Json& config, std::string_view where) {
   normalize_rope(config);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/model_source.h"
 #include "engine/weight_plan.h"
@@ -11,19 +10,6 @@
 
 namespace gale::cli {
 namespace {
-
-double number(const Json& config, const char* key) {
-  const auto it = config.find(key);
-  return it != config.end() && it->is_number() ? it->get<double>() : 0;
-}
-
-// The share of its experts that a row goes through, 1 for dense models.
-double active_experts(const Json& config) {
-  const double chosen = number(config, "num_experts_per_tok");
-  const double all =
-      std::max({number(config, "num_experts"), number(config, "num_local_experts"), number(config, "n_routed_experts")});
-  return chosen > 0 && all > chosen ? chosen / all : 1;
-}
 
 // The format that --quant turns a matrix into, or the file's own; nullptr where nothing reads it.
 const Format* format_for(const RawTensor& tensor, WeightPlan* plan) {
@@ -49,9 +35,8 @@ Rounding rounding_of(const Format* format, const RawTensor& tensor) {
 
 ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
   const Checkpoint& checkpoint = engine.checkpoint();
-  const Json& config = checkpoint.config();
-  const bool tied = checkpoint.sizes().tied_head;
-  const double active = active_experts(config);
+  const CheckpointSizes sizes = checkpoint.sizes();
+  const bool tied = sizes.tied_head;
   std::optional<WeightPlan> plan;
   if (!options.quant.empty() && !is_random_model(options.model)) plan = WeightPlan::of(options.quant, checkpoint);
   ModelCost out;
@@ -61,7 +46,7 @@ ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
                head = t.name.starts_with("lm_head") || (embedding && tied);
     if (embedding && !tied) continue;  // one row of it a token
     const bool expert = t.name.find("experts.") != std::string::npos && t.name.find("shared") == std::string::npos;
-    const double share = expert ? active : 1;
+    const double share = expert ? sizes.used_experts : 1;
     const bool matrix = t.shape.rank() >= 2;
     const Format* format = matrix ? format_for(t, plan ? &*plan : nullptr) : nullptr;
     const double bytes = plan && format != nullptr ? double(t.rows()) * double(row_bytes(format->stored, t.columns(), t.name))

@@ -18,11 +18,23 @@ namespace gale::cli {
 namespace {
 
 // What tells one model of a family from another.
-constexpr const char* kConfigKeys[] = {"model_type",          "hidden_size",         "num_hidden_layers",
-                                       "num_attention_heads", "num_key_value_heads", "head_dim",
-                                       "intermediate_size",   "num_experts",         "num_local_experts",
-                                       "num_experts_per_tok", "vocab_size",          "max_position_embeddings",
-                                       "sliding_window",      "rope_theta",          "rope_scaling",
+constexpr const char* kConfigKeys[] = {"model_type",
+                                       "hidden_size",
+                                       "num_hidden_layers",
+                                       "num_attention_heads",
+                                       "num_key_value_heads",
+                                       "head_dim",
+                                       "intermediate_size",
+                                       "num_experts",
+                                       "num_local_experts",
+                                       "num_experts_per_tok",
+                                       "moe_intermediate_size",
+                                       "norm_topk_prob",
+                                       "vocab_size",
+                                       "max_position_embeddings",
+                                       "sliding_window",
+                                       "rope_theta",
+                                       "rope_scaling",
                                        "tie_word_embeddings"};
 
 struct Flags {
@@ -133,6 +145,7 @@ void print_report_json(const Report& r) {
               {"problem", r.problem},
               {"config", config_summary(r.checkpoint->config())},
               {"parameters", r.sizes.parameters},
+              {"active_parameters", r.sizes.active_parameters},
               {"bytes", r.sizes.bytes},
               {"tied_head", r.sizes.tied_head},
               {"quantization", r.quant_method},
@@ -179,8 +192,11 @@ void print_report(const Report& r) {
   print(fmt::format("{}\n  container          {}\n  architecture       {}\n", r.checkpoint->path().string(),
                     r.checkpoint->gguf() != nullptr ? "GGUF" : "safetensors", r.checkpoint->architecture()));
   print(r.problem.empty() ? "  runs               yes\n" : fmt::format("  cannot be run: {}\n", r.problem));
-  print(fmt::format("  parameters         {} ({})\n  bytes              {} ({}){}\n", count_text(r.sizes.parameters),
-                    r.sizes.parameters, size_text(r.sizes.bytes), r.sizes.bytes,
+  const std::string active = r.sizes.active_parameters == r.sizes.parameters
+                                 ? ""
+                                 : fmt::format(", {} of them active for a token", count_text(r.sizes.active_parameters));
+  print(fmt::format("  parameters         {} ({}){}\n  bytes              {} ({}){}\n", count_text(r.sizes.parameters),
+                    r.sizes.parameters, active, size_text(r.sizes.bytes), r.sizes.bytes,
                     r.sizes.tied_head ? "; the embedding is the head" : ""));
   print(fmt::format("  tokenizer          {}\n  chat template      {}\n", r.tokenizer.empty() ? "none" : r.tokenizer,
                     r.checkpoint->chat_template() ? "yes" : "no"));

@@ -26,6 +26,7 @@ constexpr int64_t kBlockBytes = 64 * 2 * 2 * 2 * 64 * 2;  // of kTinyShape: slot
 struct Setting {
   std::string type, isa;
   bool exact = false;
+  const RandomShape* shape = &kTinyShape;
 };
 
 // Exact mode has kernels of its own for grouped layouts; dense ones take the same path. The generic set is slow and has one case
@@ -35,6 +36,7 @@ std::vector<Setting> settings() {
   for (const Isa isa : detect_cpu().isas) {
     for (const char* type : {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "q4_k_m"})
       out.push_back({type, isa_name(isa)});
+    out.push_back({"q4_k_m", isa_name(isa), false, &kTinyMoeShape});
     for (const char* type : {"q4_k", "q8_0", "q4_0", "q6_k"}) {
       out.push_back({type, isa_name(isa), true});
       if (isa == Isa::generic) break;
@@ -44,7 +46,8 @@ std::vector<Setting> settings() {
 }
 
 std::string setting_name(const ::testing::TestParamInfo<Setting>& info) {
-  return info.param.isa + "_" + info.param.type + (info.param.exact ? "_exact" : "");
+  return info.param.isa + "_" + info.param.type + (info.param.exact ? "_exact" : "") +
+         (info.param.shape->experts > 0 ? "_experts" : "");
 }
 
 EngineOptions options_of(const Setting& setting) {
@@ -108,7 +111,7 @@ class BitIdentity : public ::testing::TestWithParam<Setting> {
     if (change) change(options);
     if (!checkpoint_) {
       ThreadPool pool(1);
-      checkpoint_ = random_checkpoint(kTinyShape, GetParam().type, pool);
+      checkpoint_ = random_checkpoint(*GetParam().shape, GetParam().type, pool);
     }
     return open_engine(options, checkpoint_);
   }
@@ -195,7 +198,8 @@ TEST(BitIdentityControl, AnotherSeedAndAnotherTokenAreSeen) {
 // Real checkpoints, quantized while loading: widths of 64 that are no multiple of a kernel's step.
 class BitIdentityGolden : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
 INSTANTIATE_TEST_SUITE_P(Families, BitIdentityGolden,
-                         ::testing::Combine(::testing::Values("llama3", "qwen3_window", "mistral", "qwen2"),
+                         ::testing::Combine(::testing::Values("llama3", "qwen3_window", "mistral", "qwen2", "mixtral_fused",
+                                                              "qwen3_moe"),
                                             ::testing::Values("f32", "f16", "bf16", "q8_0", "q4_0")),
                          [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
 

@@ -20,13 +20,17 @@ namespace {
 constexpr int64_t kChunkBytes = int64_t(64) << 20;  // of output, made at a time
 constexpr int64_t kRowsPerPiece = 16;
 
-// One tensor on its way into the file: rows [0, rows) of the file's order.
-struct Plan {
+struct Part {
   const RawTensor* source;
   const Format* from;
+};
+
+// One tensor on its way into the file: rows [0, rows) of the file's order from each of its parts. Only experts have several.
+struct Plan {
+  std::vector<Part> parts;
   const Format* to;
   std::string name;
-  int64_t rows, columns, stride;       // of the output
+  int64_t rows, columns, stride;       // of one part of the output
   std::vector<int64_t> row_in_source;  // Hugging Face's row of each row of the file; empty: the same
 };
 
@@ -52,16 +56,22 @@ const Format& format_in(const Checkpoint& source, const RawTensor& tensor) {
   return format_of(group_of(source, std::string_view(tensor.name).substr(0, tensor.name.size() - kWeight.size())));
 }
 
-Plan plan_tensor(const Checkpoint& source, const RawTensor& tensor, std::string name, int32_t heads, WeightPlan& types) {
+Plan plan_tensor(const Checkpoint& source, std::span<const RawTensor* const> parts, std::string name, int32_t heads,
+                 WeightPlan& types) {
+  const RawTensor& tensor = *parts.front();
   const bool vector = tensor.shape.rank() < 2;
-  Plan plan{.source = &tensor,
-            .from = &format_in(source, tensor),
+  Plan plan{.parts = {},
             .to = nullptr,
             .name = std::move(name),
             .rows = tensor.rows(),
             .columns = tensor.columns(),
             .stride = 0,
             .row_in_source = {}};
+  for (const RawTensor* part : parts) {
+    require(part->shape == tensor.shape, ErrorCode::corrupt, "{} is {}, but {} is {}; experts must be of one shape", part->source,
+            part->shape.text(), tensor.source, tensor.shape.text());
+    plan.parts.push_back({part, &format_in(source, *part)});
+  }
   plan.to = vector ? &find_format("f32") : &types.choose(tensor.name, plan.rows, plan.columns);
   plan.stride = row_bytes(plan.to->stored, plan.columns, tensor.source);
   require(heads == 0 || (vector ? plan.columns : plan.rows) % (2 * heads) == 0, ErrorCode::corrupt,
@@ -70,25 +80,34 @@ Plan plan_tensor(const Checkpoint& source, const RawTensor& tensor, std::string 
   return plan;
 }
 
+// What readers expect: experts that were a tensor each become one of three dimensions.
+Shape shape_in_file(const Plan& plan) {
+  const Shape& shape = plan.parts.front().source->shape;
+  if (shape.rank() == 0) return {1};
+  const bool fused = plan.parts.size() > 1 || (shape.rank() == 2 && plan.name.find("_exps.") != std::string::npos);
+  return fused ? Shape{int64_t(plan.parts.size()), plan.rows, plan.columns} : shape;
+}
+
 // Rows [begin, end) of the file's order into out.
-void make_rows(const Plan& plan, int64_t begin, int64_t end, std::byte* out) {
-  const TensorGroup group = group_of(*plan.source);
+void make_rows(const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
+  const TensorGroup group = group_of(*part.source);
   const auto source_row = [&](int64_t i) { return plan.row_in_source.empty() ? i : plan.row_in_source[size_t(i)]; };
-  if (plan.source->type == plan.to->stored) {
+  if (part.source->type == plan.to->stored) {
     for (int64_t i = begin; i < end; ++i, out += plan.stride)
-      std::memcpy(out, plan.source->row(source_row(i)), size_t(plan.stride));
+      std::memcpy(out, part.source->row(source_row(i)), size_t(plan.stride));
     return;
   }
   std::vector<float> values(size_t((end - begin) * plan.columns));
   for (int64_t i = begin; i < end; ++i)
-    plan.from->dequantize(group, {source_row(i), 1, 0, plan.columns}, values.data() + (i - begin) * plan.columns);
+    part.from->dequantize(group, {source_row(i), 1, 0, plan.columns}, values.data() + (i - begin) * plan.columns);
   plan.to->quantize(values.data(), end - begin, plan.columns, nullptr, out);
 }
 
 // A vector is one row whose elements may be reordered.
 std::vector<float> make_vector(const Plan& plan) {
   std::vector<float> values(size_t(plan.columns)), out(values.size());
-  plan.from->dequantize(group_of(*plan.source), {0, 1, 0, plan.columns}, values.data());
+  const Part& part = plan.parts.front();
+  part.from->dequantize(group_of(*part.source), {0, 1, 0, plan.columns}, values.data());
   if (plan.row_in_source.empty()) return values;
   for (size_t i = 0; i < out.size(); ++i) out[i] = values[size_t(plan.row_in_source[i])];
   return out;
@@ -114,46 +133,58 @@ class Exporter {
   }
 
  private:
+  const RawTensor& tensor(const std::string& name) const {
+    const RawTensor* found = source_.find(name);
+    require(found != nullptr, ErrorCode::unsupported,
+            "{}: {} is stored in several tensors, where GGUF has one; write it from the unquantized model",
+            source_.path().string(), name);
+    return *found;
+  }
+
   void declare(const GgufTarget& target) {
     const std::map<std::string, int32_t> interleave(target.interleave.begin(), target.interleave.end());
-    for (const auto& [name, gguf] : target.names) {
-      const RawTensor* tensor = source_.find(name);
-      require(tensor != nullptr, ErrorCode::unsupported,
-              "{}: {} is stored in several tensors, where GGUF has one; write it from the unquantized model",
-              source_.path().string(), name);
+    for (size_t i = 0; i < target.names.size();) {
+      const auto& [name, gguf] = target.names[i];
+      std::vector<const RawTensor*> parts;
+      for (; i < target.names.size() && target.names[i].second == gguf; ++i) parts.push_back(&tensor(target.names[i].first));
       const auto heads = interleave.find(name);
-      plans_.push_back(plan_tensor(source_, *tensor, gguf, heads == interleave.end() ? 0 : heads->second, types_));
+      plans_.push_back(plan_tensor(source_, parts, gguf, heads == interleave.end() ? 0 : heads->second, types_));
       const Plan& plan = plans_.back();
-      writer_.declare(plan.name, plan.to->stored, tensor->shape.rank() == 0 ? Shape{1} : tensor->shape);
+      writer_.declare(plan.name, plan.to->stored, shape_in_file(plan));
       ++report_.tensors;
-      report_.parameters += tensor->elements();
-      report_.source_bytes += int64_t(tensor->bytes.size());
-      report_.bytes += plan.rows * plan.stride;
+      for (const RawTensor* part : parts) {
+        report_.parameters += part->elements();
+        report_.source_bytes += int64_t(part->bytes.size());
+        report_.bytes += plan.rows * plan.stride;
+      }
     }
     if (!target.rope_factors.empty())
       writer_.declare("rope_freqs.weight", TensorType::f32, {int64_t(target.rope_factors.size())});
   }
 
   void write(const Plan& plan) {
-    if (plan.source->shape.rank() < 2) {
-      const std::vector<float> values = make_vector(plan);
-      writer_.data(std::as_bytes(std::span(values)));
-    } else {
-      const int64_t chunk = std::max<int64_t>(1, kChunkBytes / plan.stride);
-      for (int64_t first = 0; first < plan.rows; first += chunk) write_chunk(plan, first, std::min(plan.rows, first + chunk));
+    const int64_t chunk = std::max<int64_t>(1, kChunkBytes / plan.stride);
+    for (const Part& part : plan.parts) {
+      if (part.source->shape.rank() < 2) {
+        const std::vector<float> values = make_vector(plan);
+        writer_.data(std::as_bytes(std::span(values)));
+      } else {
+        for (int64_t first = 0; first < plan.rows; first += chunk)
+          write_chunk(plan, part, first, std::min(plan.rows, first + chunk));
+      }
+      done_ += int64_t(part.source->bytes.size());
+      if (progress_) progress_(done_, report_.source_bytes);
     }
-    done_ += int64_t(plan.source->bytes.size());
-    if (progress_) progress_(done_, report_.source_bytes);
   }
 
-  void write_chunk(const Plan& plan, int64_t first, int64_t last) {
+  void write_chunk(const Plan& plan, const Part& part, int64_t first, int64_t last) {
     buffer_.resize(size_t((last - first) * plan.stride));
     std::mutex mutex;
     std::exception_ptr error;  // jobs of a pool must not throw
     pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
       try {
         for (int64_t row = begin; row < end; row += kRowsPerPiece)
-          make_rows(plan, first + row, first + std::min(row + kRowsPerPiece, end), buffer_.data() + row * plan.stride);
+          make_rows(plan, part, first + row, first + std::min(row + kRowsPerPiece, end), buffer_.data() + row * plan.stride);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();

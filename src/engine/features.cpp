@@ -106,6 +106,7 @@ constexpr Plan kParts[] = {
     {"flash-attn", true, "attention in one pass that never stores the scores, on every instruction set", ""},
     {"continuous-batching", true, "sequences join and leave between steps", ""},
     {"chunked-prefill", true, "long prompts are read in pieces under a token budget", ""},
+    {"mixture-of-experts", true, "rows grouped by expert, at the cost of the experts that are used", ""},
     {"quantize", true, "gale quantize and --quant", ""},
     {"chat-templates", true, "Hugging Face's Jinja templates", ""},
 };

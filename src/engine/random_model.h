@@ -22,6 +22,8 @@ struct RandomShape {
   bool tied = false;
   bool qkv_bias = false;
   bool qk_norm = false;
+  int64_t experts = 0, experts_used = 0;  ///< in every layer, by one token; 0: one MLP, of the width `intermediate`
+  int64_t expert_intermediate = 0;
 };
 
 /// The shapes "random:SHAPE" takes.
@@ -31,6 +33,7 @@ const RandomShape& find_random_shape(std::string_view name);
 
 /// A checkpoint of that shape with random weights in a type or mix ("" is q8_0), their block bytes drawn directly: valid, the
 /// same for the same seed whatever the threads, of a size that keeps activations sane. It has no tokenizer.
+/// Throws Error{out_of_memory} where it would not fit what is free.
 std::shared_ptr<const Checkpoint> random_checkpoint(const RandomShape& shape, std::string_view type, ThreadPool& pool,
                                                     uint64_t seed = 0);
 

@@ -76,10 +76,8 @@ TEST(RandomModel, ShapesAreListedWhereTheNameIsWrong) {
 }
 
 // What `quantize -o` writes of a random model are the bytes that `bench` runs, and the file runs the same.
-TEST(RandomModel, ExportsItsOwnBytes) {
+void expect_own_bytes(const RandomShape& shape) {
   ThreadPool pool(2);
-  RandomShape shape = kTinyShape;
-  shape.llama3_factor = 8;
   const auto model = random_checkpoint(shape, "q4_k_m", pool);
   const TemporaryFolder folder;
   const ExportReport report = export_gguf(*model, "q4_k_m", folder / "model.gguf", pool);
@@ -102,6 +100,24 @@ TEST(RandomModel, ExportsItsOwnBytes) {
   double worst = 0;
   for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::fabs(double(a[i]) - double(b[i])));
   EXPECT_LT(worst, 1e-4) << "rope's frequencies are divided in another order, nothing else differs";
+}
+
+TEST(RandomModel, ExportsItsOwnBytes) {
+  RandomShape shape = kTinyShape;
+  shape.llama3_factor = 8;
+  expect_own_bytes(shape);
+  expect_own_bytes(kTinyMoeShape);
+}
+
+TEST(RandomModel, ScaledExpertsKeepTheLayersOfTheWholeModel) {
+  const RandomShape &whole = find_random_shape("qwen3-30b-a3b"), &part = find_random_shape("qwen3-5b-a0.5b"),
+                    &twin = find_random_shape("qwen3-5b-a0.5b-dense-twin");
+  for (int64_t RandomShape::* field : {&RandomShape::hidden, &RandomShape::heads, &RandomShape::kv_heads, &RandomShape::head_dim,
+                                       &RandomShape::experts, &RandomShape::experts_used, &RandomShape::expert_intermediate})
+    EXPECT_EQ(whole.*field, part.*field);
+  EXPECT_EQ(twin.intermediate, part.experts_used * part.expert_intermediate);
+  EXPECT_EQ(twin.layers, part.layers);
+  EXPECT_EQ(twin.vocab, part.vocab);
 }
 
 TEST(ExportGguf, QuantizesAndReadsItsOwnFileBack) {

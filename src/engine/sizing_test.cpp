@@ -93,10 +93,10 @@ EngineOptions small_steps(bool exact, int64_t step_tokens) {
 
 TEST(Scratch, NoRowCountExceedsWhatWasPlanned) {
   ThreadPool pool(1);
-  for (const char* type : {"q4_k_m", "f32"})
+  for (const auto& [type, shape] : {std::pair("q4_k_m", kTinyShape), {"f32", kTinyShape}, {"q4_k_m", kTinyMoeShape}})
     for (const bool exact : {false, true})
       for (const int64_t step_tokens : {1, 20, 70}) {
-        Runtime runtime = load_runtime(small_steps(exact, step_tokens), random_checkpoint(kTinyShape, type, pool));
+        Runtime runtime = load_runtime(small_steps(exact, step_tokens), random_checkpoint(shape, type, pool));
         Steps steps(runtime);
         Arena& arena = *runtime.arena;
         for (int64_t rows = 1; rows <= step_tokens; ++rows)
@@ -110,7 +110,7 @@ TEST(Scratch, NoRowCountExceedsWhatWasPlanned) {
 }
 
 TEST(Scratch, TheGoldensToo) {
-  for (const char* name : {"llama3", "qwen2", "qwen3", "mistral_nemo"}) {
+  for (const char* name : {"llama3", "qwen2", "qwen3", "mistral_nemo", "mixtral", "qwen3_moe"}) {
     EngineOptions options = small_steps(false, 66);
     options.model = golden_path(name).string();
     Runtime runtime = load_runtime(options);

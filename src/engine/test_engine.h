@@ -32,6 +32,23 @@ inline constexpr RandomShape kTinyShape{.name = "tiny",
                                         .positions = 2048,
                                         .rope_theta = 10000};
 
+/// The same with five experts of which a token uses three.
+inline constexpr RandomShape kTinyMoeShape{.name = "tiny-moe",
+                                           .architecture = "Qwen3MoeForCausalLM",
+                                           .hidden = 256,
+                                           .layers = 2,
+                                           .heads = 4,
+                                           .kv_heads = 2,
+                                           .head_dim = 64,
+                                           .intermediate = 256,
+                                           .vocab = 120,
+                                           .positions = 2048,
+                                           .rope_theta = 10000,
+                                           .qk_norm = true,
+                                           .experts = 5,
+                                           .experts_used = 3,
+                                           .expert_intermediate = 256};
+
 /// A folder that goes with the object.
 class TemporaryFolder {
  public:

@@ -6,14 +6,10 @@
 
 #include "base/checked.h"
 #include "kernels/matmul_args.h"
+#include "kernels/ops_shared.h"
 
 namespace gale::ops {
 namespace {
-
-// Work worth handing to another thread, in touched bytes: below it the hand-over costs more than it saves.
-constexpr int64_t kGrainBytes = 32 * 1024;
-
-int64_t row_grain(int64_t bytes_per_row) { return std::max<int64_t>(1, kGrainBytes / std::max<int64_t>(1, bytes_per_row)); }
 
 Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
   Tensor y = ctx.tensor(shape);
@@ -36,21 +32,28 @@ RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
 
 }  // namespace
 
-Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
-  assert(x.shape().rank() == 2 && x.dim(1) == w.columns);
-  Tensor y = like(ctx, x, {x.dim(0), w.rows});
+MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+  MatmulWeights out;
   const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
   RoundedRows rounded;
   if (rounding != Rounding::none) rounded = rounded_of(ctx, x, rounding);
-  if (ctx.measuring()) return y;
-  MatmulArgs args = matmul_args(w, x.dim(0));
-  args.rounded = rounded;
-  args.x = x.data<float>();
-  args.y = y.data<float>();
-  args.ahead_one = ctx.tuning.ahead_one;
+  if (ctx.measuring()) return out;
+  out.args = matmul_args(w, x.dim(0));
+  out.args.rounded = rounded;
+  out.args.x = x.data<float>();
+  out.args.ahead_one = ctx.tuning.ahead_one;
   const LayoutKernels& kernels = ctx.cpu.find(w.layout);
-  const MatmulKernel run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
-  ctx.pool.for_each(w.panels(), matmul_grain(w), [&](int64_t b, int64_t e) { run(args, b, e); });
+  out.run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
+  return out;
+}
+
+Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+  assert(x.shape().rank() == 2 && x.dim(1) == w.columns);
+  Tensor y = like(ctx, x, {x.dim(0), w.rows});
+  MatmulWeights m = matmul_weights(ctx, x, w);
+  if (ctx.measuring()) return y;
+  m.args.y = y.data<float>();
+  ctx.pool.for_each(w.panels(), matmul_grain(w), [&](int64_t b, int64_t e) { m.run(m.args, b, e); });
   return y;
 }
 

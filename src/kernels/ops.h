@@ -16,6 +16,28 @@ struct AttentionOptions {
   int64_t bias_center = 0;
 };
 
+/// The same matrix of every expert, [out, in] each, stacked: whole panels of one after those of another.
+struct ExpertMatrix {
+  PackedMatrix stacked;  ///< rows: experts x (out, rounded up to whole panels)
+  int64_t experts = 0, out = 0;
+
+  int64_t panels() const { return (out + kPanelRows - 1) / kPanelRows; }  ///< of one expert
+};
+
+/// Which experts the rows of a step go to. A row has `used` pairs (row, rank), the heaviest expert first; grouped, they lie
+/// expert after expert and, within one, by row. How they are grouped decides what is read together, never a bit of a row.
+struct Routing {
+  int64_t rows = 0, experts = 0, used = 0;
+  Tensor weights;  ///< f32 [rows, used], by rank
+  Tensor place;    ///< i32 [rows, used]: where the pair lies among the grouped
+  Tensor source;   ///< i32 [rows x used]: the row of a grouped pair
+  Tensor begin;    ///< i32 [experts + 1]: those of expert e are [begin[e], begin[e + 1])
+  Tensor active;   ///< i32 [experts]: the experts that have any, the first `n_active`
+  int64_t n_active = 0;
+
+  int64_t pairs() const { return rows * used; }
+};
+
 /// The whole vocabulary of maths. Activations are f32; outputs come from ctx.arena and carry the row map of their first input.
 /// Shapes are the model's own doing and asserted, not thrown: what a checkpoint gets wrong is found at load.
 namespace ops {
@@ -34,6 +56,13 @@ Tensor add_bias(Ctx&, const Tensor& x, const Tensor& bias);
 Tensor silu_mul(Ctx&, const Tensor& gate, const Tensor& up);
 /// Rows of x in the given order; composes the row map.
 Tensor gather_rows(Ctx&, const Tensor& x, std::span<const int32_t> rows);
+/// Softmax of the logits f32 [rows, experts], the `used` largest of each row (equal ones by number), their probabilities as
+/// weights, with `renormalize` divided by their sum. Shazeer et al., "Outrageously Large Neural Networks", 2017.
+Routing route(Ctx&, const Tensor& logits, int64_t used, bool renormalize);
+/// silu(x gate^T) x (x up^T) of each pair by its own expert: [pairs, out], grouped. x [rows, in] is rounded once for all experts.
+Tensor experts_gate_up(Ctx&, const Tensor& x, const ExpertMatrix& gate, const ExpertMatrix& up, const Routing& routing);
+/// [rows, out]: for each row the sum by weight, in order of rank, of h [pairs, in], grouped, through down.
+Tensor experts_down(Ctx&, const Tensor& h, const ExpertMatrix& down, const Routing& routing);
 /// In place on x [rows, heads, width]; cosines, sines: f32 [rows, rotated / 2]. Su et al., "RoFormer", 2021.
 void rope(Ctx&, Tensor& x, const Tensor& cosines, const Tensor& sines, RopeStyle style);
 /// Writes k [rows, kv heads, k width] and v to the cache, then softmax(q k) v over what each row sees: [rows, heads x v width].

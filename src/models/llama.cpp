@@ -18,12 +18,6 @@ struct Block {
   GatedMlp mlp;
 };
 
-// What the families take by default is settled in the config: a window holds on every layer, or on those that layer_types names.
-int32_t window_of(const Config& config, int64_t layer) {
-  if (config.text_at("layer_types", size_t(layer)) == "full_attention") return 0;
-  return int32_t(config.integer("sliding_window", 0));
-}
-
 class Llama final : public Model {
  public:
   Llama(const Config& config, const Weights& weights)

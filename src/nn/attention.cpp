@@ -2,9 +2,15 @@
 
 #include <cmath>
 
+#include "nn/config.h"
 #include "nn/weights.h"
 
 namespace gale {
+
+int32_t window_of(const Config& config, int64_t layer) {
+  if (config.text_at("layer_types", size_t(layer)) == "full_attention") return 0;
+  return int32_t(config.integer("sliding_window", 0));
+}
 
 Attention::Attention(const Weights& w, const AttentionShape& shape, int32_t layer, float eps)
     : q_(w.linear("q_proj", shape.heads * shape.width, shape.hidden)),

@@ -6,6 +6,7 @@
 
 namespace gale {
 
+class Config;
 class Weights;
 
 /// What a family says of its attention.
@@ -15,6 +16,10 @@ struct AttentionShape {
   int32_t window = 0;                          ///< slots a row sees, 0: all
   float scale = 0;                             ///< 0: 1 / sqrt(width)
 };
+
+/// The config's window of a layer, 0 for none: what the families take by default is settled there, a window holds on every layer,
+/// or on those that "layer_types" names.
+int32_t window_of(const Config& config, int64_t layer);
 
 /// Grouped-query attention with rope. Biases and norms of q and k are used where the checkpoint has them.
 class Attention {

@@ -95,6 +95,16 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
   errors.rethrow();
 }
 
+// Of a matrix that is yet to be made.
+Layout Loader::layout_as(const Format& target, int64_t rows, int64_t columns) {
+  RawTensor blank;
+  blank.type = target.stored;
+  blank.shape = {rows, columns};
+  TensorGroup group;
+  group.parts = {{"weight", &blank}};
+  return target.layout(group);
+}
+
 std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int64_t rows, int64_t columns) {
   if (const auto it = packed_.find(name); it != packed_.end()) return it->second;
   const TensorGroup group = group_of(*checkpoint_, name);
@@ -111,15 +121,7 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
     return nullptr;
   }
   const Format* target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
-  Layout layout = format.layout(group);
-  if (target != nullptr) {
-    RawTensor blank;
-    blank.type = target->stored;
-    blank.shape = {r, c};
-    TensorGroup as_target;
-    as_target.parts = {{"weight", &blank}};
-    layout = target->layout(as_target);
-  }
+  const Layout layout = target ? layout_as(*target, r, c) : format.layout(group);
   auto out = std::make_shared<PackedMatrix>(packed_shape(layout, r, c));
   if (!options_.shape_only) {
     out->data = slabs_.take(size_t(out->bytes()));

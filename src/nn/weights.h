@@ -18,6 +18,11 @@ namespace gale {
 
 class ThreadPool;
 
+/// Experts of one kind, each a matrix [out, in].
+struct ExpertsShape {
+  int64_t experts = 0, out = 0, in = 0;
+};
+
 /// Reads the tensors of a checkpoint into the kernels' layouts: one at a time, in parallel inside each, so that the peak is what
 /// is packed plus a little. Names that are missing or misshapen are noted, not thrown, until finish() reports all of them at
 /// once.
@@ -37,6 +42,9 @@ class Loader {
   /// The matrix `name`, packed, from all tensors below that name (see group_of in quant/format.h); shared where it is asked for
   /// twice (tied heads). nullptr where the checkpoint has none. rows, columns: what the model expects, 0: anything.
   std::shared_ptr<const PackedMatrix> matrix(const std::string& name, int64_t rows, int64_t columns);
+  /// The same matrix of every expert: fused in one tensor [experts, out, in] named `below`.`name`, or one tensor each, named
+  /// `below`.E.`name`. All go into one layout. nullptr, and the problem noted, where they are not all there.
+  std::shared_ptr<const ExpertMatrix> experts(const std::string& below, std::string_view name, const ExpertsShape& shape);
   /// A vector as f32 on the heap; null where absent. n: entries expected, 0: anything.
   Tensor vector(const std::string& name, int64_t n);
   /// Whether there is a tensor of that name, or a matrix.
@@ -54,6 +62,16 @@ class Loader {
   int64_t file_bytes() const { return file_bytes_; }
 
  private:
+  // What is packed, and as what: `target` is nullptr where the file's own format stays.
+  struct Source {
+    TensorGroup group;
+    const Format* format;
+    const Format* target;
+    Layout layout;
+  };
+  Source source_of(const TensorGroup& group, int64_t rows, int64_t columns);
+  bool find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out);
+  static Layout layout_as(const Format& target, int64_t rows, int64_t columns);
   void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
@@ -80,6 +98,8 @@ class Weights {
   /// With its bias where the checkpoint has one. out, in: what the model expects, 0: anything.
   Linear linear(std::string_view name, int64_t out = 0, int64_t in = 0) const;
   Linear maybe_linear(std::string_view name, int64_t out = 0, int64_t in = 0) const;
+  /// `name` of every expert below this prefix; nullptr where it is not there, which finish() reports.
+  std::shared_ptr<const ExpertMatrix> experts(std::string_view name, const ExpertsShape& shape) const;
   RmsNorm norm(std::string_view name, float eps, int64_t width = 0) const;
   RmsNorm maybe_norm(std::string_view name, float eps, int64_t width = 0) const;
   Embedding embedding(std::string_view name, int64_t vocab, int64_t width) const;

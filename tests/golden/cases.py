@@ -25,6 +25,17 @@ CASES = {
     # The same with biases and the window on the upper layers, told by layer_types; the newest spelling.
     "qwen3_window": "--arch qwen3 --layers 3 --kv-heads 1 --head-dim 16 --attention-bias --sliding-window 6 --max-window-layers 2"
                     " --dtype bf16 --config-form rope_parameters",
+    # Experts in every layer, a tensor each.
+    "mixtral": "--arch mixtral --kv-heads 2 --intermediate 48 --experts 7 --rope-theta 1000000 --dtype bf16",
+    # The experts of a layer in two tensors, a window, a number of outputs that is no multiple of 16, the newest spelling.
+    "mixtral_fused": "--arch mixtral --hidden 56 --kv-heads 1 --head-dim 16 --intermediate 40 --experts 4 --sliding-window 8 --fused-experts"
+                     " --dtype f32 --config-form rope_parameters",
+    # Weights of the chosen that do not sum to 1, 3 of 6, biases and a plain MLP in the middle.
+    "qwen3_moe": "--arch qwen3_moe --layers 3 --kv-heads 2 --head-dim 32 --attention-bias --experts 6 --experts-used 3"
+                 " --expert-intermediate 32 --set norm_topk_prob=false --set mlp_only_layers=[1] --dtype bf16",
+    # Weights that do, experts in every second layer, tied head, the window on; the newest spelling.
+    "qwen3_moe_norm": "--arch qwen3_moe --layers 2 --kv-heads 2 --tied --experts 6 --expert-intermediate 32 --sliding-window 6"
+                      " --set norm_topk_prob=true --set decoder_sparse_step=2 --dtype bf16 --config-form rope_parameters",
     # Small, and what transformers does with a config that says too much or too little: a window, kinds of layers and a partial rotation
     # that Llama has not, ...
     "llama_stray": "--arch llama --hidden 32 --intermediate 48 --vocab 64 --prompts 24 --set sliding_window=6"

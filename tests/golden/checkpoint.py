@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 FORMS = ("classic", "classic-type", "rope_parameters")
 
 # Standard deviation of a linear layer's output for an input of deviation 1. Sharp q and k make attention choose,
 # a strong down_proj and o_proj make every layer count beside the embedding.
-GAINS = {"q_proj": 1.6, "k_proj": 1.6, "o_proj": 1.5, "down_proj": 2.0, "lm_head": 3.0}
+# A strong router chooses clearly.
+GAINS = {"q_proj": 1.6, "k_proj": 1.6, "o_proj": 1.5, "down_proj": 2.0, "lm_head": 3.0, "mlp.gate.": 3.0}
 
 
 def config_values(args: argparse.Namespace) -> dict:
@@ -45,11 +47,16 @@ def config_values(args: argparse.Namespace) -> dict:
         values["attention_bias"] = True
     if args.mlp_bias:
         values["mlp_bias"] = True
-    if args.arch == "mistral" or args.sliding_window:
+    if args.arch in ("mistral", "mixtral") or args.sliding_window:
         values["sliding_window"] = args.sliding_window
     if args.arch.startswith("qwen") and args.sliding_window:
         values["use_sliding_window"] = not args.window_off
         values["max_window_layers"] = args.max_window_layers
+    if args.experts:
+        values["num_local_experts" if args.arch == "mixtral" else "num_experts"] = args.experts
+        values["num_experts_per_tok"] = args.experts_used
+        if args.expert_intermediate:
+            values["moe_intermediate_size"] = args.expert_intermediate
     for item in args.set:
         key, _, value = item.partition("=")
         values[key] = json.loads(value)
@@ -80,7 +87,7 @@ def deviation(name: str, p: torch.Tensor, tied: bool) -> float:
     if "embed" in name:
         return 2.0 / p.shape[1] ** 0.5 if tied else 1.0
     gain = next((g for key, g in GAINS.items() if key in name), 1.0)
-    return gain / p.shape[1] ** 0.5
+    return gain / p.shape[-1] ** 0.5
 
 
 def write(model: PreTrainedModel, args: argparse.Namespace, out: Path) -> None:
@@ -89,7 +96,9 @@ def write(model: PreTrainedModel, args: argparse.Namespace, out: Path) -> None:
     write_json(out / "config.json", {key: value for key, value in config.items() if key not in args.drop})
     write_json(out / "generation_config.json",
                {"bos_token_id": 1, "eos_token_id": 2, "do_sample": True, "temperature": 0.6, "top_p": 0.9})
-    tensors = {n: t.detach().to(DTYPES[args.dtype]).contiguous() for n, t in model.state_dict().items()}
+    # transformers 5 fuses experts in memory and takes them apart again in save_pretrained, as published files have them
+    state = model.state_dict() if args.fused_experts else revert_weight_conversion(model, model.state_dict())
+    tensors = {n: t.detach().to(DTYPES[args.dtype]).contiguous() for n, t in state.items()}
     if args.tied:
         tensors.pop("lm_head.weight", None)
     if args.shards <= 1:
@@ -123,6 +132,8 @@ def config_json(model: PreTrainedModel, args: argparse.Namespace) -> dict:
         del saved["head_dim"]
     if args.arch == "llama" and saved["num_key_value_heads"] == args.heads:
         del saved["num_key_value_heads"]
+    if "num_experts" in asked:
+        saved.pop("num_local_experts", None)  # the name in transformers 5
     saved |= {"torch_dtype": dtype, "rope_theta": rope.pop("rope_theta"), "rope_scaling": None}
     if args.rope_scaling != "none":
         if args.config_form == "classic-type":

@@ -67,7 +67,13 @@ def parser() -> argparse.ArgumentParser:
     m.add_argument("--drop", action="append", default=[], metavar="KEY", help="a key that config.json is written without; may be repeated")
     m.add_argument("--set", action="append", default=[], metavar="KEY=JSON", help="any other config value; may be repeated")
 
+    e = p.add_argument_group("experts")
+    e.add_argument("--experts", type=int, default=0, help="in each layer (default: none)")
+    e.add_argument("--experts-used", type=int, default=2, help="by each token (default 2)")
+    e.add_argument("--expert-intermediate", type=int, help="qwen: width inside an expert (moe_intermediate_size)")
+
     f = p.add_argument_group("the files")
+    f.add_argument("--fused-experts", action="store_true", help="as the modules of transformers 5 hold them, not a tensor each")
     f.add_argument("--dtype", choices=sorted(checkpoint.DTYPES), default="f32", help="stored weights, exact (default f32)")
     f.add_argument("--shards", type=int, default=1, help="more than 1 writes model.safetensors.index.json")
     f.add_argument("--config-form", choices=checkpoint.FORMS, default="classic",

@@ -90,9 +90,15 @@ def variants(model: PreTrainedModel):
     yield "rope_theta", changed(rope_parameters=rope | {"rope_theta": rope["rope_theta"] / 4})
     if rope["rope_type"] != "default":
         yield "rope_scaling", changed(rope_parameters={"rope_type": "default", "rope_theta": rope["rope_theta"]})
+    if used := getattr(config, "num_experts_per_tok", None):
+        yield "num_experts_per_tok", changed(num_experts_per_tok=used - 1)
+        yield "router", changed(lambda n, t: t * 0 if ".mlp.gate." in n else t)
+        yield "experts", changed(lambda n, t: t.flip(0) if ".experts." in n else t)
+    if hasattr(config, "norm_topk_prob"):
+        yield "norm_topk_prob", changed(norm_topk_prob=not config.norm_topk_prob)
     window = getattr(config, "sliding_window", None)
     types = getattr(config, "layer_types", None)
-    if window and not types and config.model_type == "mistral":  # Llama ignores the key
+    if window and not types and config.model_type != "llama":  # Llama ignores the key
         yield "sliding_window", changed(sliding_window=None)
         yield "sliding_window + 1", changed(sliding_window=window + 1)
     elif window and "sliding_attention" in (types or ()) and config.model_type != "llama":

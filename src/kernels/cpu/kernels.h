@@ -65,6 +65,26 @@ struct AttentionArgs {
   int64_t round_first = 0, round_spans = 0;  ///< the spans whose partials are in memory at once
 };
 
+/// Which experts each row goes to.
+struct RouteArgs {
+  const float* logits = nullptr;  ///< [rows, experts]
+  int64_t experts = 0, used = 0;
+  bool renormalize = false;   ///< the chosen weights sum to 1
+  int32_t* chosen = nullptr;  ///< [rows, used] largest first, equal ones by number
+  float* weights = nullptr;   ///< [rows, used]
+};
+
+/// out[r, i] = sum over rank, in order, of weights[r, rank] x y[place[r, rank], i], i < width.
+struct ExpertSumArgs {
+  const float* y = nullptr;
+  int64_t y_stride = 0;
+  const int32_t* place = nullptr;  ///< [rows, used]
+  const float* weights = nullptr;  ///< [rows, used]
+  int64_t used = 0;
+  float* out = nullptr;
+  int64_t out_stride = 0, width = 0;
+};
+
 enum class RopeStyle : uint8_t { halves, pairs };
 
 /// The kernels of one instruction set: chosen once, passed in Ctx. All take rows or items [begin, end) of the whole, so that a
@@ -88,6 +108,8 @@ struct CpuKernels {
   void (*attention)(const AttentionArgs& args, int64_t begin, int64_t end);
   /// Joins the partials of a round to those before; after the last span writes the output. Tiles here are whole again.
   void (*merge_attention)(const AttentionArgs& args, int64_t begin, int64_t end);
+  void (*route)(const RouteArgs& args, int64_t begin, int64_t end);
+  void (*sum_experts)(const ExpertSumArgs& args, int64_t begin, int64_t end);
   /// For measure_roofline(): multiply-adds done in `rounds` rounds with everything in registers, and one pass over memory.
   int64_t (*peak_int8)(int64_t rounds, float* sink);
   int64_t (*peak_bf16)(int64_t rounds, float* sink);

@@ -25,7 +25,7 @@ void walk_rows(const MatmulArgs& a, int64_t panel, int64_t row, int64_t end, int
   int64_t ahead = a.rows == 1 ? a.ahead_one : kAhead;
   for (int64_t tiles = (end - row + Kernel::kRows - 1) / Kernel::kRows; tiles > 0; --tiles) {
     const int64_t n = (end - row + tiles - 1) / tiles;
-    run_tile<Kernel>(n, Tile{a, panel, row, unit_begin, unit_end, ahead, tiles > 1 ? n : 0});
+    run_tile<Kernel>(n, Tile{a, panel, row, unit_begin, unit_end, ahead, tiles > 1 && !a.input_rows ? n : 0});
     row += n;
     ahead = 0;
   }

@@ -1,0 +1,148 @@
+#include <cassert>
+#include <cstring>
+
+#include "base/checked.h"
+#include "kernels/ops_shared.h"
+
+namespace gale::ops {
+namespace {
+
+constexpr int64_t kPieceBytes = int64_t(256) << 10;  // of an expert's panels that a thread takes at a time
+constexpr int64_t kSumPanels = 32;  // at most, whose outputs of all experts wait for their sum; fewer read the inputs more often
+constexpr int64_t kPiecesPerThread = 4;  // enough to even out threads of different luck
+
+struct Range {
+  int64_t begin, end;
+};
+
+Range pairs_of(const Routing& routing, int64_t expert) {
+  const int32_t* begin = routing.begin.data<int32_t>();
+  return {begin[expert], begin[expert + 1]};
+}
+
+// The same matmul for panels [first, first + n) of one expert and its pairs, from wherever `all` takes its inputs.
+MatmulArgs of_expert(const MatmulArgs& all, const ExpertMatrix& w, int64_t expert, Range panels) {
+  MatmulArgs out = all;
+  out.panels += (expert * w.panels() + panels.begin) * w.stacked.geometry.panel_bytes();
+  out.out_rows = std::min(w.out, panels.end * kPanelRows) - panels.begin * kPanelRows;
+  return out;
+}
+
+// A counting sort by expert that keeps the order of rows.
+void group_pairs(const int32_t* chosen, Routing& out) {
+  int32_t* begin = out.begin.data<int32_t>();
+  int32_t* active = out.active.data<int32_t>();
+  std::fill(begin, begin + out.experts + 1, 0);
+  for (int64_t i = 0; i < out.pairs(); ++i) ++begin[chosen[i] + 1];
+  for (int64_t e = 0; e < out.experts; ++e) {
+    if (begin[e + 1] > 0) active[out.n_active++] = int32_t(e);
+    begin[e + 1] += begin[e];
+  }
+  for (int64_t i = 0; i < out.pairs(); ++i) {
+    const int32_t at = begin[chosen[i]]++;
+    out.place.data<int32_t>()[i] = at;
+    out.source.data<int32_t>()[at] = int32_t(i / out.used);
+  }
+  for (int64_t e = out.experts; e > 0; --e) begin[e] = begin[e - 1];  // each had moved on to the next one's
+  begin[0] = 0;
+}
+
+}  // namespace
+
+Routing route(Ctx& ctx, const Tensor& logits, int64_t used, bool renormalize) {
+  Routing out;
+  out.rows = logits.dim(0);
+  out.experts = logits.dim(1);
+  out.used = used;
+  assert(used >= 1 && used <= out.experts);
+  out.weights = ctx.tensor({out.rows, used});
+  out.place = ctx.tensor({out.rows, used}, DType::i32);
+  out.source = ctx.tensor({out.pairs()}, DType::i32);
+  out.begin = ctx.tensor({out.experts + 1}, DType::i32);
+  out.active = ctx.tensor({out.experts}, DType::i32);
+  const Tensor chosen = ctx.tensor({out.rows, used}, DType::i32);
+  if (ctx.measuring()) return out;
+  const RouteArgs args{logits.data<float>(), out.experts, used, renormalize, chosen.data<int32_t>(), out.weights.data<float>()};
+  ctx.pool.for_each(out.rows, row_grain(out.experts * 16), [&](int64_t b, int64_t e) { ctx.cpu.route(args, b, e); });
+  group_pairs(chosen.data<int32_t>(), out);
+  return out;
+}
+
+Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, const ExpertMatrix& up, const Routing& routing) {
+  assert(gate.out == up.out && x.dim(0) == routing.rows);
+  const int64_t width = gate.out;
+  Tensor h = ctx.tensor({routing.pairs(), width});
+  const Tensor other = ctx.tensor({routing.pairs(), width});
+  StorageRef map = ctx.arena.bytes(size_t(routing.pairs()) * sizeof(int32_t));
+  MatmulWeights first = matmul_weights(ctx, x, gate.stacked), second = matmul_weights(ctx, x, up.stacked);
+  if (ctx.measuring()) return h;
+  const int32_t* source = routing.source.data<int32_t>();
+  auto* rows = reinterpret_cast<int32_t*>(map->data());
+  for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
+  h.set_row_map(std::move(map));
+  // Gate and up of the same few outputs, then their product while both are in a cache.
+  const auto work = [&](int64_t expert, Range panels) {
+    const Range pairs = pairs_of(routing, expert);
+    const int64_t column = panels.begin * kPanelRows, columns = std::min(width, panels.end * kPanelRows) - column;
+    const auto multiply = [&](const MatmulWeights& m, const ExpertMatrix& w, const Tensor& y) {
+      MatmulArgs args = of_expert(m.args, w, expert, panels);
+      args.rows = pairs.end - pairs.begin;
+      args.input_rows = source + pairs.begin;
+      args.y = y.data<float>() + pairs.begin * width + column;
+      args.y_stride = width;
+      m.run(args, 0, panels.end - panels.begin);
+    };
+    multiply(first, gate, h);
+    multiply(second, up, other);
+    for (int64_t i = pairs.begin; i < pairs.end; ++i) {
+      float* to = h.data<float>() + i * width + column;
+      ctx.cpu.silu_mul(to, other.data<float>() + i * width + column, to, 0, columns);
+    }
+  };
+  const int64_t bytes = gate.stacked.geometry.panel_bytes() + up.stacked.geometry.panel_bytes();
+  const int64_t even = ceil_div(gate.panels() * routing.n_active, ctx.pool.threads() * kPiecesPerThread);
+  const int64_t grain = std::clamp<int64_t>(kPieceBytes / bytes, 1, std::max<int64_t>(even, 1));
+  const int64_t pieces = ceil_div(gate.panels(), grain);
+  ctx.pool.for_each(routing.n_active * pieces, 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t panel = i % pieces * grain;
+      work(routing.active.data<int32_t>()[i / pieces], {panel, std::min(panel + grain, gate.panels())});
+    }
+  });
+  return h;
+}
+
+Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const Routing& routing) {
+  assert(h.dim(0) == routing.pairs());
+  Tensor y = ctx.tensor({routing.rows, down.out});
+  const Tensor parts = ctx.tensor({routing.pairs(), down.panels() * kPanelRows});
+  MatmulWeights m = matmul_weights(ctx, h, down.stacked);
+  if (ctx.measuring()) return y;
+  // A few outputs of all experts, then their sum while they are in a cache: `parts` is cut by panels, not by rows.
+  const auto work = [&](Range panels) {
+    const int64_t column = panels.begin * kPanelRows, width = (panels.end - panels.begin) * kPanelRows;
+    float* part = parts.data<float>() + routing.pairs() * column;
+    for (int64_t i = 0; i < routing.n_active; ++i) {
+      const int64_t expert = routing.active.data<int32_t>()[i];
+      const Range pairs = pairs_of(routing, expert);
+      MatmulArgs args = of_expert(m.args, down, expert, panels);
+      args.rows = pairs.end - pairs.begin;
+      args.rounded.data += pairs.begin * args.rounded.stride;
+      args.x += pairs.begin * args.columns;
+      args.y = part + pairs.begin * width;
+      args.y_stride = width;
+      m.run(args, 0, panels.end - panels.begin);
+    }
+    ctx.cpu.sum_experts({part, width, routing.place.data<int32_t>(), routing.weights.data<float>(), routing.used,
+                         y.data<float>() + column, down.out, std::min(width, down.out - column)},
+                        0, routing.rows);
+  };
+  const int64_t even = ceil_div(down.panels(), ctx.pool.threads() * kPiecesPerThread);
+  const int64_t grain = std::min(even, kSumPanels);
+  ctx.pool.for_each(ceil_div(down.panels(), grain), 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) work({i * grain, std::min((i + 1) * grain, down.panels())});
+  });
+  return y;
+}
+
+}  // namespace gale::ops

@@ -1,0 +1,96 @@
+#include <optional>
+
+#include "base/fail.h"
+#include "nn/weights.h"
+
+namespace gale {
+namespace {
+
+// One expert of a fused tensor, as a group of its own.
+struct FusedExpert {
+  RawTensor tensor;
+  TensorGroup group;
+
+  FusedExpert(const TensorGroup& fused, int64_t expert) : tensor(*fused.part("weight")), group(fused) {
+    const size_t bytes = tensor.bytes.size() / size_t(tensor.shape[0]);
+    tensor.source += fmt::format(", expert {}", expert);
+    tensor.bytes = tensor.bytes.subspan(size_t(expert) * bytes, bytes);
+    tensor.shape = {tensor.shape[1], tensor.shape[2]};
+    group.parts["weight"] = &tensor;
+  }
+};
+
+// The panels of one expert, to be filled.
+PackedMatrix panels_of(const ExpertMatrix& all, int64_t expert) {
+  PackedMatrix out = all.stacked;
+  out.rows = all.out;
+  out.data = borrowed_storage(all.stacked.panel(expert * all.panels()), size_t(all.panels() * out.geometry.panel_bytes()),
+                              std::make_shared<StorageRef>(all.stacked.data));
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, std::string_view name, const ExpertsShape& shape) {
+  const TensorGroup fused = group_of(*checkpoint_, fmt::format("{}.{}", below, name));
+  std::vector<Source> sources;
+  if (!fused.parts.empty()) {
+    const RawTensor* whole = fused.part("weight");
+    if (whole == nullptr || fused.parts.size() > 1 || whole->shape != Shape{shape.experts, shape.out, shape.in}) {
+      problems_.push_back(fmt::format("{} is {}, but the config asks for [{}, {}, {}]", fused.name,
+                                      whole ? whole->shape.text() : "in several parts", shape.experts, shape.out, shape.in));
+      return nullptr;
+    }
+    sources.push_back(source_of(fused, shape.experts * shape.out, shape.in));
+  } else if (!find_experts(below, name, shape, sources)) {
+    return nullptr;
+  }
+  ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out};
+  all.stacked = packed_shape(sources.front().layout, shape.experts * all.panels() * kPanelRows, shape.in);
+  if (!options_.shape_only) all.stacked.data = slabs_.take(size_t(all.stacked.bytes()));
+  for (int64_t e = 0; e < shape.experts && !options_.shape_only; ++e) {
+    const Source& from = sources[fused.parts.empty() ? size_t(e) : 0];
+    PackedMatrix own = panels_of(all, e);
+    pack(fused.parts.empty() ? from.group : FusedExpert(fused, e).group, *from.format, from.target, own);
+  }
+  packed_bytes_ += all.stacked.bytes();
+  if (options_.progress) options_.progress(file_bytes_, total_bytes_);
+  return std::make_shared<const ExpertMatrix>(std::move(all));
+}
+
+bool Loader::find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out) {
+  for (int64_t e = 0; e < shape.experts; ++e) {
+    const TensorGroup group = group_of(*checkpoint_, fmt::format("{}.{}.{}", below, e, name));
+    if (group.parts.empty()) {
+      note_missing(fmt::format("{}.weight, the first of {} experts,", group.name, shape.experts - e));
+      return false;
+    }
+    if (const auto [r, c] = format_of(group).shape(group); r != shape.out || c != shape.in) {
+      problems_.push_back(fmt::format("{} is [{}, {}], but the config asks for [{}, {}]", group.name, r, c, shape.out, shape.in));
+      return false;
+    }
+    out.push_back(source_of(group, shape.out, shape.in));
+    if (out.back().layout != out.front().layout) {
+      problems_.push_back(fmt::format("{} has the layout {}, expert 0 has {}; give all of them one type with --quant", group.name,
+                                      out.back().layout.name(), out.front().layout.name()));
+      return false;
+    }
+  }
+  return true;
+}
+
+Loader::Source Loader::source_of(const TensorGroup& group, int64_t rows, int64_t columns) {
+  for (const auto& [part, tensor] : group.parts) {
+    used_.insert(tensor->name);
+    file_bytes_ += int64_t(tensor->bytes.size());
+  }
+  const Format& format = format_of(group);
+  const Format* target = options_.requantize ? options_.requantize(group.name, rows, columns) : nullptr;
+  return {group, &format, target, target ? layout_as(*target, rows, columns) : format.layout(group)};
+}
+
+std::shared_ptr<const ExpertMatrix> Weights::experts(std::string_view name, const ExpertsShape& shape) const {
+  return loader_->experts(prefix_, name, shape);
+}
+
+}  // namespace gale

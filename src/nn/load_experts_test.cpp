@@ -1,0 +1,113 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "base/threads.h"
+#include "nn/weights.h"
+
+// Experts fused in one tensor or a tensor each: the same panels.
+namespace gale {
+namespace {
+
+constexpr int64_t kCount = 3, kOut = 24, kIn = 256;  // one whole panel and a half
+
+RawTensor quantized(const std::string& name, const Format& format, Shape shape, uint64_t seed) {
+  const int64_t rows = shape.elements() / shape[-1], stride = row_bytes(format.stored, shape[-1], name);
+  auto bytes = std::make_shared<std::vector<std::byte>>(size_t(rows * stride));
+  for (int64_t r = 0; r < rows; ++r) format.randomize(seed + uint64_t(r), shape[-1], bytes->data() + r * stride);
+  RawTensor out;
+  out.name = name;
+  out.source = "made: " + name;
+  out.type = format.stored;
+  out.shape = shape;
+  out.bytes = *bytes;
+  out.owner = bytes;
+  return out;
+}
+
+struct Loaded {
+  std::shared_ptr<const ExpertMatrix> experts;
+  std::string problem;
+};
+
+Loaded load(std::vector<RawTensor> tensors, Loader::Requantize requantize = {}, int64_t count = kCount) {
+  ThreadPool pool(2);
+  Loader::Options options;
+  options.requantize = std::move(requantize);
+  Loader loader(Checkpoint::assemble("made", Json::object(), std::move(tensors)), pool, std::move(options));
+  Loaded out{Weights(loader, "mlp.experts").experts("up_proj", {count, kOut, kIn}), ""};
+  try {
+    loader.finish();
+  } catch (const Error& e) {
+    out.problem = e.what();
+  }
+  return out;
+}
+
+std::vector<RawTensor> single(const Format& format) {
+  std::vector<RawTensor> out;
+  for (int64_t e = 0; e < kCount; ++e)
+    out.push_back(quantized(fmt::format("mlp.experts.{}.up_proj.weight", e), format, {kOut, kIn}, uint64_t(1 + e * kOut)));
+  return out;
+}
+
+std::vector<RawTensor> fused(const Format& format) {
+  return {quantized("mlp.experts.up_proj.weight", format, {kCount, kOut, kIn}, 1)};
+}
+
+void expect_same(const ExpertMatrix& a, const ExpertMatrix& b) {
+  ASSERT_EQ(a.stacked.layout, b.stacked.layout);
+  ASSERT_EQ(a.stacked.bytes(), b.stacked.bytes());
+  EXPECT_EQ(std::memcmp(a.stacked.data->data(), b.stacked.data->data(), size_t(a.stacked.bytes())), 0);
+}
+
+TEST(LoadExperts, FusedOrSingleGiveTheSamePanels) {
+  for (const char* type : {"f32", "bf16", "q8_0", "q4_k", "q6_k"}) {
+    const Format& format = find_format(type);
+    const Loaded a = load(single(format)), b = load(fused(format));
+    ASSERT_TRUE(a.experts && b.experts) << a.problem << b.problem;
+    EXPECT_EQ(a.problem + b.problem, "");
+    EXPECT_EQ(a.experts->stacked.rows, kCount * 32) << "each in panels of its own";
+    expect_same(*a.experts, *b.experts);
+    // Row 5 of expert 2 is where its panels say.
+    std::vector<float> row(static_cast<size_t>(kIn)), want(row.size());
+    unpack_row(a.experts->stacked, 2 * 32 + 5, row.data());
+    const auto tensors = single(format);
+    TensorGroup group;
+    group.parts = {{"weight", &tensors[2]}};
+    format.dequantize(group, {5, 1, 0, kIn}, want.data());
+    EXPECT_EQ(row, want) << type;
+  }
+}
+
+TEST(LoadExperts, QuantizedInPlaceTheyAreAlike) {
+  const auto to_q8_0 = [](std::string_view, int64_t, int64_t) { return &find_format("q8_0"); };
+  const Loaded a = load(single(find_format("f32")), to_q8_0), b = load(fused(find_format("f32")), to_q8_0);
+  ASSERT_TRUE(a.experts && b.experts);
+  EXPECT_EQ(a.experts->stacked.layout.bits, 8);
+  expect_same(*a.experts, *b.experts);
+}
+
+TEST(LoadExperts, WhatDoesNotFitIsReported) {
+  const auto says = [](const Loaded& l, std::string_view part) {
+    EXPECT_EQ(l.experts, nullptr);
+    EXPECT_NE(l.problem.find(part), std::string::npos) << l.problem;
+  };
+  auto tensors = single(find_format("q8_0"));
+  tensors.erase(tensors.begin() + 1);
+  says(load(tensors), "mlp.experts.1.up_proj.weight, the first of 2 experts, is missing");
+  tensors = single(find_format("q8_0"));
+  tensors[2] = quantized(tensors[2].name, find_format("q4_0"), {kOut, kIn}, 1);
+  says(load(tensors), "mlp.experts.2.up_proj has the layout u4 g32 f16");
+  says(load(tensors), "--quant");
+  tensors[2] = quantized(tensors[2].name, find_format("q8_0"), {kOut - 1, kIn}, 1);
+  says(load(tensors), "mlp.experts.2.up_proj is [23, 256], but the config asks for [24, 256]");
+  says(load(fused(find_format("q8_0")), {}, kCount + 1),
+       "mlp.experts.up_proj is [3, 24, 256], but the config asks for [4, 24, 256]");
+  says(load({}, {}, kCount), "the first of 3 experts, is missing");
+}
+
+}  // namespace
+}  // namespace gale
