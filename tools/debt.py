@@ -31,7 +31,8 @@ ISSUE = re.compile(r"\[?#(\d+)\b")
 
 GIVES_UP_CODE = re.compile(r"\bstd::(?:abort|terminate)\b|(?<![\w.>:])(?:::)?(?:abort|terminate)\s*\(|\b__builtin_trap\s*\(|"
                            r"\bassert\s*\(\s*(?:false|0|!\s*\")|\bassert\s+(?:False|0)\b|\bNotImplementedError\b")
-GIVES_UP_TEXT = re.compile(r"\bnot\s+(?:yet\s+)?implemented\b|\bunimplemented\b|\bnot\s+yet\b|\bnot\s+supported\s+yet\b", re.IGNORECASE)
+GIVES_UP_TEXT = re.compile(r"\bnot\s+(?:yet\s+)?implemented\b|\bunimplemented\b|\bnot\s+yet\b|\bnot\s+supported\s+yet\b|"
+                           r"\bcannot(?:[^\"\n]|\"\s*\")*?\byet\b", re.IGNORECASE)
 GIVES_UP_COMMENT = re.compile(r"\bnot\s+(?:yet\s+)?implemented\b|\bunimplemented\b", re.IGNORECASE)
 THROWS = re.compile(r"\b(?:throw|raise|(?:fail|require|exit|\w*[Ee]rror)\s*(?=\())[^;]*\Z")
 

@@ -207,11 +207,13 @@ class Check(Tree):
     def test_unimplemented_paths(self):
         for text in ("void f() { abort(); }\n", "void f() { return std::abort(); }\n", "auto h = &std::abort;\n",
                      "assert(false);\n", 'assert(false && "no");\n', 'assert(!"no");\n', "__builtin_trap();\n",
-                     'throw Error(E::x, "not yet");\n', 'fail(E::x, "{} is not implemented", n);\n',
+                     'throw Error(E::x, "not yet");\n', 'fail(E::x, "\'{}\' cannot be written as GGUF yet; a and b can", n);\n',
+                     'require(x, E::x, "{} is split, and cannot "\n        "be read yet", n);\n', 'fail(E::x, "{} is not implemented", n);\n',
                      "// the window is unimplemented\n", "// NOT IMPLEMENTED\n"):
             self.assertEqual(self.check(text), 1, text)
         for text in ("static_assert(false);\n", "assert(x);\n", "request->abort();\n", "void abort();\n", 'log("not implemented");\n',
-                     'throw Error(E::x, "bad");\nlog("not yet");\n', "Job::abort();\n", "bool abort_on = false;\n"):
+                     'throw Error(E::x, "bad");\nlog("not yet");\n', 'fail(E::x, "{} cannot be opened", n);\n',
+                     'log("cannot be read yet");\n', "Job::abort();\n", "bool abort_on = false;\n"):
             self.assertEqual(self.check(text), 0, text)
         for text, rc in (("raise NotImplementedError\n", 1), ("assert False\n", 1), ('raise ValueError("not yet")\n', 1),
                          ('raise ValueError("bad")\nprint("not yet")\n', 0), ('assert f(), "not implemented"\n', 0)):

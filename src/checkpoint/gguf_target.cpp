@@ -25,8 +25,8 @@ std::string target_architecture(const Json& config) {
   for (const auto& [hf, gguf] : kTargets)
     if (hf == lower_case(name)) return std::string(gguf);
   fail(ErrorCode::unsupported,
-       "'{}' cannot be written as GGUF yet; LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, "
-       "Qwen3ForCausalLM and Qwen3MoeForCausalLM can",
+       "'{}' cannot be written as GGUF: Gale has no names for its tensors there. Use its safetensors as they are, or write a "
+       "LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM or Qwen3MoeForCausalLM",
        name);
 }
 
