@@ -56,6 +56,8 @@ TEST_P(EveryIsa, OverrideTakesEffect) {
   EXPECT_EQ(cpu_kernels(chosen).isa, GetParam());
 }
 
+bool fits(const Layout& layout, int64_t columns) { return layout.kind == Layout::Kind::dense || columns % layout.block == 0; }
+
 // Every layout x rows x ragged sizes, standard and exact, codes random and at their extremes: the same bits as `generic`.
 TEST_P(EveryIsa, MatmulEqualsGeneric) {
   for (const Layout& layout : all_layouts())
@@ -66,9 +68,13 @@ TEST_P(EveryIsa, MatmulEqualsGeneric) {
                                         {8, 64, 256},
                                         {17, 40, 1024},
                                         {70, 31, 256},
-                                        {1, 80, 2048}})
+                                        {1, 80, 2048},
+                                        {9, 65, 96},      // half a unit of groups
+                                        {6, 90, 37},      // odd, and no whole unit
+                                        {9, 16, 8192}})  // K in several pieces
       for (bool extreme : {false, true})
         for (Precision precision : {Precision::standard, Precision::exact}) {
+          if (!fits(layout, in)) continue;
           const PackedMatrix w = random_matrix(layout, out, in, uint64_t(rows * 1000 + out), extreme);
           const auto x = random_values(rows * in, 7, extreme ? 1e4f : 1.0f);
           EXPECT_TRUE(same_bits(run_matmul(GetParam(), w, x, rows, precision), run_matmul(Isa::generic, w, x, rows, precision)))
@@ -79,8 +85,14 @@ TEST_P(EveryIsa, MatmulEqualsGeneric) {
 
 // Against f64 sums over the layout's own values: exact mode to rounding error, standard mode to the error of int8 inputs.
 TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
-  const int64_t rows = 5, out = 50, in = 512;
-  for (const Layout& layout : all_layouts()) {
+  const int64_t rows = 5, out = 50;
+  for (const auto& [layout, in] : [] {
+         std::vector<std::pair<Layout, int64_t>> out;
+         for (const Layout& layout : all_layouts())
+           for (const int64_t in : {512, 96, 37})
+             if (fits(layout, in)) out.emplace_back(layout, in);
+         return out;
+       }()) {
     const PackedMatrix w = random_matrix(layout, out, in, 3);
     const auto x = random_values(rows * in, 4);
     const auto exact = run_matmul(GetParam(), w, x, rows, Precision::exact),
