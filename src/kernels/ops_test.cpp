@@ -69,8 +69,8 @@ TEST_P(EveryIsa, MatmulEqualsGeneric) {
                                         {17, 40, 1024},
                                         {70, 31, 256},
                                         {1, 80, 2048},
-                                        {9, 65, 96},      // half a unit of groups
-                                        {6, 90, 37},      // odd, and no whole unit
+                                        {9, 65, 96},     // half a unit of groups
+                                        {6, 90, 37},     // odd, and no whole unit
                                         {9, 16, 8192}})  // K in several pieces
       for (bool extreme : {false, true})
         for (Precision precision : {Precision::standard, Precision::exact}) {

@@ -13,7 +13,7 @@ namespace gale::GALE_ISA {
 constexpr int64_t kAhead = 4096;
 
 inline void prefetch_bytes(const void* p, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) prefetch(static_cast<const uint8_t*>(p) + i);
+  for (int64_t i = 0; i < bytes; i += 64) prefetch(static_cast<const std::byte*>(p) + i);
 }
 
 struct Tile {

@@ -44,7 +44,7 @@ void tile_one_level(const Tile& t) {
       const int8_t* inputs[N];
       for (int n = 0; n < N; ++n) {
         inputs[n] = x[n]->codes;
-        prefetch(inputs[n] + next);
+        prefetch(reinterpret_cast<const std::byte*>(x[n]) + next);
         sum[n] = bias_of<Bits>(x[n]->minus);
       }
       dot_columns<Bits, 32>(codes, inputs, t.ahead, sum);
@@ -76,7 +76,7 @@ void tile_two_level(const Tile& t) {
     prefetch_bytes(unit + t.ahead, at.codes);
     i32x16 total[N];
     for (int n = 0; n < N; ++n) {
-      prefetch_bytes(x[n]->codes + next, int64_t(sizeof(RoundedBlock256)));
+      prefetch_bytes(reinterpret_cast<const std::byte*>(x[n]) + next, int64_t(sizeof(RoundedBlock256)));
       total[n] = izero();
     }
     for (int g = 0; g < kGroups; ++g) {
