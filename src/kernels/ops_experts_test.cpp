@@ -93,7 +93,9 @@ Routed route(Isa isa, const std::vector<float>& logits, int64_t experts, int64_t
   EXPECT_TRUE(std::ranges::all_of(seen, [](int n) { return n == 1; }));
   int64_t with_rows = 0;
   for (int64_t e = 0; e < experts; ++e)
-    if (begin[size_t(e)] < begin[size_t(e) + 1]) EXPECT_EQ(numbers_of(r.active)[size_t(with_rows++)], e);
+    if (begin[size_t(e)] < begin[size_t(e) + 1]) {
+      EXPECT_EQ(numbers_of(r.active)[size_t(with_rows++)], e);
+    }
   EXPECT_EQ(with_rows, r.n_active);
   return out;
 }
