@@ -8,32 +8,18 @@
 
 #include "kernels/ops.h"
 #include "kernels/test_matrix.h"
+#include "kernels/test_ops.h"
 
 namespace gale {
 namespace {
 
 using testing::all_layouts;
+using testing::Bench;
 using testing::random_values;
+using testing::same_bits;
+using testing::values_of;
 
-struct Bench {
-  explicit Bench(Isa isa, int threads = 1, Precision precision = Precision::standard)
-      : arena(size_t(64) << 20), pool(threads), ctx{arena, pool, cpu_kernels(isa), precision} {}
-  Tensor tensor(Shape shape, const std::vector<float>& values) {
-    Tensor t = ctx.tensor(shape);
-    std::memcpy(t.data<float>(), values.data(), values.size() * sizeof(float));
-    return t;
-  }
-  Arena arena;
-  ThreadPool pool;
-  Ctx ctx;
-};
-
-std::vector<float> values_of(const Tensor& t) { return {t.data<float>(), t.data<float>() + t.elements()}; }
 std::vector<int32_t> numbers_of(const Tensor& t) { return {t.data<int32_t>(), t.data<int32_t>() + t.elements()}; }
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 // Every expert's rows in whole panels, the last one of each filled up with nothing.
 ExpertMatrix random_experts(const Layout& layout, int64_t experts, int64_t out, int64_t in, uint64_t seed) {

@@ -14,9 +14,6 @@ constexpr int64_t kSpanPages = kSpan / kPageSlots, kPageTiles = kPageSlots / 16;
 constexpr float kNone = -__builtin_inff();
 constexpr float kLowest = -3.402823466e38f;
 
-// Saturates, so that no infinity or NaN ever enters the cache (0 x NaN would spread to rows that do not see it).
-inline f32x16 finite(f32x16 v, float limit) { return max(min(v, set1(limit)), set1(-limit)); }
-
 // e^x for x <= 0 to 2e-7 relative, below 2^-40 (and for NaN) +0: what weights that are not exact need. 2^r on [-1/2, 1/2] is the
 // minimax polynomial of degree 5 through 1 at 0.
 inline f32x16 exp_weight(f32x16 x) {
@@ -70,10 +67,7 @@ struct Bf16 {
   static bf16x32 all(const PairWord* p) { return spread(p); }
   static f32x16 dot(f32x16 acc, bf16x32 lanes, bf16x32 all) { return dot_pairs(acc, lanes, all); }
   static void put_words(PairWord* to, f32x16 v) { store_words(to, v); }
-  static f32x16 query(f32x16 v) {
-    v = finite(v, 3.3895314e38f);
-    return select_less(abs(v), set1(0x1p-55f), zero(), v);
-  }
+  static f32x16 query(f32x16 v) { return in_bf16_range(v); }
   static f32x16 weight(f32x16 below) { return exp_weight(below); }
   static void put(uint16_t* to, f32x16 v) { store_bf16(to, query(v)); }
 };

@@ -33,6 +33,16 @@ inline f32x16 tanh(f32x16 x) {
   return sub(set1(1.0f), div(set1(2.0f), add(e, set1(1.0f))));
 }
 
+// Saturates, so that no infinity or NaN is left (0 x NaN would spread from the cache to rows that do not see it).
+inline f32x16 finite(f32x16 v, float limit) { return max(min(v, set1(limit)), set1(-limit)); }
+
+// What may be rounded to bf16: beyond its largest value saturates, below 2^-55 counts as zero. No subnormal then arises from two
+// such, nor from one and a weight of 2^-70 or more: sets with a bf16 dot flush them.
+inline f32x16 in_bf16_range(f32x16 v) {
+  v = finite(v, 3.3895314e38f);
+  return select_less(abs(v), set1(0x1p-55f), zero(), v);
+}
+
 // Round to nearest even. REQUIRES: no NaN.
 inline void store_bf16(uint16_t* p, f32x16 a) {
   const i32x16 bits = bits_of(a);

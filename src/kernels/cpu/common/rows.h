@@ -35,14 +35,10 @@ inline void round_into(const float* x, int64_t width, RoundedBlock256& out) {
   for (int i = 0; i < 16; ++i) out.minus16[i] = -sums[i];
 }
 
-// x [width] to bf16 words, zeros up to `padded`. Values beyond bf16 saturate and those below 2^-55 count as zero, so that no
-// subnormal arises with weights of 2^-70 and more: sets with a bf16 dot flush them.
+// x [width] to bf16 words, zeros up to `padded`.
 inline void round_to_words(const float* x, int64_t width, int64_t padded, PairWord* to) {
-  for (int64_t i = 0; i < padded; i += 16) {
-    f32x16 v = i < width ? load_first(x + i, width - i) : zero();
-    v = max(min(v, set1(3.3895314e38f)), set1(-3.3895314e38f));
-    store_words(to + i / 2, select_less(abs(v), set1(0x1p-55f), zero(), v));
-  }
+  for (int64_t i = 0; i < padded; i += 16)
+    store_words(to + i / 2, in_bf16_range(i < width ? load_first(x + i, width - i) : zero()));
 }
 
 template <class Block>

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/cpu/common/groups.h"
 #include "kernels/cpu/common/tile.h"
 
 // Matmul over panels of 16 output rows. What keeps bits the same for any number of rows: each output is one f32 chain over the
@@ -12,23 +13,15 @@ namespace gale::GALE_ISA {
 constexpr int64_t kInputBlock = 256 << 10;  // bytes of input rows that stay in L2 beside the panels
 constexpr int64_t kPanelPiece = 32 << 10;   // bytes of a panel that stay close while the rows pass: less starts too many tiles
 
-template <class Kernel, int N = 1>
-void run_tile(int64_t n, const Tile& tile) {
-  if constexpr (N < Kernel::kRows)
-    if (n != N) return run_tile<Kernel, N + 1>(n, tile);
-  Kernel::template tile<N>(tile);
-}
-
 // Rows [row, end) against some units of a panel (or of kPanels side by side), evenly split into tiles.
 template <class Kernel>
 void walk_rows(const MatmulArgs& a, int64_t panel, int64_t row, int64_t end, int64_t unit_begin, int64_t unit_end) {
-  int64_t ahead = a.rows == 1 ? a.ahead_one : kAhead;
-  for (int64_t tiles = (end - row + Kernel::kRows - 1) / Kernel::kRows; tiles > 0; --tiles) {
-    const int64_t n = (end - row + tiles - 1) / tiles;
-    run_tile<Kernel>(n, Tile{a, panel, row, unit_begin, unit_end, ahead, tiles > 1 && !a.input_rows ? n : 0});
-    row += n;
-    ahead = 0;
-  }
+  in_groups<Kernel::kRows>(end - row, [&](int64_t first, auto rows) {
+    const bool last = row + first + rows.value == end;
+    const int64_t ahead = first > 0 ? 0 : a.rows == 1 ? a.ahead_one : kAhead;
+    Kernel::template tile<rows.value>(
+        Tile{a, panel, row + first, unit_begin, unit_end, ahead, last || a.input_rows ? 0 : int64_t(rows.value)});
+  });
 }
 
 // REQUIRES: a number of panels that kPanels divides.
