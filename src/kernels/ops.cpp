@@ -11,12 +11,6 @@
 namespace gale::ops {
 namespace {
 
-Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
-  Tensor y = ctx.tensor(shape);
-  if (shape[0] == x.dim(0)) y.set_row_map(x.row_map());
-  return y;
-}
-
 RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
   const int form = int(rounding) - 1;
   const int64_t rows = x.dim(0), columns = x.dim(1);
@@ -31,6 +25,12 @@ RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
 }
 
 }  // namespace
+
+Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
+  Tensor y = ctx.tensor(shape);
+  if (shape[0] == x.dim(0)) y.set_row_map(x.row_map());
+  return y;
+}
 
 MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
   MatmulWeights out;

@@ -44,6 +44,10 @@ namespace ops {
 
 /// [rows, out] = x [rows, in] W^T. Rounds x for the layout first, once per distinct x: the rounded form stays with the tensor.
 Tensor matmul(Ctx&, const Tensor& x, const PackedMatrix& w);
+/// The same of several matrices, at most 4, of as many columns.
+void matmuls(Ctx&, const Tensor& x, std::span<const PackedMatrix* const> weights, std::span<Tensor> out);
+/// silu(x gate^T) x (x up^T): [rows, out].
+Tensor gate_up(Ctx&, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up);
 /// [ids, in]: rows of a matrix as f32. REQUIRES: ids within [0, rows of w).
 Tensor embedding(Ctx&, std::span<const int32_t> ids, const PackedMatrix& w);
 /// y = x / sqrt(mean(x^2) + eps) x weight over the last dimension. Zhang and Sennrich, "Root Mean Square Layer Normalization",

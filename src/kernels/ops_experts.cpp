@@ -80,24 +80,17 @@ Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, cons
   auto* rows = reinterpret_cast<int32_t*>(map->data());
   for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
   h.set_row_map(std::move(map));
-  // Gate and up of the same few outputs, then their product while both are in a cache.
   const auto work = [&](int64_t expert, Range panels) {
     const Range pairs = pairs_of(routing, expert);
-    const int64_t column = panels.begin * kPanelRows, columns = std::min(width, panels.end * kPanelRows) - column;
-    const auto multiply = [&](const MatmulWeights& m, const ExpertMatrix& w, const Tensor& y) {
-      MatmulArgs args = of_expert(m.args, w, expert, panels);
-      args.rows = pairs.end - pairs.begin;
-      args.input_rows = source + pairs.begin;
-      args.y = y.data<float>() + pairs.begin * width + column;
-      args.y_stride = width;
-      m.run(args, 0, panels.end - panels.begin);
+    const auto part = [&](const MatmulWeights& m, const ExpertMatrix& w, const Tensor& y) {
+      MatmulWeights out{of_expert(m.args, w, expert, panels), m.run};
+      out.args.rows = pairs.end - pairs.begin;
+      out.args.input_rows = source + pairs.begin;
+      out.args.y = y.data<float>() + pairs.begin * width + panels.begin * kPanelRows;
+      out.args.y_stride = width;
+      return out;
     };
-    multiply(first, gate, h);
-    multiply(second, up, other);
-    for (int64_t i = pairs.begin; i < pairs.end; ++i) {
-      float* to = h.data<float>() + i * width + column;
-      ctx.cpu.silu_mul(to, other.data<float>() + i * width + column, to, 0, columns);
-    }
+    multiply_gate_up(ctx.cpu, part(first, gate, h), part(second, up, other), 0, panels.end - panels.begin);
   };
   const int64_t bytes = gate.stacked.geometry.panel_bytes() + up.stacked.geometry.panel_bytes();
   const int64_t even = ceil_div(gate.panels() * routing.n_active, ctx.pool.threads() * kPiecesPerThread);

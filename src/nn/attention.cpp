@@ -27,9 +27,10 @@ Attention::Attention(const Weights& w, const AttentionShape& shape, int32_t laye
 Tensor Attention::operator()(Ctx& ctx, const Tensor& x, const Batch& batch, KvCache& kv, const Rope& rope,
                              const RopeRows& angles) const {
   const int64_t rows = x.dim(0);
-  Tensor q = q_(ctx, x).view({rows, shape_.heads, shape_.width});
-  Tensor k = k_(ctx, x).view({rows, shape_.kv_heads, shape_.width});
-  const Tensor v = v_(ctx, x).view({rows, shape_.kv_heads, shape_.width});
+  auto [q, k, v] = together(ctx, x, std::array{&q_, &k_, &v_});
+  q = q.view({rows, shape_.heads, shape_.width});
+  k = k.view({rows, shape_.kv_heads, shape_.width});
+  v = v.view({rows, shape_.kv_heads, shape_.width});
   if (q_norm_) q = q_norm_(ctx, q);
   if (k_norm_) k = k_norm_(ctx, k);
   rope.rotate(ctx, q, angles);

@@ -12,9 +12,11 @@ class GatedMlp {
   GatedMlp() = default;
   /// Reads gate_proj, up_proj, down_proj. Throws Error{unsupported} where the config's "hidden_act" is not silu.
   GatedMlp(const Config& config, const Weights& weights, int64_t hidden, int64_t intermediate);
-  Tensor operator()(Ctx& ctx, const Tensor& x) const { return down_(ctx, ops::silu_mul(ctx, gate_(ctx, x), up_(ctx, x))); }
+  Tensor operator()(Ctx& ctx, const Tensor& x) const { return down_(ctx, gate_up(ctx, x)); }
 
  private:
+  Tensor gate_up(Ctx& ctx, const Tensor& x) const;
+
   Linear gate_, up_, down_;
 };
 
