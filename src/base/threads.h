@@ -36,21 +36,28 @@ class ThreadPool {
   }
 
   /// Calls job(begin, end) over [0, n), in pieces handed out as threads become free: a fair part of half of what is left, so that
-  /// pieces are long while that does no harm and short when the end nears; never fewer than `grain` but for the last.
+  /// pieces are long while that does no harm and short when the end nears; never fewer than `grain` but for the last. A job that
+  /// takes a third argument gets the thread's index, below threads(): that of its scratch memory.
   template <class Job>
   void for_each(int64_t n, int64_t grain, Job&& job) {
+    const auto call = [&job](int64_t begin, int64_t end, int thread) {
+      if constexpr (std::is_invocable_v<Job&, int64_t, int64_t, int>)
+        job(begin, end, thread);
+      else
+        job(begin, end);
+    };
     if (n <= grain || workers_.empty()) {
       const StandardFloats mode;
-      if (n > 0) job(int64_t(0), n);
+      if (n > 0) call(int64_t(0), n, 0);
       return;
     }
     next_.store(0, std::memory_order_relaxed);
-    run([&](int) {
+    run([&](int thread) {
       for (int64_t begin = next_.load(std::memory_order_relaxed); begin < n;) {
         const int64_t fair = (n - begin) / (2 * threads()), size = fair > grain ? fair : grain;
         const int64_t end = begin + size < n ? begin + size : n;
         if (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
-        job(begin, end);
+        call(begin, end, thread);
         begin = next_.load(std::memory_order_relaxed);
       }
     });

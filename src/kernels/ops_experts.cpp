@@ -72,34 +72,32 @@ Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, cons
   assert(gate.out == up.out && x.dim(0) == routing.rows);
   const int64_t width = gate.out;
   Tensor h = ctx.tensor({routing.pairs(), width});
-  const Tensor other = ctx.tensor({routing.pairs(), width});
+  const GateUp both(ctx, x, gate.stacked, up.stacked, routing.rows);
   StorageRef map = ctx.arena.bytes(size_t(routing.pairs()) * sizeof(int32_t));
-  MatmulWeights first = matmul_weights(ctx, x, gate.stacked), second = matmul_weights(ctx, x, up.stacked);
   if (ctx.measuring()) return h;
   const int32_t* source = routing.source.data<int32_t>();
   auto* rows = reinterpret_cast<int32_t*>(map->data());
   for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
   h.set_row_map(std::move(map));
-  const auto work = [&](int64_t expert, Range panels) {
+  const auto work = [&](int64_t expert, Range panels, int thread) {
     const Range pairs = pairs_of(routing, expert);
-    const auto part = [&](const MatmulWeights& m, const ExpertMatrix& w, const Tensor& y) {
-      MatmulWeights out{of_expert(m.args, w, expert, panels), m.run};
-      out.args.rows = pairs.end - pairs.begin;
-      out.args.input_rows = source + pairs.begin;
-      out.args.y = y.data<float>() + pairs.begin * width + panels.begin * kPanelRows;
-      out.args.y_stride = width;
-      return out;
-    };
-    multiply_gate_up(ctx.cpu, part(first, gate, h), part(second, up, other), 0, panels.end - panels.begin);
+    const int64_t column = panels.begin * kPanelRows;
+    both.run({.first_panel = expert * gate.panels() + panels.begin,
+              .columns = std::min(width, panels.end * kPanelRows) - column,
+              .rows = pairs.end - pairs.begin,
+              .input_rows = source + pairs.begin,
+              .y = h.data<float>() + pairs.begin * width + column,
+              .y_stride = width},
+             thread);
   };
   const int64_t bytes = gate.stacked.geometry.panel_bytes() + up.stacked.geometry.panel_bytes();
   const int64_t even = ceil_div(gate.panels() * routing.n_active, ctx.pool.threads() * kPiecesPerThread);
   const int64_t grain = std::clamp<int64_t>(kPieceBytes / bytes, 1, std::max<int64_t>(even, 1));
   const int64_t pieces = ceil_div(gate.panels(), grain);
-  ctx.pool.for_each(routing.n_active * pieces, 1, [&](int64_t b, int64_t e) {
+  ctx.pool.for_each(routing.n_active * pieces, 1, [&](int64_t b, int64_t e, int thread) {
     for (int64_t i = b; i < e; ++i) {
       const int64_t panel = i % pieces * grain;
-      work(routing.active.data<int32_t>()[i / pieces], {panel, std::min(panel + grain, gate.panels())});
+      work(routing.active.data<int32_t>()[i / pieces], {panel, std::min(panel + grain, gate.panels())}, thread);
     }
   });
   return h;

@@ -10,7 +10,9 @@ namespace gale::ops {
 namespace {
 
 constexpr size_t kMostTogether = 4;
-constexpr int64_t kGatePanels = 8;  // whose outputs of gate and up wait in a cache for their product
+
+// A block of outputs of gate and up that waits in a cache for its product: beside its inputs and panels in the second level.
+constexpr int64_t kGatePanels = 8, kGateColumns = kGatePanels * kPanelRows, kGateRows = 128;
 
 }  // namespace
 
@@ -39,30 +41,56 @@ void matmuls(Ctx& ctx, const Tensor& x, std::span<const PackedMatrix* const> wei
   });
 }
 
-void multiply_gate_up(const CpuKernels& cpu, const MatmulWeights& gate, const MatmulWeights& up, int64_t panel_begin,
-                      int64_t panel_end) {
-  for (int64_t panel = panel_begin; panel < panel_end; panel += kGatePanels) {
-    const int64_t end = std::min(panel + kGatePanels, panel_end);
-    gate.run(gate.args, panel, end);
-    up.run(up.args, panel, end);
-    const int64_t column = panel * kPanelRows, columns = std::min(gate.args.out_rows, end * kPanelRows) - column;
-    for (int64_t i = 0; i < gate.args.rows; ++i) {
-      float* to = gate.args.y + i * gate.args.y_stride + column;
-      cpu.silu_mul(to, up.args.y + i * up.args.y_stride + column, to, 0, columns);
+GateUp::GateUp(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up, int64_t most_rows)
+    : cpu_(ctx.cpu),
+      gate_(matmul_weights(ctx, x, gate)),
+      up_(matmul_weights(ctx, x, up)),
+      scratch_floats_(2 * std::min(most_rows, kGateRows) * kGateColumns),
+      scratch_(ctx.tensor({ctx.pool.threads(), scratch_floats_})) {}
+
+void GateUp::run(const GateUpPiece& piece, int thread) const {
+  float* const gates = scratch_.data<float>() + thread * scratch_floats_;
+  float* const ups = gates + scratch_floats_ / 2;
+  const auto multiply = [&](const MatmulWeights& m, int64_t first, int64_t rows, int64_t panel, int64_t panels, float* y) {
+    MatmulArgs args = m.args;
+    args.panels += (piece.first_panel + panel) * args.geometry.panel_bytes();
+    args.out_rows = std::min(piece.columns - panel * kPanelRows, panels * kPanelRows);
+    if (piece.input_rows)
+      args.input_rows = piece.input_rows + first;
+    else
+      args.rounded.data += first * args.rounded.stride, args.x += first * args.columns;
+    args.rows = rows;
+    args.y = y;
+    args.y_stride = kGateColumns;
+    m.run(args, 0, panels);
+  };
+  const int64_t all = (piece.columns + kPanelRows - 1) / kPanelRows;
+  for (int64_t panel = 0; panel < all; panel += kGatePanels)
+    for (int64_t first = 0; first < piece.rows; first += kGateRows) {
+      const int64_t panels = std::min(kGatePanels, all - panel), rows = std::min(kGateRows, piece.rows - first);
+      multiply(gate_, first, rows, panel, panels, gates);
+      multiply(up_, first, rows, panel, panels, ups);
+      const int64_t column = panel * kPanelRows, columns = std::min(piece.columns - column, panels * kPanelRows);
+      for (int64_t i = 0; i < rows; ++i)
+        cpu_.silu_mul(gates + i * kGateColumns, ups + i * kGateColumns, piece.y + (first + i) * piece.y_stride + column, 0,
+                      columns);
     }
-  }
 }
 
 Tensor gate_up(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up) {
   assert(gate.rows == up.rows && x.dim(1) == gate.columns && x.dim(1) == up.columns);
   Tensor h = like(ctx, x, {x.dim(0), gate.rows});
-  const Tensor other = ctx.tensor(h.shape());
-  MatmulWeights first = matmul_weights(ctx, x, gate), second = matmul_weights(ctx, x, up);
+  const GateUp both(ctx, x, gate, up, x.dim(0));
   if (ctx.measuring()) return h;
-  first.args.y = h.data<float>();
-  second.args.y = other.data<float>();
-  ctx.pool.for_each(gate.panels(), matmul_grain(gate),
-                    [&](int64_t begin, int64_t end) { multiply_gate_up(ctx.cpu, first, second, begin, end); });
+  ctx.pool.for_each(gate.panels(), matmul_grain(gate), [&](int64_t begin, int64_t end, int thread) {
+    const int64_t column = begin * kPanelRows;
+    both.run({.first_panel = begin,
+              .columns = std::min(gate.rows, end * kPanelRows) - column,
+              .rows = x.dim(0),
+              .y = h.data<float>() + column,
+              .y_stride = gate.rows},
+             thread);
+  });
   return h;
 }
 

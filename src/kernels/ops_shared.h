@@ -25,8 +25,27 @@ struct MatmulWeights {
 };
 MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w);
 
-/// silu(gate) x up of these panels at gate.args.y; up.args.y is scratch of the same width.
-void multiply_gate_up(const CpuKernels& cpu, const MatmulWeights& gate, const MatmulWeights& up, int64_t panel_begin,
-                      int64_t panel_end);
+/// Some panels of gate and up against some rows of their input.
+struct GateUpPiece {
+  int64_t first_panel = 0, columns = 0;  ///< outputs from that panel's first on
+  int64_t rows = 0;
+  const int32_t* input_rows = nullptr;  ///< [rows], null: the first ones
+  float* y = nullptr;                   ///< [rows, y_stride]
+  int64_t y_stride = 0;
+};
+
+/// silu(x gate^T) x (x up^T), piece by piece: what either gives on its own never leaves the cache.
+class GateUp {
+ public:
+  /// `most_rows`: of a piece. Asks the arena for a block of scratch per thread.
+  GateUp(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up, int64_t most_rows);
+  void run(const GateUpPiece& piece, int thread) const;
+
+ private:
+  const CpuKernels& cpu_;
+  MatmulWeights gate_, up_;
+  int64_t scratch_floats_;
+  Tensor scratch_;  // [threads, gate's and up's block]
+};
 
 }  // namespace gale::ops
