@@ -81,7 +81,8 @@ void set_tokenizer(GgufWriter& writer, const Checkpoint& source) {
   }
   if (const auto text = source.chat_template()) writer.set("tokenizer.chat_template", *text, Width::string);
   const auto tokenizer = open_tokenizer(source);
-  if (!tokenizer) return;
+  if (!tokenizer)
+    return writer.set("tokenizer.ggml.model", std::string("no_vocab"), Width::string);  // other engines insist on one
   VocabSpec spec = tokenizer->vocab();
   // A config that names one end token knows better than a tokenizer.json, which has no field for it.
   if (!spec.eos && !source.eos_token().empty()) spec.eos = tokenizer->find(source.eos_token());

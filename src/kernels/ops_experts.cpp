@@ -73,12 +73,12 @@ Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, cons
   const int64_t width = gate.out;
   Tensor h = ctx.tensor({routing.pairs(), width});
   const GateUp both(ctx, x, gate.stacked, up.stacked, routing.rows);
-  StorageRef map = ctx.arena.bytes(size_t(routing.pairs()) * sizeof(int32_t));
+  const StorageRef map = ctx.arena.bytes(size_t(routing.pairs()) * sizeof(int32_t));
+  h.set_row_map(map);
   if (ctx.measuring()) return h;
   const int32_t* source = routing.source.data<int32_t>();
   auto* rows = reinterpret_cast<int32_t*>(map->data());
   for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
-  h.set_row_map(std::move(map));
   const auto work = [&](int64_t expert, Range panels, int thread) {
     const Range pairs = pairs_of(routing, expert);
     const int64_t column = panels.begin * kPanelRows;

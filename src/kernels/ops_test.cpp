@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -216,11 +217,32 @@ TEST(Ops, RoundedFormIsMadeOnceAndShared) {
   EXPECT_EQ(x.form(0).get(), form);
 }
 
+// Fused steps give the bits of their parts, whatever is cut where: rows beyond a block of scratch, widths that fill no panel.
+TEST_P(EveryIsa, FusedStepsEqualTheirParts) {
+  for (const Layout& layout : all_layouts())
+    for (const auto& [rows, out, threads] : {std::tuple<int64_t, int64_t, int>{1, 48, 1}, {3, 300, 2}, {131, 147, 2}}) {
+      const PackedMatrix a = random_matrix(layout, out, 256, 1), b = random_matrix(layout, out, 256, 2),
+                         c = random_matrix(dense_layout(DType::bf16), 40, 256, 3);
+      Bench bench(GetParam(), threads);
+      const Tensor x = bench.tensor({rows, 256}, random_values(rows * 256, 4));
+      const Tensor gate = ops::matmul(bench.ctx, x, a), up = ops::matmul(bench.ctx, x, b), other = ops::matmul(bench.ctx, x, c);
+      std::array<Tensor, 3> together;
+      ops::matmuls(bench.ctx, x, std::array{&a, &c, &b}, together);
+      EXPECT_TRUE(same_bits(values_of(together[0]), values_of(gate))) << layout.name() << " rows " << rows;
+      EXPECT_TRUE(same_bits(values_of(together[1]), values_of(other))) << layout.name() << " rows " << rows;
+      EXPECT_TRUE(same_bits(values_of(together[2]), values_of(up))) << layout.name() << " rows " << rows;
+      EXPECT_TRUE(same_bits(values_of(ops::gate_up(bench.ctx, x, a, b)), values_of(ops::silu_mul(bench.ctx, gate, up))))
+          << layout.name() << " rows " << rows;
+    }
+}
+
 TEST(Ops, MeasuringArenaAsksForTheSameMemory) {
   const PackedMatrix w = random_matrix(all_layouts()[4], 64, 256, 1);
   const auto walk = [&](Ctx& ctx, const Tensor& x) {
-    Tensor y = ops::matmul(ctx, x, w);
-    return ops::add(ctx, y, y);
+    Tensor y = ops::gate_up(ctx, x, w, w);
+    std::array<Tensor, 2> both;
+    ops::matmuls(ctx, x, std::array{&w, &w}, both);
+    return ops::add(ctx, y, both[1]);
   };
   Bench real(Isa::generic);
   walk(real.ctx, real.tensor({9, 256}, random_values(9 * 256, 1)));

@@ -19,8 +19,9 @@ struct i16x32 {
   __m256i a, b;
 };
 
-constexpr int kRowTile = 4;      // rows of x that a matmul tile holds in registers
-constexpr bool kSigned8 = true;  // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
+constexpr bool kSigned8 = true;          // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
 
 inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8
   const int count = n < 0 ? 0 : n > 8 ? 8 : int(n);
@@ -199,6 +200,23 @@ inline int32_t reduce_add(i32x16 x) {
   const __m128i c = _mm_add_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
   const __m128i d = _mm_add_epi32(c, _mm_unpackhi_epi64(c, c));
   return _mm_cvtsi128_si32(_mm_add_epi32(d, _mm_shuffle_epi32(d, 1)));
+}
+inline void store_lanes(int32_t* p, i32x16 x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), x.b);
+}
+// Lane i: the sum of codes 16 i .. 16 i + 15, of 256.
+inline i32x16 sums_of_16(const int8_t* codes) {
+  const auto quads = [&](int i) {  // of 32 codes, 4 to a lane
+    const __m256i bytes = byte_load(reinterpret_cast<const uint8_t*>(codes) + 32 * i);
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes), _mm256_set1_epi16(1));
+  };
+  const auto half = [&](int i) {  // of 128 codes
+    const __m256i all =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(quads(i), quads(i + 1)), _mm256_hadd_epi32(quads(i + 2), quads(i + 3)));
+    return _mm256_permutevar8x32_epi32(all, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  };
+  return {half(0), half(4)};
 }
 
 // ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----

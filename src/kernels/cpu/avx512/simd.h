@@ -19,8 +19,9 @@ struct i16x32 {
   __m512i v;
 };
 
-constexpr int kRowTile = 8;       // rows of x that a matmul tile holds in registers
-constexpr bool kSigned8 = false;  // 8-bit codes enter dot4 as they are: unsigned
+constexpr int kRowTile = 8;        // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 10;  // where a tile needs two registers a row, not three
+constexpr bool kSigned8 = false;   // 8-bit codes enter dot4 as they are: unsigned
 
 inline __mmask16 lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1); }
 
@@ -128,6 +129,19 @@ inline float reduce_add(f32x16 a) {
 }
 inline float reduce_max(f32x16 a) { return _mm512_reduce_max_ps(a.v); }
 inline int32_t reduce_add(i32x16 a) { return _mm512_reduce_add_epi32(a.v); }
+inline void store_lanes(int32_t* p, i32x16 a) { _mm512_storeu_si512(p, a.v); }
+// Lane i: the sum of codes 16 i .. 16 i + 15, of 256.
+inline i32x16 sums_of_16(const int8_t* codes) {
+  const auto quads = [&](int i) {  // of 64 codes, 4 to a lane
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), _mm512_loadu_si512(codes + 64 * i));
+  };
+  const auto join = [](__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+  };
+  const __m512i a = join(quads(0), quads(1)), b = join(quads(2), quads(3));
+  const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));  // [quarter][vector]
+  return {_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), all)};
+}
 
 // ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----
 constexpr int kLaneRows = 6, kLaneVectors = 4;

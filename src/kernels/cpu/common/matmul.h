@@ -10,7 +10,7 @@ namespace gale::GALE_ISA {
 
 template <int Bits>
 struct OneLevel {
-  static constexpr int kRows = kRowTile, kPanels = 1;
+  static constexpr int kRows = kOneLevelRows, kPanels = 1;
   static constexpr int64_t kInputBytes = 1;
   template <int N>
   static void tile(const Tile& t) {

@@ -8,29 +8,28 @@
 // an instruction for bf16 dots, is included before.
 namespace gale::GALE_ISA {
 
-// Up to 256 inputs, fewer at the end of a row: scale = largest / 127, codes to nearest even. sums16 [block / 16].
-inline void round_block(const float* x, int64_t width, int32_t block, int8_t* codes, float* scale, int32_t* sums16) {
+// Block inputs, `width` of them present at the end of a row: codes to nearest even, and the scale, largest / 127.
+template <int Block>
+inline float round_block(const float* x, int64_t width, int8_t* codes) {
   f32x16 largest = zero();
   for (int64_t i = 0; i < width; i += 16) largest = max(abs(load_first(x + i, width - i)), largest);
   const float top = reduce_max(largest);
-  *scale = top / 127.0f;
   const f32x16 inverse = set1(top > 0 ? 127.0f / top : 0.0f);
-  for (int64_t i = 0; i < block; i += 16) {
-    const i32x16 q = i < width ? to_int(mul(load_first(x + i, width - i), inverse)) : izero();
-    store_i8(codes + i, q);
-    sums16[i / 16] = reduce_add(q);
-  }
+  for (int i = 0; i < Block; i += 16)
+    store_i8(codes + i, i < width ? to_int(mul(load_first(x + i, width - i), inverse)) : izero());
+  return top / 127.0f;
 }
 
 inline void round_into(const float* x, int64_t width, RoundedBlock32& out) {
-  int32_t sums[2];
-  round_block(x, width, 32, out.codes, &out.scale, sums);
-  out.minus = -(sums[0] + sums[1]);
+  out.scale = round_block<32>(x, width, out.codes);
+  out.minus = -reduce_add(
+      iadd(load_i8(reinterpret_cast<const uint8_t*>(out.codes)), load_i8(reinterpret_cast<const uint8_t*>(out.codes) + 16)));
 }
 
 inline void round_into(const float* x, int64_t width, RoundedBlock256& out) {
+  out.scale = round_block<256>(x, width, out.codes);
   int32_t sums[16];
-  round_block(x, width, 256, out.codes, &out.scale, sums);
+  store_lanes(sums, sums_of_16(out.codes));
   for (int i = 0; i < 8; ++i) out.sums32[i] = int16_t(sums[2 * i] + sums[2 * i + 1]);
   for (int i = 0; i < 16; ++i) out.minus16[i] = -sums[i];
 }

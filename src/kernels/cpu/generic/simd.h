@@ -22,7 +22,8 @@ struct i16x32 {
   int16_t v[32];
 };
 
-constexpr int kRowTile = 4;  // rows of x that a matmul tile holds in registers
+constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
 constexpr bool kSigned8 = false;
 
 template <class Out, class F>
@@ -204,6 +205,15 @@ inline float reduce_max(const f32x16& a) {
 }
 inline int32_t reduce_add(const i32x16& a) {
   return tree(a.v, [](int32_t x, int32_t y) { return wrap(uint32_t(x) + uint32_t(y)); });
+}
+inline void store_lanes(int32_t* p, const i32x16& a) { std::memcpy(p, a.v, sizeof a.v); }
+// Lane i: the sum of codes 16 i .. 16 i + 15, of 256.
+inline i32x16 sums_of_16(const int8_t* codes) {
+  return each<i32x16>([&](int i) {
+    int32_t sum = 0;
+    for (int j = 16 * i; j < 16 * i + 16; ++j) sum += codes[j];
+    return sum;
+  });
 }
 
 // ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----

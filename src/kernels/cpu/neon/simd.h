@@ -20,8 +20,9 @@ struct i16x32 {
   int16x8_t v[4];
 };
 
-constexpr int kRowTile = 4;      // rows of x that a matmul tile holds in registers
-constexpr bool kSigned8 = true;  // 8-bit codes enter dot4 less 128: there is only a signed x signed product
+constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
+constexpr bool kSigned8 = true;          // 8-bit codes enter dot4 less 128: there is only a signed x signed product
 
 template <class Out, class F>
 inline Out each(F f) {
@@ -232,6 +233,16 @@ inline float reduce_max(f32x16 a) {
   return top;
 }
 inline int32_t reduce_add(i32x16 a) { return vaddvq_s32(vaddq_s32(vaddq_s32(a.v[0], a.v[1]), vaddq_s32(a.v[2], a.v[3]))); }
+inline void store_lanes(int32_t* p, i32x16 a) {
+  for (int i = 0; i < 4; ++i) vst1q_s32(p + 4 * i, a.v[i]);
+}
+// Lane i: the sum of codes 16 i .. 16 i + 15, of 256.
+inline i32x16 sums_of_16(const int8_t* codes) {
+  const auto quads = [&](int i) { return vpaddlq_s16(vpaddlq_s8(vld1q_s8(codes + 16 * i))); };
+  return each<i32x16>([&](int i) {
+    return vpaddq_s32(vpaddq_s32(quads(4 * i), quads(4 * i + 1)), vpaddq_s32(quads(4 * i + 2), quads(4 * i + 3)));
+  });
+}
 
 // ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----
 constexpr int kLaneRows = 5, kLaneVectors = 1;
