@@ -9,12 +9,16 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace gale {
 namespace {
 
-constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::neon};
+constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16,  Isa::neon,
+                        Isa::neon_dotprod, Isa::neon_i8mm};
 
 std::string isa_list(const std::vector<Isa>& isas) {
   std::string out;
@@ -95,7 +99,16 @@ CpuFeatures detect() {
 
 #elif defined(__aarch64__)
 
-CpuFeatures detect() { return {"", {"neon"}, {Isa::generic, Isa::neon}}; }
+CpuFeatures detect() {
+  CpuFeatures out{"", {"neon"}, {Isa::generic, Isa::neon}};
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) == 0) return out;
+  out.flags.push_back("dotprod");
+  out.isas.push_back(Isa::neon_dotprod);
+  if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) == 0) return out;
+  out.flags.push_back("i8mm");
+  out.isas.push_back(Isa::neon_i8mm);
+  return out;
+}
 
 #else
 
@@ -117,6 +130,10 @@ const char* isa_name(Isa isa) noexcept {
       return "avx512_bf16";
     case Isa::neon:
       return "neon";
+    case Isa::neon_dotprod:
+      return "neon_dotprod";
+    case Isa::neon_i8mm:
+      return "neon_i8mm";
   }
   return "generic";
 }

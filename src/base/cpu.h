@@ -6,8 +6,8 @@
 namespace gale {
 
 /// Instruction sets Gale has kernels for. `avx512` means F, BW, DQ, VL and VNNI; a machine with less runs `avx2`.
-/// `avx512_bf16` has the bf16 dot instruction as well.
-enum class Isa { generic, avx2, avx512, avx512_bf16, neon };
+/// `avx512_bf16` has the bf16 dot instruction as well; `neon_dotprod` and `neon_i8mm` have sdot and usdot.
+enum class Isa { generic, avx2, avx512, avx512_bf16, neon, neon_dotprod, neon_i8mm };
 
 const char* isa_name(Isa isa) noexcept;
 

@@ -90,6 +90,8 @@ void list_instruction_sets(Features& f) {
   add("avx512_bf16", "AVX-512 with the bf16 dot, for attention",
       "needs an x86-64 processor of 2020 or later; avx512 gives the same bits");
   add("neon", "kernels for Armv8 Advanced SIMD", "needs a 64-bit Arm processor and a build for it");
+  add("neon_dotprod", "neon with the signed byte dot", "needs an Arm processor of 2018 or later; neon gives the same bits");
+  add("neon_i8mm", "neon with the mixed byte dot", "needs an Arm processor of 2020 or later; neon_dotprod gives the same bits");
 }
 
 struct Plan {

@@ -23,6 +23,12 @@ const CpuKernels& kernels();
 namespace neon {
 const CpuKernels& kernels();
 }
+namespace neon_dotprod {
+const CpuKernels& kernels();
+}
+namespace neon_i8mm {
+const CpuKernels& kernels();
+}
 #endif
 
 const CpuKernels& cpu_kernels(Isa isa) {
@@ -39,6 +45,10 @@ const CpuKernels& cpu_kernels(Isa isa) {
 #elif defined(__aarch64__)
     case Isa::neon:
       return neon::kernels();
+    case Isa::neon_dotprod:
+      return neon_dotprod::kernels();
+    case Isa::neon_i8mm:
+      return neon_i8mm::kernels();
 #endif
     default:
       break;

@@ -19,8 +19,9 @@ struct i16x32 {
   __m256i a, b;
 };
 
-constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
+constexpr int kRowTile = 4;       // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 8;  // where sums are integers and a tile needs a sum and an output a row
+constexpr int kTwoLevelRows = 8;  // where it needs a block's total as well
 constexpr bool kSigned8 = true;          // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
 
 inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8

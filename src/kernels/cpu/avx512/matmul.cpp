@@ -2,5 +2,6 @@
 #include "kernels/cpu/avx512/simd.h"
 // after simd.h: they name the vocabulary
 #include "kernels/cpu/common/pairs.h"
-// after pairs.h
+#include "kernels/cpu/common/dots.h"
+// after pairs.h and dots.h
 #include "kernels/cpu/common/matmul.h"

@@ -19,7 +19,7 @@ struct OneLevel {
 };
 template <int Bits, int Group, bool Minimum>
 struct TwoLevel {
-  static constexpr int kRows = kRowTile, kPanels = 1;
+  static constexpr int kRows = kTwoLevelRows, kPanels = 1;
   static constexpr int64_t kInputBytes = 1;
   template <int N>
   static void tile(const Tile& t) {

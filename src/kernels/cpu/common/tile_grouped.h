@@ -1,29 +1,9 @@
 #pragma once
 #include "kernels/cpu/common/tile.h"
-#include "kernels/cpu/common/unpack.h"
 
 // Grouped codes on int8 inputs. Inside a block of the inputs all sums are integers, exact in any order; one fma a block joins
-// them to the output's chain.
+// them to the output's chain. dots.h, the common one or the set's own, is included before.
 namespace gale::GALE_ISA {
-
-// What a sum of code x input starts from, so that it ends as one of (code - half the range) x input. dot4 sees 8-bit codes less
-// 128 where the set has only signed bytes.
-template <int Bits>
-inline i32x16 bias_of(int32_t minus_inputs) {
-  if constexpr (Bits == 8 && kSigned8) return izero();
-  return ishl<Bits - 1>(iset1(minus_inputs));
-}
-
-// sum[n] += the next Columns columns of the panel x those at x[n].
-template <int Bits, int Columns, int N>
-inline void dot_columns(const uint8_t*& codes, const int8_t* const (&x)[N], int64_t ahead, i32x16 (&sum)[N]) {
-  for (int i = 0; i < Columns; i += 16, codes += Unpack<Bits>::kBytes) {
-    u8x64 w[4];
-    prefetch_bytes(codes + ahead, Unpack<Bits>::kBytes);
-    Unpack<Bits>::columns16(codes, w);
-    dot16<Bits, N>(sum, w, x, i);
-  }
-}
 
 // One f16 scale per group of 32, codes biased by half their range:
 //   acc += dx x (d x (sum of codes x inputs - bias x sum of inputs))
@@ -41,13 +21,9 @@ void tile_one_level(const Tile& t) {
     prefetch_bytes(unit + t.ahead, t.a.geometry.codes);
     for (int g = 0; g < 2; ++g) {
       i32x16 sum[N];
-      const int8_t* inputs[N];
-      for (int n = 0; n < N; ++n) {
-        inputs[n] = x[n]->codes;
-        prefetch(reinterpret_cast<const std::byte*>(x[n]) + next);
-        sum[n] = bias_of<Bits>(x[n]->minus);
-      }
-      dot_columns<Bits, 32>(codes, inputs, t.ahead, sum);
+      for (int n = 0; n < N; ++n) prefetch(reinterpret_cast<const std::byte*>(x[n]) + next);
+      dot_group<Bits>(codes, x, t.ahead, sum);
+      codes += 2 * Unpack<Bits>::kBytes;
       const f32x16 d = load_f16(reinterpret_cast<const uint16_t*>(unit + t.a.geometry.top) + 16 * g);
       for (int n = 0; n < N; ++n) acc[n] = fma(mul(d, to_float(sum[n])), set1(x[n]->scale), acc[n]);
       for (int n = 0; n < N; ++n) ++x[n];
@@ -79,18 +55,8 @@ void tile_two_level(const Tile& t) {
       prefetch_bytes(reinterpret_cast<const std::byte*>(x[n]) + next, int64_t(sizeof(RoundedBlock256)));
       total[n] = izero();
     }
-    for (int g = 0; g < kGroups; ++g) {
-      i32x16 sum[N];
-      const int8_t* inputs[N];
-      for (int n = 0; n < N; ++n) {
-        inputs[n] = x[n]->codes + Group * g;
-        sum[n] = Minimum ? izero() : bias_of<Bits>(x[n]->minus16[g]);
-      }
-      dot_columns<Bits, Group>(codes, inputs, t.ahead, sum);
-      const uint8_t* sub = unit + at.sub + 16 * g;
-      const i32x16 scale = Minimum ? load_u8(sub) : load_i8(sub);
-      for (int n = 0; n < N; ++n) total[n] = iadd(total[n], imul(scale, sum[n]));
-    }
+    for (int column = 0; column < 256; column += 32, codes += 2 * Unpack<Bits>::kBytes)
+      dot_scaled<Bits, Group, Minimum>(codes, unit + at.sub + column / Group * 16, x, column, t.ahead, total);
     const f32x16 d = load_f16(reinterpret_cast<const uint16_t*>(unit + at.top));
     f32x16 block[N];
     for (int n = 0; n < N; ++n) block[n] = mul(d, to_float(total[n]));

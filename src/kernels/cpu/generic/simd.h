@@ -22,8 +22,9 @@ struct i16x32 {
   int16_t v[32];
 };
 
-constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
+constexpr int kRowTile = 4;       // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 4;  // where sums are integers and a tile needs a sum and an output a row
+constexpr int kTwoLevelRows = 4;  // where it needs a block's total as well
 constexpr bool kSigned8 = false;
 
 template <class Out, class F>

@@ -1,6 +1,8 @@
 #define GALE_ISA neon
 #include "kernels/cpu/neon/simd.h"
 // after simd.h: they name the vocabulary
+#include "kernels/cpu/neon/quads.h"
+// after the dots of quads
 #include "kernels/cpu/common/pairs.h"
-// after pairs.h
+// after quads.h and pairs.h
 #include "kernels/cpu/common/peak.h"

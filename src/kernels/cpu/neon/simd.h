@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace gale::neon {
+namespace gale::GALE_ISA {  // neon, neon_dotprod or neon_i8mm
 
 struct f32x16 {
   float32x4_t v[4];
@@ -20,9 +20,9 @@ struct i16x32 {
   int16x8_t v[4];
 };
 
-constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
-constexpr bool kSigned8 = true;          // 8-bit codes enter dot4 less 128: there is only a signed x signed product
+constexpr int kRowTile = 4;       // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 4;  // where sums are integers and a tile needs a sum and an output a row
+constexpr int kTwoLevelRows = 4;  // where it needs a block's total as well
 
 template <class Out, class F>
 inline Out each(F f) {
@@ -174,25 +174,11 @@ inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
 inline i32x16 as_lanes(u8x64 a) {
   return each<i32x16>([&](int i) { return vreinterpretq_s32_u8(a.v[i]); });
 }
-template <int Bits>
-inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
+// 4 bytes in every lane.
+inline int8x16_t four_bytes(const int8_t* x) {
   int32_t word;
   __builtin_memcpy(&word, x, 4);
-  const int8x16_t all = vreinterpretq_s8_s32(vdupq_n_s32(word));
-  return each<i32x16>([&](int i) {
-    uint8x16_t codes = w.v[i];
-    if constexpr (Bits == 8) codes = veorq_u8(codes, vdupq_n_u8(0x80));
-    const int8x16_t s = vreinterpretq_s8_u8(codes);
-    const int16x8_t low = vmull_s8(vget_low_s8(s), vget_low_s8(all)), high = vmull_s8(vget_high_s8(s), vget_high_s8(all));
-    // pairs of 16-bit products to 32 bits, then pairs of those: lane i gets its own four bytes
-    return vaddq_s32(acc.v[i], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
-  });
-}
-// sum[n] += 16 columns x the 16 signed bytes at x[n] + column.
-template <int Bits, int N>
-inline void dot16(i32x16 (&sum)[N], const u8x64 (&w)[4], const int8_t* const (&x)[N], int64_t column) {
-  for (int i = 0; i < 4; ++i)
-    for (int n = 0; n < N; ++n) sum[n] = dot4<Bits>(sum[n], w[i], x[n] + column + 4 * i);
+  return vreinterpretq_s8_s32(vdupq_n_s32(word));
 }
 // Two 16-bit values a lane, from 32 bytes.
 inline i16x32 load_u8_pairs(const uint8_t* p) {
@@ -244,33 +230,12 @@ inline i32x16 sums_of_16(const int8_t* codes) {
   });
 }
 
-// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes ----
+// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes (their dots: quads.h) ----
 constexpr int kLaneRows = 5, kLaneVectors = 1;
 constexpr int kQuadRows = 2, kQuadVectors = 1;
-constexpr int32_t kKeyBias = 0;  // what a key's code counts too much in dot_keys
-// acc + sum over the lane's 4 bytes, exact: key codes (128 more than they mean) x signed query bytes, each in -127..127
-inline i32x16 dot_keys(i32x16 acc, u8x64 keys, i32x16 query) {
-  return each<i32x16>([&](int i) {
-    const int8x16_t k = vreinterpretq_s8_u8(veorq_u8(keys.v[i], vdupq_n_u8(0x80))), q = vreinterpretq_s8_s32(query.v[i]);
-    const int16x8_t low = vmull_s8(vget_low_s8(k), vget_low_s8(q)), high = vmull_s8(vget_high_s8(k), vget_high_s8(q));
-    return vaddq_s32(acc.v[i], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
-  });
-}
-// the same of unsigned weight bytes x signed values; a product is at most 255 x 127 and fits in 16 bits
-inline i32x16 dot_values(i32x16 acc, u8x64 values, i32x16 weights) {
-  return each<i32x16>([&](int i) {
-    const int8x16_t v = vreinterpretq_s8_u8(values.v[i]);
-    const uint8x16_t w = vreinterpretq_u8_s32(weights.v[i]);
-    const auto wide = [](uint8x8_t h) { return vreinterpretq_s16_u16(vmovl_u8(h)); };
-    const int16x8_t low = vmulq_s16(vmovl_s8(vget_low_s8(v)), wide(vget_low_u8(w)));
-    const int16x8_t high = vmulq_s16(vmovl_s8(vget_high_s8(v)), wide(vget_high_u8(w)));
-    return vaddq_s32(acc.v[i], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
-  });
-}
-
 // Low byte of each lane. REQUIRES: values in 0..255.
 inline void store_u8(uint8_t* p, i32x16 a) { store_i8(reinterpret_cast<int8_t*>(p), a); }
 // Into the second level of cache: twice the bandwidth of the first level's queue, and room for a span.
 inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 
-}  // namespace gale::neon
+}  // namespace gale::GALE_ISA
