@@ -17,8 +17,7 @@
 namespace gale {
 namespace {
 
-constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16,  Isa::neon,
-                        Isa::neon_dotprod, Isa::neon_i8mm};
+constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::neon, Isa::neon_dotprod, Isa::neon_i8mm};
 
 std::string isa_list(const std::vector<Isa>& isas) {
   std::string out;

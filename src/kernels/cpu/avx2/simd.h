@@ -20,9 +20,9 @@ struct i16x32 {
 };
 
 constexpr int kRowTile = 4;       // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = 8;  // where sums are integers and a tile needs a sum and an output a row
-constexpr int kTwoLevelRows = 8;  // where it needs a block's total as well
-constexpr bool kSigned8 = true;          // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+constexpr int kOneLevelRows = 4;  // where sums are integers and a tile needs a sum and an output a row
+constexpr int kTwoLevelRows = 4;  // where it needs a block's total as well
+constexpr bool kSigned8 = true;   // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
 
 inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8
   const int count = n < 0 ? 0 : n > 8 ? 8 : int(n);

@@ -19,9 +19,9 @@ struct i16x32 {
   __m512i v;
 };
 
-constexpr int kRowTile = 8;       // rows of x that a matmul tile holds in registers
+constexpr int kRowTile = 8;        // rows of x that a matmul tile holds in registers
 constexpr int kOneLevelRows = 10;  // where sums are integers and a tile needs a sum and an output a row
-constexpr int kTwoLevelRows = 8;  // where it needs a block's total as well
+constexpr int kTwoLevelRows = 8;   // where it needs a block's total as well
 constexpr bool kSigned8 = false;   // 8-bit codes enter dot4 as they are: unsigned
 
 inline __mmask16 lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1); }

@@ -230,7 +230,8 @@ inline i32x16 sums_of_16(const int8_t* codes) {
   });
 }
 
-// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes (their dots: quads.h) ----
+// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes (their dots: quads.h)
+// ----
 constexpr int kLaneRows = 5, kLaneVectors = 1;
 constexpr int kQuadRows = 2, kQuadVectors = 1;
 // Low byte of each lane. REQUIRES: values in 0..255.

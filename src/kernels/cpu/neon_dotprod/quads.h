@@ -12,9 +12,8 @@ inline int8x16_t less_128(uint8x16_t codes) { return vreinterpretq_s8_u8(veorq_u
 template <int Bits>
 inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
   const int8x16_t all = four_bytes(x);
-  return each<i32x16>([&](int i) {
-    return vdotq_s32(acc.v[i], Bits == 8 ? less_128(w.v[i]) : vreinterpretq_s8_u8(w.v[i]), all);
-  });
+  return each<i32x16>(
+      [&](int i) { return vdotq_s32(acc.v[i], Bits == 8 ? less_128(w.v[i]) : vreinterpretq_s8_u8(w.v[i]), all); });
 }
 // sum[n] += 16 columns x the 16 signed bytes at x[n] + column.
 template <int Bits, int N>

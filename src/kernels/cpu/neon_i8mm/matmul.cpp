@@ -3,7 +3,7 @@
 // after simd.h: they name the vocabulary
 #include "kernels/cpu/neon_i8mm/quads.h"
 // after the dots of quads
-#include "kernels/cpu/common/pairs.h"
 #include "kernels/cpu/common/dots.h"
+#include "kernels/cpu/common/pairs.h"
 // after quads.h, pairs.h and dots.h
 #include "kernels/cpu/common/matmul.h"
