@@ -89,7 +89,7 @@ Shape shape_in_file(const Plan& plan) {
 }
 
 // Rows [begin, end) of the file's order into out.
-void make_rows(const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
+void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
   const TensorGroup group = group_of(*part.source);
   const auto source_row = [&](int64_t i) { return plan.row_in_source.empty() ? i : plan.row_in_source[size_t(i)]; };
   if (part.source->type == plan.to->stored) {
@@ -100,7 +100,7 @@ void make_rows(const Plan& plan, const Part& part, int64_t begin, int64_t end, s
   std::vector<float> values(size_t((end - begin) * plan.columns));
   for (int64_t i = begin; i < end; ++i)
     part.from->dequantize(group, {source_row(i), 1, 0, plan.columns}, values.data() + (i - begin) * plan.columns);
-  plan.to->quantize(values.data(), end - begin, plan.columns, nullptr, out);
+  plan.to->quantize(cpu, values.data(), end - begin, plan.columns, nullptr, out);
 }
 
 // A vector is one row whose elements may be reordered.
@@ -184,7 +184,8 @@ class Exporter {
     pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
       try {
         for (int64_t row = begin; row < end; row += kRowsPerPiece)
-          make_rows(plan, part, first + row, first + std::min(row + kRowsPerPiece, end), buffer_.data() + row * plan.stride);
+          make_rows(cpu_, plan, part, first + row, first + std::min(row + kRowsPerPiece, end),
+                    buffer_.data() + row * plan.stride);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
@@ -198,6 +199,7 @@ class Exporter {
   WeightPlan types_;
   GgufWriter writer_;
   ThreadPool& pool_;
+  const CpuKernels& cpu_ = cpu_kernels(isa_to_run(detect_cpu()));
   const ExportProgress& progress_;
   std::vector<Plan> plans_;
   std::vector<std::byte> buffer_;

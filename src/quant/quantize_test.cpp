@@ -145,7 +145,7 @@ TEST(Quantize, ColumnsThatCutABlockAreRefused) {
     const int64_t columns = format->columns_multiple + 16;
     std::vector<float> x(static_cast<size_t>(columns), 1.0f);
     std::vector<std::byte> out(4096);
-    EXPECT_THROW(format->quantize(x.data(), 1, columns, nullptr, out.data()), Error) << format->name;
+    EXPECT_THROW(format->quantize(cpu_kernels(Isa::generic), x.data(), 1, columns, nullptr, out.data()), Error) << format->name;
   }
 }
 

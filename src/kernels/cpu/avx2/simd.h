@@ -19,8 +19,9 @@ struct i16x32 {
   __m256i a, b;
 };
 
-constexpr int kRowTile = 4;      // rows of x that a matmul tile holds in registers
-constexpr bool kSigned8 = true;  // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+constexpr int kRowTile = 4;           // rows of x that a matmul tile holds in registers
+constexpr bool kSigned8 = true;       // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+constexpr int kSearchCandidates = 1;  // of a search for scales whose sums are in registers together
 
 inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8
   const int count = n < 0 ? 0 : n > 8 ? 8 : int(n);

@@ -19,8 +19,9 @@ struct i16x32 {
   __m512i v;
 };
 
-constexpr int kRowTile = 8;       // rows of x that a matmul tile holds in registers
-constexpr bool kSigned8 = false;  // 8-bit codes enter dot4 as they are: unsigned
+constexpr int kRowTile = 8;           // rows of x that a matmul tile holds in registers
+constexpr bool kSigned8 = false;      // 8-bit codes enter dot4 as they are: unsigned
+constexpr int kSearchCandidates = 4;  // of a search for scales whose sums are in registers together
 
 inline __mmask16 lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1); }
 

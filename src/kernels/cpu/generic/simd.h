@@ -24,6 +24,7 @@ struct i16x32 {
 
 constexpr int kRowTile = 4;  // rows of x that a matmul tile holds in registers
 constexpr bool kSigned8 = false;
+constexpr int kSearchCandidates = 1;  // of a search for scales whose sums are in registers together
 
 template <class Out, class F>
 inline Out each(F f) {

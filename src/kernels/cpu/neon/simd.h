@@ -20,8 +20,9 @@ struct i16x32 {
   int16x8_t v[4];
 };
 
-constexpr int kRowTile = 4;      // rows of x that a matmul tile holds in registers
-constexpr bool kSigned8 = true;  // 8-bit codes enter dot4 less 128: there is only a signed x signed product
+constexpr int kRowTile = 4;           // rows of x that a matmul tile holds in registers
+constexpr bool kSigned8 = true;       // 8-bit codes enter dot4 less 128: there is only a signed x signed product
+constexpr int kSearchCandidates = 1;  // of a search for scales whose sums are in registers together
 
 template <class Out, class F>
 inline Out each(F f) {
