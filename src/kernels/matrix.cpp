@@ -14,6 +14,7 @@ namespace {
 // One-level units span two groups of 32, which makes their scales a cache line.
 constexpr int64_t kSmallestUnit = 64;
 constexpr int64_t kDenseUnit = 32;
+constexpr int64_t kMostGroup = 32;  // columns of a group, of any layout
 
 // The 16 rows of one panel among the slice's, fewer in the last.
 struct PanelRows {
@@ -63,6 +64,25 @@ void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* to) {
       put(vector + 1, (w[2] & kLow) | (w[3] & kLow) << 4);
       put(vector + 2, (w[0] & kHigh) >> 4 | (w[1] & kHigh) >> 2 | (w[2] & kHigh) | (w[3] & kHigh) << 2);
     }
+  }
+}
+
+// The other way: codes of columns [first, first + n), 16 at a time.
+void get_codes(const uint8_t* codes, int bits, int64_t first, int64_t n, int64_t lane, uint8_t* out) {
+  const auto word = [&](int64_t vector) { return load_word(codes + vector * 64 + lane * 4); };
+  const auto put = [&](int64_t k, uint32_t four) { std::memcpy(out + k, &four, 4); };
+  constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x30303030;
+  for (int64_t k = 0; k < n; k += 16) {
+    if (bits == 8) {
+      for (int64_t i = 0; i < 4; ++i) put(k + 4 * i, word((first + k) / 4 + i));
+      continue;
+    }
+    const int64_t vector = (first + k) / 16 * (bits == 4 ? 2 : 3);
+    const uint32_t a = word(vector), b = word(vector + 1), high = bits == 4 ? 0 : word(vector + 2);
+    put(k, (a & kLow) | (high << 4 & kHigh));
+    put(k + 4, (a >> 4 & kLow) | (high << 2 & kHigh));
+    put(k + 8, (b & kLow) | (high & kHigh));
+    put(k + 12, (b >> 4 & kLow) | (high >> 2 & kHigh));
   }
 }
 
@@ -152,16 +172,16 @@ namespace {
 
 void unpack_dense(const std::byte* panel, DType type, int64_t lane, int64_t columns, float* out) {
   const auto* halves = reinterpret_cast<const uint16_t*>(panel);
-  for (int64_t k = 0; k < columns; ++k) switch (type) {
-      case DType::f16:
-        out[k] = f16_to_f32(halves[k * kPanelRows + lane]);
-        break;
-      case DType::bf16:
-        out[k] = bf16_to_f32(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
-        break;
-      default:
-        out[k] = reinterpret_cast<const float*>(panel)[k * kPanelRows + lane];
-    }
+  switch (type) {
+    case DType::f16:
+      for (int64_t k = 0; k < columns; ++k) out[k] = f16_to_f32(halves[k * kPanelRows + lane]);
+      return;
+    case DType::bf16:
+      for (int64_t k = 0; k < columns; ++k) out[k] = bf16_to_f32(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
+      return;
+    default:
+      for (int64_t k = 0; k < columns; ++k) out[k] = reinterpret_cast<const float*>(panel)[k * kPanelRows + lane];
+  }
 }
 
 }  // namespace
@@ -186,10 +206,14 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
         scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
         if (layout.minimum) minimum *= float(unit[geometry.sub_min + sub_min_at(group, lane)]);
       }
-      for (int64_t i = k; i < k + layout.group; ++i) {
-        const int code = get_code(unit + geometry.codes, layout.bits, i, lane);
-        out[first + i] = layout.minimum ? scale * float(code) - minimum : scale * float(code - layout.bias);
-      }
+      uint8_t codes[kMostGroup];
+      get_codes(unit + geometry.codes, layout.bits, k, layout.group, lane, codes);
+      float* to = out + first + k;
+      const int32_t n = layout.group, bias = layout.bias;
+      if (layout.minimum)
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i]) - minimum;
+      else
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i] - bias);
     }
   }
 }

@@ -31,6 +31,8 @@ struct ScaleChoice {
 /// Searches for the scale (and minimum) that quantize groups with the least weighted squared error: quant/two_level.h builds
 /// formats on them.
 struct ScaleSearch {
+  /// Sets the weights to sqrt(1 + x^2 * inverse), `inverse` one a group.
+  void (*weigh)(CodeGroups& groups, const CodeGroups::Lanes& inverse);
   /// Sets the sums of the groups.
   void (*sum)(CodeGroups& groups);
   /// The best scale >= 0 and low >= 0 found for codes from 0.

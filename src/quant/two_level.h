@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/half.h"
 #include "kernels/cpu/kernels.h"
@@ -28,26 +29,58 @@ constexpr int kTogether = CodeGroups::kLanes / Groups;
 template <int Groups>
 using Blocks = std::array<Block<Groups>, kTogether<Groups>>;
 
-/// `n` blocks of groups of N values side by side, codes first..last. n <= kTogether; lanes of blocks that are not there are
-/// zeros.
+/// 1 / the mean of n values that add up to `sum`; 0 where they vanish.
+inline float inverse_mean(float sum, int n) {
+  const float mean = sum / float(n);
+  return mean > 1e-30f ? 1 / mean : 0.0f;
+}
+
+/// Weights by importance (of the columns of blocks [0, n)), the mean square of the inputs that meet each column: the weighted
+/// error is then what the output is expected to be off by.
 template <int N, int Groups>
-CodeGroups side_by_side(const float* x, const float* importance, int64_t n, int first, int last) {
-  CodeGroups out;
+void weigh_by_importance(const float* importance, int64_t n, CodeGroups& groups) {
+  for (int64_t b = 0; b < n; ++b, importance += N * Groups) {
+    float mean = 0;
+    for (int i = 0; i < N * Groups; ++i) mean += importance[i] / float(N * Groups);  // no sum overflows
+    const float inverse = inverse_mean(mean, 1);
+    for (int g = 0; g < Groups; ++g)
+      for (int i = 0; i < N; ++i) groups.w[i][b * Groups + g] = inverse > 0 ? importance[g * N + i] * inverse + 1e-3f : 1.0f;
+  }
+}
+
+/// Without importance large weights count more: they lie where inputs matter. On a small trained model that costs 1 % of plain
+/// error and brings the output 5 % (4 bits) to 13 % (6 bits) closer in KL divergence than equal weights; importance, where it is
+/// known, does better alone.
+template <int N, int Groups>
+void weigh_by_size(const ScaleSearch& search, CodeGroups& groups) {
+  alignas(64) CodeGroups::Lanes squares = {}, inverse;
+  for (int i = 0; i < N; ++i)
+    for (int lane = 0; lane < CodeGroups::kLanes; ++lane) squares[lane] += groups.x[i][lane] * groups.x[i][lane];
+  for (int b = 0; b < kTogether<Groups>; ++b) {
+    const float sum = std::accumulate(squares + b * Groups, squares + (b + 1) * Groups, 0.0f);
+    std::fill_n(inverse + b * Groups, Groups, inverse_mean(sum, N * Groups));
+  }
+  search.weigh(groups, inverse);
+}
+
+/// `n` blocks of groups of N values side by side, codes first..last. n <= kTogether; blocks that are not there are zeros.
+template <int N, int Groups>
+void side_by_side(const ScaleSearch& search, const float* x, const float* importance, int64_t n, int first, int last,
+                  CodeGroups& out) {
   out.n = N;
   out.first = float(first);
   out.last = float(last);
-  std::fill_n(out.x[0], N * CodeGroups::kLanes, 0.0f);
-  std::fill_n(out.w[0], N * CodeGroups::kLanes, 0.0f);
-  float weights[N * Groups];
-  for (int64_t b = 0; b < n; ++b, x += N * Groups) {
-    blocks::weigh(x, importance ? importance + b * N * Groups : nullptr, N * Groups, weights);
-    for (int g = 0; g < Groups; ++g)
-      for (int i = 0; i < N; ++i) {
-        out.x[i][b * Groups + g] = x[g * N + i];
-        out.w[i][b * Groups + g] = weights[g * N + i];
-      }
+  if (n < kTogether<Groups>) {
+    std::fill_n(out.x[0], N * CodeGroups::kLanes, 0.0f);
+    std::fill_n(out.w[0], N * CodeGroups::kLanes, 0.0f);
   }
-  return out;
+  for (int64_t group = 0; group < n * Groups; ++group)
+    for (int i = 0; i < N; ++i) out.x[i][group] = x[group * N + i];
+  if (importance)
+    weigh_by_importance<N, Groups>(importance, n, out);
+  else
+    weigh_by_size<N, Groups>(search, out);
+  search.sum(out);
 }
 
 /// Sums of the least squares for d and dmin over the groups of a block.
@@ -90,7 +123,7 @@ struct BlockScales {
   alignas(64) CodeGroups::Lanes rounded;
 
   void round() {
-    for (size_t lane = 0; lane < CodeGroups::kLanes; ++lane) rounded[lane] = block_scale(exact[lane / Groups]);
+    for (size_t b = 0; b < exact.size(); ++b) std::fill_n(rounded + b * Groups, Groups, block_scale(exact[b]));
   }
 };
 
@@ -118,10 +151,9 @@ inline constexpr int kStarts = 3, kFits = 2, kStartStep = 3;
 
 /// Codes from 0, scales and minimums 0..last_scale.
 template <int Groups>
-Blocks<Groups> search_affine(const ScaleSearch& search, CodeGroups& groups, int last_scale) {
+Blocks<Groups> search_affine(const ScaleSearch& search, const CodeGroups& groups, int last_scale) {
   ScaleFits fits;
   ScaleChoice choice;
-  search.sum(groups);
   search.fit_affine(groups, fits);
   Blocks<Groups> best;
   BlockScales<Groups> d, dmin;
@@ -144,10 +176,9 @@ Blocks<Groups> search_affine(const ScaleSearch& search, CodeGroups& groups, int 
 
 /// Codes on both sides of 0, scales -128..127.
 template <int Groups>
-Blocks<Groups> search_symmetric(const ScaleSearch& search, CodeGroups& groups) {
+Blocks<Groups> search_symmetric(const ScaleSearch& search, const CodeGroups& groups) {
   ScaleFits fits;
   ScaleChoice choice;
-  search.sum(groups);
   search.fit_symmetric(groups, fits);
   Blocks<Groups> best;
   BlockScales<Groups> d, none;

@@ -76,10 +76,11 @@ struct Q4K {
 
 void Q4K::quantize(const blocks::BlockRow& row) {
   constexpr int kTogether = two_level::kTogether<8>;
+  CodeGroups groups;
   for (int64_t first = 0; first < row.blocks; first += kTogether) {
     const int64_t n = std::min<int64_t>(row.blocks - first, kTogether);
     const float *x = row.x + first * 256, *importance = row.importance ? row.importance + first * 256 : nullptr;
-    CodeGroups groups = two_level::side_by_side<32, 8>(x, importance, n, 0, 15);
+    two_level::side_by_side<32, 8>(row.cpu.search, x, importance, n, 0, 15, groups);
     const auto found = two_level::search_affine<8>(row.cpu.search, groups, 63);
     for (int64_t b = 0; b < n; ++b) write(x + b * 256, found[size_t(b)], row.out + (first + b) * bytes);
   }

@@ -5,9 +5,6 @@
 // best scale and minimum for those codes and their error, which is the next, better candidate.
 namespace gale::GALE_ISA {
 
-// Nearest integer, halves to even, for |x| < 2^22.
-inline f32x16 nearest(f32x16 x) { return sub(add(x, set1(0x1.8p23f)), set1(0x1.8p23f)); }
-
 // The largest integer that is not above x, for |x| < 2^22.
 inline f32x16 floor_of(f32x16 x) {
   const f32x16 near = nearest(x);
@@ -27,8 +24,8 @@ struct Candidate {
   f32x16 q, qq, qx;  // weighted sums of its codes, their squares and their products with the values
 };
 
-// The sums of N candidates.
-template <int N>
+// The sums of N candidates; those without a low have low 0, and are spared the addition.
+template <int N, bool Low>
 inline void sum_codes(const CodeGroups& g, Candidate* c) {
   f32x16 inverse[N], low[N], q[N], qq[N], qx[N];
   for (int j = 0; j < N; ++j) {
@@ -40,7 +37,8 @@ inline void sum_codes(const CodeGroups& g, Candidate* c) {
   for (int i = 0; i < g.n; ++i) {
     const f32x16 x = load(g.x[i]), w = load(g.w[i]);
     for (int j = 0; j < N; ++j) {
-      const f32x16 code = nearest(min(max(mul(add(x, low[j]), inverse[j]), first), last)), wc = mul(w, code);
+      const f32x16 place = mul(Low ? add(x, low[j]) : x, inverse[j]);
+      const f32x16 code = nearest(min(max(place, first), last)), wc = mul(w, code);
       q[j] = add(q[j], wc);
       qq[j] = add(qq[j], mul(wc, code));
       qx[j] = add(qx[j], mul(wc, x));
@@ -54,8 +52,9 @@ inline void sum_codes(const CodeGroups& g, Candidate* c) {
 }
 
 // As many at a time as registers hold. REQUIRES: `count` a multiple of kSearchCandidates.
+template <bool Low>
 inline void sum_all_codes(const CodeGroups& g, Candidate* c, int count) {
-  for (int j = 0; j < count; j += kSearchCandidates) sum_codes<kSearchCandidates>(g, c + j);
+  for (int j = 0; j < count; j += kSearchCandidates) sum_codes<kSearchCandidates, Low>(g, c + j);
 }
 
 // The error of a candidate with its codes.
@@ -92,6 +91,14 @@ struct BestFit {
     store(out.low, low);
   }
 };
+
+void weigh(CodeGroups& g, const CodeGroups::Lanes& inverse_lanes) {
+  const f32x16 one = set1(1.0f), inverse = load(inverse_lanes);
+  for (int i = 0; i < g.n; ++i) {
+    const f32x16 x = load(g.x[i]);
+    store(g.w[i], sqrt(add(one, mul(mul(x, x), inverse))));
+  }
+}
 
 void sum_groups(CodeGroups& g) {
   f32x16 sum_w = zero(), sum_wx = zero(), sum_wxx = zero();
@@ -130,7 +137,7 @@ void fit_affine(const CodeGroups& g, ScaleFits& out) {
       c[j].low = sub(sub(zero(), bottom), mul(set1(cut), c[j].scale));
     }
     for (int round = 0; round < kRounds; ++round) {
-      sum_all_codes(g, c, kScales);
+      sum_all_codes<true>(g, c, kScales);
       for (Candidate& each : c) {
         solve_affine(each, sums);
         best.keep(each, error_of(each, sums));
@@ -154,7 +161,7 @@ void fit_symmetric(const CodeGroups& g, ScaleFits& out) {
       c[j].low = zero();
     }
     for (int round = 0; round < kRounds; ++round) {
-      sum_all_codes(g, c, kScales);
+      sum_all_codes<false>(g, c, kScales);
       for (Candidate& each : c) {
         solve_symmetric(each);
         best.keep(each, error_of(each, sums));
@@ -201,7 +208,7 @@ void choose_affine(const CodeGroups& g, const ScaleFits& fits, const CodeGroups:
     c[j].scale = mul(d, scale[j]);
     c[j].low = mul(dmin, minimum[j]);
   }
-  sum_all_codes(g, c, 8);
+  sum_all_codes<true>(g, c, 8);
   store_best(c, scale, minimum, 8, SearchSums(g), out);
 }
 
@@ -217,11 +224,11 @@ void choose_symmetric(const CodeGroups& g, const ScaleFits& fits, const CodeGrou
     c[j].scale = mul(d, scale[j]);
     c[j].low = zero();
   }
-  sum_all_codes(g, c, 4);
+  sum_all_codes<false>(g, c, 4);
   store_best(c, scale, minimum, 4, SearchSums(g), out);
 }
 
 extern const ScaleSearch kScaleSearch;
-const ScaleSearch kScaleSearch{sum_groups, fit_affine, fit_symmetric, choose_affine, choose_symmetric};
+const ScaleSearch kScaleSearch{weigh, sum_groups, fit_affine, fit_symmetric, choose_affine, choose_symmetric};
 
 }  // namespace gale::GALE_ISA

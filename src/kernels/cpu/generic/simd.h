@@ -69,6 +69,13 @@ inline f32x16 div(const f32x16& a, const f32x16& b) {
 inline f32x16 fma(const f32x16& a, const f32x16& b, const f32x16& c) {
   return each<f32x16>([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
 }
+inline f32x16 sqrt(const f32x16& a) {
+  return each<f32x16>([&](int i) { return std::sqrt(a.v[i]); });
+}
+// To the nearest whole number, halves to even. REQUIRES: |a| < 2^22.
+inline f32x16 nearest(const f32x16& a) {
+  return each<f32x16>([&](int i) { return (a.v[i] + 0x1.8p23f) - 0x1.8p23f; });
+}
 // As the x86 instructions: the second operand where either is NaN.
 inline f32x16 min(const f32x16& a, const f32x16& b) {
   return each<f32x16>([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });

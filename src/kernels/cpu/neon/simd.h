@@ -79,6 +79,12 @@ inline f32x16 div(f32x16 a, f32x16 b) {
 inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
   return each<f32x16>([&](int i) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); });
 }
+inline f32x16 sqrt(f32x16 a) {
+  return each<f32x16>([&](int i) { return vsqrtq_f32(a.v[i]); });
+}
+inline f32x16 nearest(f32x16 a) {
+  return each<f32x16>([&](int i) { return vrndnq_f32(a.v[i]); });
+}
 // By comparison, so that NaN gives the second operand as on x86.
 inline f32x16 min(f32x16 a, f32x16 b) {
   return each<f32x16>([&](int i) { return vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]); });
