@@ -4,8 +4,8 @@
 namespace gale {
 
 /// Sixteen groups of n values side by side, one a lane, with the weights of their squared errors and the range of their codes.
-/// A lane of zeros is a group nobody asked for. The codes of candidates for value = scale * code - low are the nearest ones, and
-/// all arithmetic is plain f32 in one order without fused steps: the outcome is the same bits on every instruction set.
+/// A lane of zeros is a group nobody asked for. Candidates for value = scale * code - low take the nearest codes. All arithmetic
+/// is f32 in one order: the outcome is the same bits on every instruction set.
 struct CodeGroups {
   static constexpr int kLanes = 16, kMaxValues = 32;
   using Lanes = float[kLanes];

@@ -27,21 +27,21 @@ struct Candidate {
 // The sums of N candidates; those without a low have low 0, and are spared the addition.
 template <int N, bool Low>
 inline void sum_codes(const CodeGroups& g, Candidate* c) {
-  f32x16 inverse[N], low[N], q[N], qq[N], qx[N];
+  f32x16 inverse[N], shift[N], q[N], qq[N], qx[N];
   for (int j = 0; j < N; ++j) {
     inverse[j] = inverse_of(c[j].scale);
-    low[j] = c[j].low;
+    shift[j] = mul(c[j].low, inverse[j]);
     q[j] = qq[j] = qx[j] = zero();
   }
   const f32x16 first = set1(g.first), last = set1(g.last);
   for (int i = 0; i < g.n; ++i) {
     const f32x16 x = load(g.x[i]), w = load(g.w[i]);
     for (int j = 0; j < N; ++j) {
-      const f32x16 place = mul(Low ? add(x, low[j]) : x, inverse[j]);
+      const f32x16 place = Low ? fma(x, inverse[j], shift[j]) : mul(x, inverse[j]);
       const f32x16 code = nearest(min(max(place, first), last)), wc = mul(w, code);
       q[j] = add(q[j], wc);
-      qq[j] = add(qq[j], mul(wc, code));
-      qx[j] = add(qx[j], mul(wc, x));
+      qq[j] = fma(wc, code, qq[j]);
+      qx[j] = fma(wc, x, qx[j]);
     }
   }
   for (int j = 0; j < N; ++j) {
@@ -79,9 +79,13 @@ inline void solve_affine(Candidate& c, const SearchSums& sums) {
 // Least squares over the scale alone, of either sign.
 inline void solve_symmetric(Candidate& c) { c.scale = mul(c.qx, inverse_of(c.qq)); }
 
+// Errors below this share of the squares are noise of f32 sums. Among such candidates the first one stays.
+constexpr float kNoise = 0x1p-20f;
+
 struct BestFit {
   f32x16 scale, low, error;
-  void keep(const Candidate& c, f32x16 its_error) {
+  void keep(const Candidate& c, const SearchSums& sums) {
+    const f32x16 its_error = max(error_of(c, sums), mul(sums.wxx, set1(kNoise)));
     scale = select_less(its_error, error, c.scale, scale);
     low = select_less(its_error, error, c.low, low);
     error = select_less(its_error, error, its_error, error);
@@ -140,7 +144,7 @@ void fit_affine(const CodeGroups& g, ScaleFits& out) {
       sum_all_codes<true>(g, c, kScales);
       for (Candidate& each : c) {
         solve_affine(each, sums);
-        best.keep(each, error_of(each, sums));
+        best.keep(each, sums);
       }
     }
   }
@@ -164,7 +168,7 @@ void fit_symmetric(const CodeGroups& g, ScaleFits& out) {
       sum_all_codes<false>(g, c, kScales);
       for (Candidate& each : c) {
         solve_symmetric(each);
-        best.keep(each, error_of(each, sums));
+        best.keep(each, sums);
       }
     }
   }

@@ -66,8 +66,18 @@ inline f32x16 mul(const f32x16& a, const f32x16& b) {
 inline f32x16 div(const f32x16& a, const f32x16& b) {
   return each<f32x16>([&](int i) { return a.v[i] / b.v[i]; });
 }
+// a b + c rounded once. std::fma is a call where the baseline has no such instruction, and slow where the machine has none; this
+// vectorises. The product is exact as a double; the sum, rounded to odd (its last bit says whether anything was lost), rounds to
+// the right f32 (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd").
+inline float fused(float a, float b, float c) {
+  const double product = double(a) * double(b), addend = double(c), sum = product + addend;
+  const double added = sum - product, lost = (product - (sum - added)) + (addend - added);
+  const uint64_t bits = std::bit_cast<uint64_t>(sum);
+  const uint64_t step = (lost < 0 || lost > 0 ? 1u : 0u) & ~bits;
+  return float(std::bit_cast<double>((lost > 0) == (sum > 0) ? bits + step : bits - step));
+}
 inline f32x16 fma(const f32x16& a, const f32x16& b, const f32x16& c) {
-  return each<f32x16>([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
+  return each<f32x16>([&](int i) { return fused(a.v[i], b.v[i], c.v[i]); });
 }
 inline f32x16 sqrt(const f32x16& a) {
   return each<f32x16>([&](int i) { return std::sqrt(a.v[i]); });
