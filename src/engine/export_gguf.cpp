@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <future>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/threads.h"
@@ -89,7 +92,7 @@ Shape shape_in_file(const Plan& plan) {
 }
 
 // Rows [begin, end) of the file's order into out.
-void make_rows(const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
+void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
   const TensorGroup group = group_of(*part.source);
   const auto source_row = [&](int64_t i) { return plan.row_in_source.empty() ? i : plan.row_in_source[size_t(i)]; };
   if (part.source->type == plan.to->stored) {
@@ -97,10 +100,10 @@ void make_rows(const Plan& plan, const Part& part, int64_t begin, int64_t end, s
       std::memcpy(out, part.source->row(source_row(i)), size_t(plan.stride));
     return;
   }
-  std::vector<float> values(size_t((end - begin) * plan.columns));
+  const auto values = std::make_unique_for_overwrite<float[]>(size_t((end - begin) * plan.columns));
   for (int64_t i = begin; i < end; ++i)
-    part.from->dequantize(group, {source_row(i), 1, 0, plan.columns}, values.data() + (i - begin) * plan.columns);
-  plan.to->quantize(values.data(), end - begin, plan.columns, nullptr, out);
+    part.from->dequantize(group, {source_row(i), 1, 0, plan.columns}, values.get() + (i - begin) * plan.columns);
+  plan.to->quantize(cpu, values.get(), end - begin, plan.columns, nullptr, out);
 }
 
 // A vector is one row whose elements may be reordered.
@@ -126,7 +129,8 @@ class Exporter {
     set_tokenizer(writer_, source_);
     declare(target);
     for (const Plan& plan : plans_) write(plan);
-    if (!target.rope_factors.empty()) writer_.data(std::as_bytes(std::span(target.rope_factors)));
+    if (!target.rope_factors.empty()) write_values(target.rope_factors);
+    finish_writing();
     writer_.commit();
     report_.note = types_.message();
     return report_;
@@ -166,8 +170,7 @@ class Exporter {
     const int64_t chunk = std::max<int64_t>(1, kChunkBytes / plan.stride);
     for (const Part& part : plan.parts) {
       if (part.source->shape.rank() < 2) {
-        const std::vector<float> values = make_vector(plan);
-        writer_.data(std::as_bytes(std::span(values)));
+        write_values(make_vector(plan));
       } else {
         for (int64_t first = 0; first < plan.rows; first += chunk)
           write_chunk(plan, part, first, std::min(plan.rows, first + chunk));
@@ -184,25 +187,44 @@ class Exporter {
     pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
       try {
         for (int64_t row = begin; row < end; row += kRowsPerPiece)
-          make_rows(plan, part, first + row, first + std::min(row + kRowsPerPiece, end), buffer_.data() + row * plan.stride);
+          make_rows(cpu_, plan, part, first + row, first + std::min(row + kRowsPerPiece, end),
+                    buffer_.data() + row * plan.stride);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
       }
     });
     if (error) std::rethrow_exception(error);
-    writer_.data(buffer_);
+    write_buffer();
+  }
+
+  void write_values(std::span<const float> values) {
+    const auto bytes = std::as_bytes(values);
+    buffer_.assign(bytes.begin(), bytes.end());
+    write_buffer();
+  }
+
+  // In the background, while the next part of the file is made.
+  void write_buffer() {
+    finish_writing();
+    std::swap(buffer_, written_);
+    writing_ = std::async(std::launch::async, [this] { writer_.data(written_); });
+  }
+  void finish_writing() {
+    if (writing_.valid()) writing_.get();
   }
 
   const Checkpoint& source_;
   WeightPlan types_;
   GgufWriter writer_;
   ThreadPool& pool_;
+  const CpuKernels& cpu_ = cpu_kernels(isa_to_run(detect_cpu()));
   const ExportProgress& progress_;
   std::vector<Plan> plans_;
-  std::vector<std::byte> buffer_;
+  std::vector<std::byte> buffer_, written_;
   ExportReport report_;
   int64_t done_ = 0;
+  std::future<void> writing_;  // of written_; last, so that it has ended before anything else goes
 };
 
 }  // namespace

@@ -44,6 +44,7 @@ void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   Loader::Options how;
   how.progress = options.progress;
   how.shape_only = shape_only;
+  how.cpu = out.cpu;
   std::optional<WeightPlan> plan;
   if (!options.quant.empty() && !is_random_model(options.model)) {
     plan = WeightPlan::of(options.quant, checkpoint);

@@ -14,6 +14,7 @@ namespace {
 // One-level units span two groups of 32, which makes their scales a cache line.
 constexpr int64_t kSmallestUnit = 64;
 constexpr int64_t kDenseUnit = 32;
+constexpr int64_t kMostGroup = 32;  // columns of a group, of any layout
 
 // The 16 rows of one panel among the slice's, fewer in the last.
 struct PanelRows {
@@ -38,31 +39,6 @@ void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t column
       return put_dense<uint16_t>(g, rows, columns, 2, panel, [](float v) { return f32_to_bf16(v); });
     default:
       return put_dense<float>(g, rows, columns, 1, panel, [](float v) { return v; });
-  }
-}
-
-uint32_t load_word(const uint8_t* p) {
-  uint32_t word;
-  std::memcpy(&word, p, 4);
-  return word;
-}
-
-// Four codes to a word, a word to a lane: `from` is one row's codes of a unit, `to` the lane's words among the unit's codes.
-void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* to) {
-  const auto put = [&](int64_t vector, uint32_t word) { std::memcpy(to + vector * 64, &word, 4); };
-  if (bits == 8) {
-    for (int64_t k = 0; k < columns; k += 4) put(k / 4, load_word(from + k));
-  } else if (bits == 4) {
-    for (int64_t k = 0; k < columns; k += 8) put(k / 8, load_word(from + k) | load_word(from + k + 4) << 4);
-  } else {
-    constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x30303030;
-    for (int64_t k = 0; k < columns; k += 16) {
-      const uint32_t w[4] = {load_word(from + k), load_word(from + k + 4), load_word(from + k + 8), load_word(from + k + 12)};
-      const int64_t vector = k / 16 * 3;
-      put(vector, (w[0] & kLow) | (w[1] & kLow) << 4);
-      put(vector + 1, (w[2] & kLow) | (w[3] & kLow) << 4);
-      put(vector + 2, (w[0] & kHigh) >> 4 | (w[1] & kHigh) >> 2 | (w[2] & kHigh) | (w[3] & kHigh) << 2);
-    }
   }
 }
 
@@ -152,16 +128,16 @@ namespace {
 
 void unpack_dense(const std::byte* panel, DType type, int64_t lane, int64_t columns, float* out) {
   const auto* halves = reinterpret_cast<const uint16_t*>(panel);
-  for (int64_t k = 0; k < columns; ++k) switch (type) {
-      case DType::f16:
-        out[k] = f16_to_f32(halves[k * kPanelRows + lane]);
-        break;
-      case DType::bf16:
-        out[k] = bf16_to_f32(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
-        break;
-      default:
-        out[k] = reinterpret_cast<const float*>(panel)[k * kPanelRows + lane];
-    }
+  switch (type) {
+    case DType::f16:
+      for (int64_t k = 0; k < columns; ++k) out[k] = f16_to_f32(halves[k * kPanelRows + lane]);
+      return;
+    case DType::bf16:
+      for (int64_t k = 0; k < columns; ++k) out[k] = bf16_to_f32(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
+      return;
+    default:
+      for (int64_t k = 0; k < columns; ++k) out[k] = reinterpret_cast<const float*>(panel)[k * kPanelRows + lane];
+  }
 }
 
 }  // namespace
@@ -186,10 +162,14 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
         scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
         if (layout.minimum) minimum *= float(unit[geometry.sub_min + sub_min_at(group, lane)]);
       }
-      for (int64_t i = k; i < k + layout.group; ++i) {
-        const int code = get_code(unit + geometry.codes, layout.bits, i, lane);
-        out[first + i] = layout.minimum ? scale * float(code) - minimum : scale * float(code - layout.bias);
-      }
+      uint8_t codes[kMostGroup];
+      get_codes(unit + geometry.codes, layout.bits, k, layout.group, lane, codes);
+      float* to = out + first + k;
+      const int32_t n = layout.group, bias = layout.bias;
+      if (layout.minimum)
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i]) - minimum;
+      else
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i] - bias);
     }
   }
 }

@@ -43,11 +43,12 @@ struct Requantized {
   RawTensor tensor;
   TensorGroup group;
 
-  void make(const TensorGroup& from, const Format& format, const Format& target, int64_t first, int64_t n, int64_t columns) {
+  void make(const CpuKernels& cpu, const TensorGroup& from, const Format& format, const Format& target, int64_t first, int64_t n,
+            int64_t columns) {
     values.resize(size_t(n * columns));
     format.dequantize(from, {first, n, 0, columns}, values.data());
     bytes.resize(size_t(n * row_bytes(target.stored, columns, from.name)));
-    target.quantize(values.data(), n, columns, nullptr, bytes.data());
+    target.quantize(cpu, values.data(), n, columns, nullptr, bytes.data());
     tensor = RawTensor{};
     tensor.name = from.name + ".weight";
     tensor.type = target.stored;
@@ -84,7 +85,7 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
         if (target == nullptr) {
           format.groups(group, {first, n, 0, out.columns}, groups);
         } else {
-          again.make(group, format, *target, first, n, out.columns);
+          again.make(*options_.cpu, group, format, *target, first, n, out.columns);
           target->groups(again.group, {0, n, 0, out.columns}, groups);
           groups.slice.row = first;
         }

@@ -32,6 +32,7 @@ class Loader {
   using Requantize = std::function<const Format*(std::string_view name, int64_t rows, int64_t columns)>;
   struct Options {
     Requantize requantize;
+    const CpuKernels* cpu = &cpu_kernels(Isa::generic);         ///< what it is done with
     bool shape_only = false;                                    ///< no bytes are read or packed: for sizing
     std::function<void(int64_t done, int64_t total)> progress;  ///< bytes of the file read so far
   };

@@ -35,14 +35,6 @@ void check_input(std::string_view format, const float* values, int64_t rows, int
   }
 }
 
-void weigh(const float* x, const float* importance, int n, float* weights) {
-  float mean = 0;
-  for (int i = 0; i < n; ++i) mean += (importance ? importance[i] : x[i] * x[i]) / float(n);
-  const float inverse = mean > 1e-30f ? 1 / mean : 0.0f;
-  for (int i = 0; i < n; ++i)
-    weights[i] = !importance ? std::sqrt(1 + x[i] * x[i] * inverse) : inverse > 0 ? importance[i] * inverse + 1e-3f : 1.0f;
-}
-
 void draw_bytes(uint64_t seed, int64_t n, std::byte* out, uint64_t kept, uint64_t fixed) {
   SplitMix64 draw{seed};
   for (; n >= 8; n -= 8, out += 8) {

@@ -76,11 +76,13 @@ void for_each_block(const RawTensor& weight, const Slice2& slice, Visit visit) {
   }
 }
 
-/// Weights of the squared errors of a block. `importance` is the mean square of the inputs that meet each column, so that the
-/// weighted error is what the output is expected to be off by. Without it large weights count more: they lie where inputs matter.
-/// On a small trained model that costs 1 % of plain error and brings the output 5 % (4 bits) to 13 % (6 bits) closer in KL
-/// divergence than equal weights; importance, where it is known, does better alone.
-void weigh(const float* x, const float* importance, int n, float* weights);
+/// A row to quantize: f32 [blocks, columns of one] to `blocks` blocks at `out`.
+struct BlockRow {
+  const CpuKernels& cpu;
+  const float *x, *importance;  ///< of each column; importance may be nullptr
+  int64_t blocks;
+  std::byte* out;
+};
 
 /// Random bytes; of every 64-bit word the bits in `kept`, the others from `fixed`.
 void draw_bytes(uint64_t seed, int64_t n, std::byte* out, uint64_t kept = ~uint64_t(0), uint64_t fixed = 0);
@@ -89,8 +91,8 @@ void draw_bytes(uint64_t seed, int64_t n, std::byte* out, uint64_t kept = ~uint6
 inline constexpr float kF16Limit = 65504.0f;
 
 /// A Format of blocks. F has: name, type, layout, bytes (of a block), valid(block) (its scales are finite), values(block, out),
-/// split(block, parts), quantize(values, importance or nullptr, block) and draw_scales(random bits, block), which makes a block
-/// of random bytes one of small weights.
+/// split(block, parts), quantize(BlockRow) and draw_scales(random bits, block), which makes a block of random bytes one of small
+/// weights.
 template <class F>
 constexpr Format block_format() {
   return Format{
@@ -124,11 +126,12 @@ constexpr Format block_format() {
       .stored = F::type,
       .columns_multiple = F::layout.block,
       .quantize =
-          [](const float* values, int64_t rows, int64_t columns, const float* importance, std::byte* out) {
+          [](const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance, std::byte* out) {
             constexpr int64_t block = F::layout.block;
             check_input(F::name, values, rows, columns, importance, block, kF16Limit);
-            for (int64_t at = 0; at < rows * columns; at += block, out += F::bytes)
-              F::quantize(values + at, importance ? importance + at % columns : nullptr, out);
+            const int64_t n = columns / block;
+            for (int64_t row = 0; row < rows; ++row)
+              F::quantize({cpu, values + row * columns, importance, n, out + row * n * F::bytes});
           },
       .randomize =
           [](uint64_t seed, int64_t columns, std::byte* out) {
@@ -155,10 +158,11 @@ constexpr Format dense_format() {
             check_slice(weight, slice, 1);
             for (int64_t row = 0; row < slice.rows; ++row) {
               const std::byte* bytes = weight.row(slice.row + row) + slice.column * int64_t(sizeof(Element));
+              float* to = out + row * slice.columns;
               for (int64_t i = 0; i < slice.columns; ++i) {
                 Element element;
                 std::memcpy(&element, bytes + i * int64_t(sizeof element), sizeof element);
-                *out++ = F::read(element);
+                to[i] = F::read(element);
               }
             }
           },
@@ -171,7 +175,7 @@ constexpr Format dense_format() {
       .stored = F::type,
       .columns_multiple = 1,
       .quantize =
-          [](const float* values, int64_t rows, int64_t columns, const float* importance, std::byte* out) {
+          [](const CpuKernels&, const float* values, int64_t rows, int64_t columns, const float* importance, std::byte* out) {
             check_input(F::name, values, rows, columns, importance, 1, F::limit);
             for (int64_t i = 0; i < rows * columns; ++i) {
               const typename F::Element element = F::write(values[i]);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/cpu/kernels.h"
 #include "quant/format.h"
 
 namespace gale::quant_test {
@@ -46,10 +47,10 @@ inline std::vector<float> dequantize(const Format& format, const Weight& weight,
 }
 
 inline std::vector<std::byte> quantize(const Format& format, const std::vector<float>& values, int64_t columns,
-                                       const float* importance = nullptr) {
+                                       const float* importance = nullptr, Isa isa = isa_to_run(detect_cpu())) {
   const int64_t rows = int64_t(values.size()) / columns;
   std::vector<std::byte> out(size_t(rows * row_bytes(format.stored, columns, "test")));
-  format.quantize(values.data(), rows, columns, importance, out.data());
+  format.quantize(cpu_kernels(isa), values.data(), rows, columns, importance, out.data());
   return out;
 }
 

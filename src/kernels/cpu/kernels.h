@@ -6,6 +6,7 @@
 #include "kernels/kv_pages.h"
 #include "kernels/matrix.h"
 #include "kernels/rounded.h"
+#include "kernels/scale_search.h"
 
 namespace gale {
 
@@ -110,6 +111,7 @@ struct CpuKernels {
   void (*merge_attention)(const AttentionArgs& args, int64_t begin, int64_t end);
   void (*route)(const RouteArgs& args, int64_t begin, int64_t end);
   void (*sum_experts)(const ExpertSumArgs& args, int64_t begin, int64_t end);
+  ScaleSearch search;
   /// For measure_roofline(): multiply-adds done in `rounds` rounds with everything in registers, and one pass over memory.
   int64_t (*peak_int8)(int64_t rounds, float* sink);
   int64_t (*peak_bf16)(int64_t rounds, float* sink);

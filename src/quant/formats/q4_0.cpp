@@ -37,7 +37,10 @@ struct Q4_0 {
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x1c67 + bits % 64)); }
 
   /// The reference definition: the value of largest magnitude, the first of several, becomes code 0.
-  static void quantize(const float* x, const float*, std::byte* block) {
+  static void quantize(const blocks::BlockRow& row) {
+    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
+  }
+  static void quantize_block(const float* x, std::byte* block) {
     float largest = 0;
     for (int i = 0; i < 32; ++i)
       if (std::fabs(x[i]) > std::fabs(largest)) largest = x[i];

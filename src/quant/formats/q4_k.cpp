@@ -69,31 +69,38 @@ struct Q4K {
     blocks::store_u16(block + 2, uint16_t(0x10c0 + bits / 64 % 64));
   }
 
-  static void quantize(const float* x, const float* importance, std::byte* block);
+  using Block = two_level::Block<8>;
+  static void quantize(const blocks::BlockRow& row);
+  static void write(const float* x, const Block& found, std::byte* block);
 };
 
-void Q4K::quantize(const float* x, const float* importance, std::byte* block) {
-  float weights[256];
-  blocks::weigh(x, importance, 256, weights);
-  const auto found = search::affine_block<32, 8>(x, weights, 15, 63);
+void Q4K::quantize(const blocks::BlockRow& row) {
+  constexpr int kTogether = two_level::kTogether<8>;
+  CodeGroups groups;
+  for (int64_t first = 0; first < row.blocks; first += kTogether) {
+    const int64_t n = std::min<int64_t>(row.blocks - first, kTogether);
+    const float *x = row.x + first * 256, *importance = row.importance ? row.importance + first * 256 : nullptr;
+    two_level::side_by_side<32, 8>(row.cpu.search, x, importance, n, 0, 15, groups);
+    const auto found = two_level::search_affine<8>(row.cpu.search, groups, 63);
+    for (int64_t b = 0; b < n; ++b) write(x + b * 256, found[size_t(b)], row.out + (first + b) * bytes);
+  }
+}
+
+void Q4K::write(const float* x, const Block& found, std::byte* block) {
   blocks::store_u16(block, f32_to_f16(found.d));
   blocks::store_u16(block + 2, f32_to_f16(found.dmin));
   std::byte* packed = block + kScales;
-  for (int group = 0; group < 4; ++group) {
-    const int s = found.scale[group], m = found.minimum[group], later_s = found.scale[group + 4],
-              later_m = found.minimum[group + 4];
+  for (size_t group = 0; group < 4; ++group) {
+    const int s = int(found.scale[group]), m = int(found.minimum[group]);
+    const int later_s = int(found.scale[group + 4]), later_m = int(found.minimum[group + 4]);
     packed[group] = std::byte(s | later_s >> 4 << 6);
     packed[group + 4] = std::byte(m | later_m >> 4 << 6);
     packed[group + 8] = std::byte((later_s & 15) | (later_m & 15) << 4);
   }
-  const auto encode = [&](int group, uint8_t* codes) {
-    search::encode<32>(x + group * 32, found.d * float(found.scale[group]), found.dmin * float(found.minimum[group]), 0, 15,
-                       codes);
-  };
   for (int group = 0; group < 8; group += 2) {
     uint8_t even[32], odd[32];
-    encode(group, even);
-    encode(group + 1, odd);
+    two_level::encode<32>(x + group * 32, found.step(group), found.low(group), 0, 15, even);
+    two_level::encode<32>(x + group * 32 + 32, found.step(group + 1), found.low(group + 1), 0, 15, odd);
     for (int i = 0; i < 32; ++i) block[kCodes + group * 16 + i] = std::byte(even[i] | odd[i] << 4);
   }
 }

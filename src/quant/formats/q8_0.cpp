@@ -29,7 +29,10 @@ struct Q8_0 {
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0c6c + bits % 64)); }
 
   /// The reference definition: 127 steps to the largest magnitude. Importance has nothing to choose at 8 bits.
-  static void quantize(const float* x, const float*, std::byte* block) {
+  static void quantize(const blocks::BlockRow& row) {
+    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
+  }
+  static void quantize_block(const float* x, std::byte* block) {
     float largest = 0;
     for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
     const float d = largest / 127.0f;

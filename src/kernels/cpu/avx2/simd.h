@@ -22,6 +22,7 @@ struct i16x32 {
 constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
 constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
 constexpr bool kSigned8 = true;          // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+constexpr int kSearchCandidates = 1;     // of a search for scales whose sums are in registers together
 
 inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8
   const int count = n < 0 ? 0 : n > 8 ? 8 : int(n);
@@ -56,6 +57,11 @@ inline f32x16 sub(f32x16 x, f32x16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_
 inline f32x16 mul(f32x16 x, f32x16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
 inline f32x16 div(f32x16 x, f32x16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
 inline f32x16 fma(f32x16 x, f32x16 y, f32x16 z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+inline f32x16 sqrt(f32x16 x) { return {_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
+inline f32x16 nearest(f32x16 x) {
+  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(x.a, kMode), _mm256_round_ps(x.b, kMode)};
+}
 inline f32x16 min(f32x16 x, f32x16 y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
 inline f32x16 max(f32x16 x, f32x16 y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
 inline f32x16 abs(f32x16 x) {

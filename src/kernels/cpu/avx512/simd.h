@@ -19,9 +19,10 @@ struct i16x32 {
   __m512i v;
 };
 
-constexpr int kRowTile = 8;        // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = 10;  // where a tile needs two registers a row, not three
-constexpr bool kSigned8 = false;   // 8-bit codes enter dot4 as they are: unsigned
+constexpr int kRowTile = 8;           // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 10;     // where a tile needs two registers a row, not three
+constexpr bool kSigned8 = false;      // 8-bit codes enter dot4 as they are: unsigned
+constexpr int kSearchCandidates = 4;  // of a search for scales whose sums are in registers together
 
 inline __mmask16 lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1); }
 
@@ -44,6 +45,8 @@ inline f32x16 sub(f32x16 a, f32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline f32x16 mul(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline f32x16 div(f32x16 a, f32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline f32x16 sqrt(f32x16 a) { return {_mm512_sqrt_ps(a.v)}; }
+inline f32x16 nearest(f32x16 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 inline f32x16 min(f32x16 a, f32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline f32x16 max(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline f32x16 abs(f32x16 a) { return {_mm512_abs_ps(a.v)}; }

@@ -23,6 +23,7 @@ struct i16x32 {
 constexpr int kRowTile = 4;              // rows of x that a matmul tile holds in registers
 constexpr int kOneLevelRows = kRowTile;  // where a tile needs two registers a row, not three
 constexpr bool kSigned8 = true;          // 8-bit codes enter dot4 less 128: there is only a signed x signed product
+constexpr int kSearchCandidates = 1;     // of a search for scales whose sums are in registers together
 
 template <class Out, class F>
 inline Out each(F f) {
@@ -78,6 +79,12 @@ inline f32x16 div(f32x16 a, f32x16 b) {
 }
 inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
   return each<f32x16>([&](int i) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); });
+}
+inline f32x16 sqrt(f32x16 a) {
+  return each<f32x16>([&](int i) { return vsqrtq_f32(a.v[i]); });
+}
+inline f32x16 nearest(f32x16 a) {
+  return each<f32x16>([&](int i) { return vrndnq_f32(a.v[i]); });
 }
 // By comparison, so that NaN gives the second operand as on x86.
 inline f32x16 min(f32x16 a, f32x16 b) {
