@@ -42,10 +42,10 @@ inline const RawTensor& weight_of(const TensorGroup& group) {
 }
 
 /// A lone weight of that type. A bias beside it is none of the format's business; any other part (scales, zero points) means that
-/// the weight is some other format's.
+/// the weight is some other format's, and so is one whose bytes are arranged for kernels.
 inline bool is_lone_weight(const TensorGroup& group, TensorType type) {
   const RawTensor* weight = group.part("weight");
-  if (weight == nullptr || weight->type != type) return false;
+  if (weight == nullptr || weight->type != type || !weight->layout.empty()) return false;
   for (const auto& [suffix, tensor] : group.parts)
     if (suffix != "weight" && suffix != "bias") return false;
   return true;
