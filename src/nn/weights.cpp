@@ -14,7 +14,7 @@
 namespace gale {
 namespace {
 
-constexpr int64_t kPanelsPerPiece = 4;  // rows a thread takes apart at a time: 64, a few MB at the widest
+constexpr int64_t kPanelsPerPiece = 1;  // panels a thread takes apart at a time: what it is made of stays in the second cache
 
 constexpr int64_t kPrefault = int64_t(4) << 20;  // bytes of a packed file that a thread maps at a time
 constexpr size_t kShownProblems = 10;
