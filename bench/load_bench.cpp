@@ -12,6 +12,8 @@
 namespace gale {
 namespace {
 
+constexpr int64_t kColumnsPerPiece = 2048;  // as in nn/weights.cpp
+
 constexpr int64_t kRows = 4096, kColumns = 8192;  // beyond any cache
 
 void load(benchmark::State& state, const Format* format) {
@@ -29,10 +31,11 @@ void load(benchmark::State& state, const Format* format) {
   PackedMatrix out = make_packed(format->layout(group), kRows, kColumns);
   LogicalGroups groups;
   for (auto _ : state) {
-    for (int64_t first = 0; first < kRows; first += kPanelRows) {  // as a Loader's threads do
-      format->groups(group, {first, kPanelRows, 0, kColumns}, groups);
-      arrange(groups, out);
-    }
+    for (int64_t first = 0; first < kRows; first += kPanelRows)  // as a Loader's threads do
+      for (int64_t column = 0; column < kColumns; column += kColumnsPerPiece) {
+        format->groups(group, {first, kPanelRows, column, kColumnsPerPiece}, groups);
+        arrange(groups, out);
+      }
     benchmark::DoNotOptimize(out.data->data());
   }
   const auto per_second = [](double n) { return benchmark::Counter(n, benchmark::Counter::kIsIterationInvariantRate); };

@@ -160,12 +160,15 @@ void arrange_plainly(const LogicalGroups& groups, int64_t first, int64_t n, cons
 }
 
 void arrange(const LogicalGroups& groups, PackedMatrix& out) {
-  assert(groups.slice.row % kPanelRows == 0 && groups.slice.columns == out.columns);
+  const Slice2& slice = groups.slice;
+  const PackedMatrix part = packed_shape(out.layout, out.rows, slice.columns);  // units are the same whatever the width
+  assert(slice.row % kPanelRows == 0 && slice.column % part.geometry.columns == 0);
+  assert(slice.columns % part.geometry.columns == 0 || slice.column + slice.columns == out.columns);
   static const CpuKernels& cpu = cpu_kernels(isa_to_run(detect_cpu()));  // every set gives the same bytes
-  for (int64_t first = 0; first < groups.slice.rows; first += kPanelRows) {
-    const int64_t n = std::min(kPanelRows, groups.slice.rows - first);
-    std::byte* panel = out.panel((groups.slice.row + first) / kPanelRows);
-    if (!weave_panel(cpu, groups, first, n, out, panel)) arrange_plainly(groups, first, n, out, panel);
+  for (int64_t first = 0; first < slice.rows; first += kPanelRows) {
+    const int64_t n = std::min(kPanelRows, slice.rows - first);
+    std::byte* units = out.panel((slice.row + first) / kPanelRows) + slice.column / part.geometry.columns * part.geometry.bytes;
+    if (!weave_panel(cpu, groups, first, n, part, units)) arrange_plainly(groups, first, n, part, units);
   }
 }
 

@@ -49,15 +49,16 @@ void weave_grouped(const LogicalGroups& g, const Panel& panel) {
   const Layout& l = panel.matrix.layout;
   const PanelGeometry& at = panel.matrix.geometry;
   const int64_t columns = panel.matrix.columns, unit = at.columns;
+  panel.weave(Weaving::f16, g.top.data(), columns / l.block, unit / l.block, at.top);
+  if (l.minimum) panel.weave(Weaving::f16, g.top_min.data(), columns / l.block, unit / l.block, at.top_min);
+  if (l.two_level()) panel.weave(Weaving::bytes, g.sub.data(), columns / l.group, unit / l.group, at.sub);
+  if (l.two_level() && l.minimum)
+    panel.weave(Weaving::byte_pairs, g.sub_min.data(), columns / l.group, unit / l.group, at.sub_min);
+  // Last: what comes after them waits until they are written.
   panel.weave(l.bits == 8   ? Weaving::words
               : l.bits == 4 ? Weaving::codes4
                             : Weaving::codes6,
               g.codes.data(), columns, unit, at.codes);
-  panel.weave(Weaving::f16, g.top.data(), columns / l.block, unit / l.block, at.top);
-  if (l.minimum) panel.weave(Weaving::f16, g.top_min.data(), columns / l.block, unit / l.block, at.top_min);
-  if (!l.two_level()) return;
-  panel.weave(Weaving::bytes, g.sub.data(), columns / l.group, unit / l.group, at.sub);
-  if (l.minimum) panel.weave(Weaving::byte_pairs, g.sub_min.data(), columns / l.group, unit / l.group, at.sub_min);
 }
 
 }  // namespace

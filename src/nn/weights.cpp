@@ -14,7 +14,7 @@
 namespace gale {
 namespace {
 
-constexpr int64_t kPanelsPerPiece = 1;  // panels a thread takes apart at a time: what it is made of stays in the second cache
+constexpr int64_t kColumnsPerPiece = 2048;  // of a panel, taken apart at a time: its codes stay in the nearest caches
 
 constexpr int64_t kPrefault = int64_t(4) << 20;  // bytes of a packed file that a thread maps at a time
 constexpr size_t kShownProblems = 10;
@@ -79,21 +79,24 @@ void Loader::note_missing(const std::string& name) { problems_.push_back(name + 
 
 void Loader::pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out) {
   FirstError errors;
-  pool_.for_each(out.panels(), kPanelsPerPiece, [&](int64_t begin, int64_t end) {
+  pool_.for_each(out.panels(), 1, [&](int64_t begin, int64_t end) {
     errors.guard([&] {
       LogicalGroups groups;
       Requantized again;
       const int64_t last = std::min(end * kPanelRows, out.rows);
-      for (int64_t first = begin * kPanelRows; first < last; first += kPanelsPerPiece * kPanelRows) {
-        const int64_t n = std::min(kPanelsPerPiece * kPanelRows, last - first);
-        if (target == nullptr) {
-          format.groups(group, {first, n, 0, out.columns}, groups);
-        } else {
-          again.make(group, format, *target, first, n, out.columns);
-          target->groups(again.group, {0, n, 0, out.columns}, groups);
-          groups.slice.row = first;
+      for (int64_t first = begin * kPanelRows; first < last; first += kPanelRows) {
+        const int64_t n = std::min(kPanelRows, last - first);
+        if (target != nullptr) again.make(group, format, *target, first, n, out.columns);
+        for (int64_t column = 0; column < out.columns; column += kColumnsPerPiece) {
+          const int64_t columns = std::min(kColumnsPerPiece, out.columns - column);
+          if (target == nullptr) {
+            format.groups(group, {first, n, column, columns}, groups);
+          } else {
+            target->groups(again.group, {0, n, column, columns}, groups);
+            groups.slice.row = first;
+          }
+          arrange(groups, out);
         }
-        arrange(groups, out);
       }
     });
   });

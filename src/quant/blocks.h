@@ -99,23 +99,26 @@ void draw_bytes(uint64_t seed, int64_t n, std::byte* out, uint64_t kept = ~uint6
 /// Largest magnitude a format with f16 scales takes; a scale computed from it cannot overflow.
 inline constexpr float kF16Limit = 65504.0f;
 
-/// Takes row `row` of a slice apart. The pointers are locals and the check of a run's scales one, so that the compiler keeps
-/// everything in registers; and memory is asked for ahead, since hardware stops at the end of each page.
+/// Takes row `row` of a slice apart, which begins at `bytes`. The pointers are locals and the check of a run's scales one, so
+/// that the compiler keeps everything in registers; and memory is asked for ahead, since hardware stops at the end of each page:
+/// of the row, and past its end `skip` bytes further on.
 template <class F>
-void split_row(const RawTensor& weight, const Slice2& slice, int64_t row, LogicalGroups& out) {
+void split_row(const RawTensor& weight, const Slice2& slice, int64_t row, const std::byte* bytes, int64_t skip,
+               LogicalGroups& out) {
   constexpr int64_t block = F::layout.block, groups = block / F::layout.group, run = F::bytes < 64 ? 16 : 1;
   constexpr bool minimum = F::layout.minimum, two_level = F::layout.sub != ScaleType::none;
-  constexpr uintptr_t ahead = 2048;
-  const std::byte* bytes = weight.row(slice.row + row) + slice.column / block * F::bytes;
+  constexpr int64_t ahead = 2048;
   const int64_t blocks = slice.columns / block;
   BlockParts parts{.codes = out.codes.data() + row * slice.columns,
                    .top = out.top.data() + row * blocks,
                    .top_min = minimum ? out.top_min.data() + row * blocks : nullptr,
                    .sub = two_level ? out.sub.data() + row * blocks * groups : nullptr,
                    .sub_min = two_level && minimum ? out.sub_min.data() + row * blocks * groups : nullptr};
-  for (int64_t first = 0; first < blocks; first += run) {
+  int64_t left = (weight.columns() - slice.column) / block * F::bytes;  // to the row's end
+  for (int64_t first = 0; first < blocks; first += run, left -= run * F::bytes) {
+    const uintptr_t soon = reinterpret_cast<uintptr_t>(bytes) + uintptr_t(left > ahead ? ahead : ahead + skip);
     for (int64_t line = 0; line < run * F::bytes; line += 64)
-      __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(bytes) + ahead + uintptr_t(line)), 0, 2);
+      __builtin_prefetch(reinterpret_cast<const void*>(soon + uintptr_t(line)), 0, 2);
     const int64_t n = blocks - first < run ? blocks - first : run;
     bool valid = true;
     for (int64_t i = 0; i < n; ++i, bytes += F::bytes) {
@@ -155,7 +158,12 @@ constexpr Format block_format() {
             const RawTensor& weight = weight_of(group);
             check_slice(weight, slice, F::layout.block);
             out.resize(F::layout, slice);
-            for (int64_t row = 0; row < slice.rows; ++row) split_row<F>(weight, slice, row, out);
+            const int64_t rows = weight.rows(), stride = weight.row_stride();
+            const std::byte* corner = weight.bytes.data() + slice.column / F::layout.block * F::bytes;
+            for (int64_t row = 0; row < slice.rows; ++row) {
+              const int64_t in_file = interleaved_row(slice.row + row, rows, weight.interleaved_heads);
+              split_row<F>(weight, slice, row, corner + in_file * stride, (slice.rows - 1) * stride, out);
+            }
           },
       .stored = F::type,
       .columns_multiple = F::layout.block,
