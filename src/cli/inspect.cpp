@@ -234,7 +234,7 @@ void print_report(const Report& r) {
 void add_inspect(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("inspect", "What a model is made of, and whether it fits");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("PATH", flags->model.model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
+  sub->add_option("PATH", flags->model.model, "A folder, a .gguf, .safetensors or .gale file, demo, or random:SHAPE")->required();
   sub->add_flag("--fit", flags->fit, "Predict the memory of a load with the flags below, and the context that fits");
   sub->add_flag("--verify", flags->verify, "Read all of a packed file and of its sources, and compare their hashes");
   add_load_flags(*sub, flags->model);

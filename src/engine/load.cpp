@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <future>
 
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
@@ -121,9 +122,14 @@ Runtime start(const EngineOptions& options) {
 }
 
 Runtime finish(Runtime out, const EngineOptions& options) {
-  out.tokenizer = open_tokenizer(*out.checkpoint);
+  // A vocabulary of 150 000 takes longer than the weights of a packed file.
+  auto tokenizer = std::async(std::launch::async, [checkpoint = out.checkpoint] {
+    const StandardFloats mode;
+    return open_tokenizer(*checkpoint);
+  });
   out.chat_template = open_chat_template(*out.checkpoint);
   load_model(out, options, false);
+  out.tokenizer = tokenizer.get();
   fill_info(out, options);
   make_memory(out, options);
   return out;

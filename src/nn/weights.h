@@ -42,7 +42,7 @@ class Loader {
     Requantize requantize;
     bool shape_only = false;                                    ///< no bytes are read or packed: for sizing
     std::function<void(int64_t done, int64_t total)> progress;  ///< bytes of the file read so far
-    std::function<void(const Made&)> sink;  ///< gets each weight, and matrices are let go after: for writing them to a file
+    std::function<void(const Made&)> sink = {};  ///< gets each weight, and matrices are let go after: for writing them to a file
   };
 
   Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options);
