@@ -6,6 +6,7 @@
 #include "checkpoint/checkpoint.h"
 #include "engine/model_source.h"
 #include "engine/weight_plan.h"
+#include "nn/arrangement.h"
 #include "quant/format.h"
 
 namespace gale::cli {
@@ -23,6 +24,7 @@ const Format* format_for(const RawTensor& tensor, WeightPlan* plan) {
 }
 
 Rounding rounding_of(const Format* format, const RawTensor& tensor) {
+  if (const Layout* layout = layout_named(tensor.layout)) return layout_rounding(*layout);
   if (format == nullptr) return Rounding::none;
   RawTensor as_stored = tensor;
   as_stored.type = format->stored;

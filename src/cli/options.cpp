@@ -60,7 +60,8 @@ std::string quant_names() { return fmt::format("{}", fmt::join(QuantPolicy::name
 
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback) {
   flags.model = fallback;
-  CLI::Option* model = app.add_option("-m,--model", flags.model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE");
+  CLI::Option* model =
+      app.add_option("-m,--model", flags.model, "A folder, a .gguf, .safetensors or .gale file, demo, or random:SHAPE");
   if (fallback.empty())
     model->required();
   else

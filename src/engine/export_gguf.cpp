@@ -231,6 +231,8 @@ class Exporter {
 
 ExportReport export_gguf(const Checkpoint& source, std::string_view type, const std::filesystem::path& output, ThreadPool& pool,
                          const ExportProgress& progress) {
+  require(source.packed() == nullptr, ErrorCode::invalid_argument,
+          "{} is packed: its matrices lie as kernels read them; name what it was packed from", source.path().string());
   return Exporter(source, type, output, pool, progress).run();
 }
 

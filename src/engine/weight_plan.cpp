@@ -43,4 +43,13 @@ const Format& WeightPlan::choose(std::string_view name, int64_t rows, int64_t co
   return *choice.format;
 }
 
+Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint) {
+  return [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
+    const std::string full = std::string(name) + ".weight";
+    const Format& format = plan.choose(full, rows, columns);
+    const RawTensor* raw = checkpoint.find(full);
+    return raw != nullptr && raw->type == format.stored ? nullptr : &format;
+  };
+}
+
 }  // namespace gale

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "checkpoint/checkpoint.h"
+#include "nn/weights.h"
 #include "quant/policy.h"
 
 namespace gale {
@@ -27,5 +28,8 @@ class WeightPlan {
   int layers_;
   bool tied_head_;
 };
+
+/// Re-quantizes matrices as the plan says, but for those the file already has in that format. Both must outlive the result.
+Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint);
 
 }  // namespace gale

@@ -47,15 +47,22 @@ Rounding layout_rounding(const Layout& layout) {
 void LogicalGroups::resize(const Layout& layout, const Slice2& s) {
   slice = s;
   const bool grouped = layout.kind == Layout::Kind::grouped;
-  const size_t elements = size_t(s.rows * s.columns);
-  const size_t blocks = grouped ? elements / size_t(layout.block) : 0;
-  const size_t groups = grouped && layout.two_level() ? elements / size_t(layout.group) : 0;
-  values.resize(grouped ? 0 : elements);
-  codes.resize(grouped ? elements : 0);
+  const size_t count = size_t(s.rows * s.columns);
+  const size_t blocks = grouped ? count / size_t(layout.block) : 0;
+  const size_t groups = grouped && layout.two_level() ? count / size_t(layout.group) : 0;
+  values.resize(grouped ? 0 : count);
+  codes.resize(grouped ? count : 0);
   top.resize(blocks);
   top_min.resize(layout.minimum ? blocks : 0);
   sub.resize(groups);
   sub_min.resize(layout.minimum ? groups : 0);
+  elements.clear();
+}
+
+void LogicalGroups::resize_in_place(const Slice2& s) {
+  resize(dense_layout(DType::f32), {s.row, 0, s.column, s.columns});
+  slice = s;
+  elements.resize(size_t(s.rows));
 }
 
 }  // namespace gale

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -57,9 +58,13 @@ struct LogicalGroups {
   std::vector<float> top_min;    ///< same, where there is a minimum
   std::vector<int16_t> sub;      ///< [rows, columns / group], two levels only
   std::vector<int16_t> sub_min;  ///< same, where there is a minimum
+  /// Dense, where the file's elements are the layout's own: where each row of the slice begins. Then `values` is empty.
+  std::vector<const std::byte*> elements;
 
   /// Sizes the arrays that `layout` uses for `slice` and empties the others.
   void resize(const Layout& layout, const Slice2& slice);
+  /// The same for a dense slice whose rows stay where they are: sizes `elements`.
+  void resize_in_place(const Slice2& slice);
 };
 
 }  // namespace gale

@@ -6,7 +6,9 @@
 
 #include "base/checked.h"
 #include "base/half.h"
+#include "kernels/cpu/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/weave.h"
 
 namespace gale {
 namespace {
@@ -21,6 +23,16 @@ struct PanelRows {
   int64_t first = 0, n = 0;
 };
 
+template <class T>
+void put_elements(const LogicalGroups& g, const PanelRows& rows, int64_t columns, int64_t together, std::byte* panel) {
+  T* to = reinterpret_cast<T*>(panel);
+  for (int64_t lane = 0; lane < rows.n; ++lane) {
+    const std::byte* from = g.elements[size_t(rows.first + lane)];
+    for (int64_t k = 0; k < columns; ++k)
+      std::memcpy(to + (k / together * kPanelRows + lane) * together + k % together, from + k * int64_t(sizeof(T)), sizeof(T));
+  }
+}
+
 template <class T, class Convert>
 void put_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, int64_t together, std::byte* panel,
                Convert convert) {
@@ -32,6 +44,9 @@ void put_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, i
 }
 
 void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, DType type, std::byte* panel) {
+  if (!g.elements.empty())
+    return type == DType::f32 ? put_elements<uint32_t>(g, rows, columns, 1, panel)
+                              : put_elements<uint16_t>(g, rows, columns, type == DType::bf16 ? 2 : 1, panel);
   switch (type) {
     case DType::f16:
       return put_dense<uint16_t>(g, rows, columns, 1, panel, [](float v) { return f32_to_f16(v); });
@@ -112,15 +127,24 @@ PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns) {
   return out;
 }
 
+void arrange_plainly(const LogicalGroups& groups, int64_t first, int64_t n, const PackedMatrix& out, std::byte* panel) {
+  const PanelRows rows{first, n};
+  if (out.layout.kind == Layout::Kind::dense)
+    arrange_dense(groups, rows, out.columns, out.layout.dense, panel);
+  else
+    arrange_grouped(groups, rows, out, panel);
+}
+
 void arrange(const LogicalGroups& groups, PackedMatrix& out) {
-  assert(groups.slice.row % kPanelRows == 0 && groups.slice.columns == out.columns);
-  for (int64_t first = 0; first < groups.slice.rows; first += kPanelRows) {
-    const PanelRows rows{first, std::min(kPanelRows, groups.slice.rows - first)};
-    std::byte* panel = out.panel((groups.slice.row + first) / kPanelRows);
-    if (out.layout.kind == Layout::Kind::dense)
-      arrange_dense(groups, rows, out.columns, out.layout.dense, panel);
-    else
-      arrange_grouped(groups, rows, out, panel);
+  const Slice2& slice = groups.slice;
+  const PackedMatrix part = packed_shape(out.layout, out.rows, slice.columns);  // units are the same whatever the width
+  assert(slice.row % kPanelRows == 0 && slice.column % part.geometry.columns == 0);
+  assert(slice.columns % part.geometry.columns == 0 || slice.column + slice.columns == out.columns);
+  static const CpuKernels& cpu = cpu_kernels(isa_to_run(detect_cpu()));  // every set gives the same bytes
+  for (int64_t first = 0; first < slice.rows; first += kPanelRows) {
+    const int64_t n = std::min(kPanelRows, slice.rows - first);
+    std::byte* units = out.panel((slice.row + first) / kPanelRows) + slice.column / part.geometry.columns * part.geometry.bytes;
+    if (!weave_panel(cpu, groups, first, n, part, units)) arrange_plainly(groups, first, n, part, units);
   }
 }
 

@@ -40,9 +40,12 @@ PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns);
 /// The same with memory of its own. Throws Error{out_of_memory} where there is not enough.
 PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns);
 
-/// Arranges whole rows into their panels. REQUIRES: the slice starts on a multiple of 16 rows, spans all columns, and ends on
-/// such a multiple or the last row. Slices may be arranged from different threads.
+/// Arranges rows, or columns of them, into their panels. REQUIRES: the slice starts on a multiple of 16 rows and of the columns
+/// of a unit, and ends on such multiples or where the matrix does. Slices may be arranged from different threads.
 void arrange(const LogicalGroups& groups, PackedMatrix& out);
+/// The definition of what arrange() does for rows [first, first + n) of the slice, n <= 16, which are one panel: code by code,
+/// for every layout. `out` gives layout and geometry, as wide as the slice. weave.h is the fast way for the usual layouts.
+void arrange_plainly(const LogicalGroups& groups, int64_t first, int64_t n, const PackedMatrix& out, std::byte* panel);
 
 /// f32 values of one output row, [columns], by the layout's formula: what embeddings read.
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out);

@@ -41,20 +41,31 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
                                       whole ? whole->shape.text() : "in several parts", shape.experts, shape.out, shape.in));
       return nullptr;
     }
+    if (!whole->layout.empty()) return arranged_experts(*whole, shape);
     sources.push_back(source_of(fused, shape.experts * shape.out, shape.in));
   } else if (!find_experts(below, name, shape, sources)) {
     return nullptr;
   }
   ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out};
   all.stacked = packed_shape(sources.front().layout, shape.experts * all.panels() * kPanelRows, shape.in);
-  if (!options_.shape_only) all.stacked.data = slabs_.take(size_t(all.stacked.bytes()));
+  if (!options_.shape_only) all.stacked.data = place(all.stacked.bytes());
   for (int64_t e = 0; e < shape.experts && !options_.shape_only; ++e) {
     const Source& from = sources[fused.parts.empty() ? size_t(e) : 0];
     PackedMatrix own = panels_of(all, e);
     pack(fused.parts.empty() ? from.group : FusedExpert(fused, e).group, *from.format, from.target, own);
   }
-  packed_bytes_ += all.stacked.bytes();
-  if (options_.progress) options_.progress(file_bytes_, total_bytes_);
+  const Source& first = sources.front();
+  made(fmt::format("{}.{}.weight", below, name), {shape.experts, shape.out, shape.in},
+       first.target ? first.target->stored : first.group.parts.begin()->second->type, all.stacked);
+  return std::make_shared<const ExpertMatrix>(std::move(all));
+}
+
+std::shared_ptr<const ExpertMatrix> Loader::arranged_experts(const RawTensor& tensor, const ExpertsShape& shape) {
+  used_.insert(tensor.name);
+  file_bytes_ += int64_t(tensor.bytes.size());
+  ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out};
+  all.stacked = arranged(tensor, shape.experts * all.panels() * kPanelRows, shape.in);
+  made(tensor.name, tensor.shape, tensor.type, all.stacked);
   return std::make_shared<const ExpertMatrix>(std::move(all));
 }
 

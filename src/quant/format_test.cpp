@@ -1,4 +1,5 @@
 #include "quant/format.h"
+#include "quant/blocks.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -81,8 +82,18 @@ TEST(Formats, KnownAnswersOfAnotherImplementation) {
 
 /// The values a LogicalGroups stands for, by the formulas of kernels/layout.h.
 std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
-  if (l.kind == Layout::Kind::dense) return g.values;
-  std::vector<float> out(g.codes.size());
+  std::vector<float> out;
+  if (l.kind == Layout::Kind::dense) {
+    for (const std::byte* row : g.elements)
+      for (int64_t k = 0; k < g.slice.columns; ++k) {
+        const auto half = [&] { return blocks::load_u16(row + 2 * k); };
+        float value = 0;
+        if (l.dense == DType::f32) std::memcpy(&value, row + 4 * k, 4);
+        out.push_back(l.dense == DType::f32 ? value : l.dense == DType::f16 ? f16_to_f32(half()) : bf16_to_f32(half()));
+      }
+    return out;
+  }
+  out.resize(g.codes.size());
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t block = i / size_t(l.block), group = i / size_t(l.group);
     const float scale = l.two_level() ? g.top[block] * float(g.sub[group]) : g.top[block];

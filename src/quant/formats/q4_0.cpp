@@ -14,7 +14,7 @@ struct Q4_0 {
       .kind = Layout::Kind::grouped, .bits = 4, .group = 32, .block = 32, .top = ScaleType::f16, .bias = 8};
   static constexpr int64_t bytes = 18;
 
-  static bool valid(const std::byte* block) { return std::isfinite(blocks::load_f16(block)); }
+  static bool valid(const std::byte* block) { return blocks::finite_f16(block); }
 
   static void values(const std::byte* block, float* out) {
     const float d = blocks::load_f16(block);
@@ -27,10 +27,7 @@ struct Q4_0 {
 
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block);
-    for (int i = 0; i < 16; ++i) {
-      out.codes[i] = uint8_t(block[2 + i]) & 15;
-      out.codes[i + 16] = uint8_t(block[2 + i]) >> 4;
-    }
+    blocks::split_nibbles<16>(block + 2, out.codes);
   }
 
   /// 4.3e-3 and up: codes have a deviation of 4.6.

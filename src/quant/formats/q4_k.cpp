@@ -19,9 +19,7 @@ struct Q4K {
   static constexpr int64_t bytes = 144;
   static constexpr int kScales = 4, kCodes = 16;  // offsets
 
-  static bool valid(const std::byte* block) {
-    return std::isfinite(blocks::load_f16(block)) && std::isfinite(blocks::load_f16(block + 2));
-  }
+  static bool valid(const std::byte* block) { return blocks::finite_f16(block) && blocks::finite_f16(block + 2); }
 
   /// Groups 0-3: the low 6 bits of bytes 0-3 (scale) and 4-7 (minimum). Groups 4-7: the halves of bytes 8-11 below the top 2 bits
   /// of those bytes.
@@ -54,13 +52,22 @@ struct Q4K {
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block);
     *out.top_min = blocks::load_f16(block + 2);
-    for (int group = 0; group < 8; ++group) {
-      int scale, minimum;
-      scale_and_minimum(block, group, scale, minimum);
-      out.sub[group] = int16_t(scale);
-      out.sub_min[group] = int16_t(minimum);
-      for (int i = 0; i < 32; ++i) out.codes[group * 32 + i] = uint8_t(code(block, group, i));
-    }
+    split_scales(block + kScales, out.sub, out.sub_min);
+    for (int pair = 0; pair < 4; ++pair) blocks::split_nibbles<32>(block + kCodes + pair * 32, out.codes + pair * 64);
+  }
+
+  /// scale_and_minimum() of all eight groups, four bytes at a time.
+  static void split_scales(const std::byte* packed, int16_t* scales, int16_t* minimums) {
+    uint32_t words[3];
+    std::memcpy(words, packed, sizeof words);
+    constexpr uint32_t kSix = 0x3f3f3f3f, kFour = 0x0f0f0f0f, kTop = 0x30303030;
+    const uint32_t s[2] = {words[0] & kSix, (words[2] & kFour) | (words[0] >> 2 & kTop)};
+    const uint32_t m[2] = {words[1] & kSix, (words[2] >> 4 & kFour) | (words[1] >> 2 & kTop)};
+    uint8_t bytes[2][8];
+    std::memcpy(bytes[0], s, 8);
+    std::memcpy(bytes[1], m, 8);
+    for (int i = 0; i < 8; ++i) scales[i] = bytes[0][i];
+    for (int i = 0; i < 8; ++i) minimums[i] = bytes[1][i];
   }
 
   /// d from 7.75e-5, dmin 7.5 times that: the mean of scale * code is that of 7.5 * minimum, their difference deviates by 258.

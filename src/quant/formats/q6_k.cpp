@@ -19,18 +19,20 @@ struct Q6K {
   static constexpr int64_t bytes = 210;
   static constexpr int kHigh = 128, kScales = 192, kTop = 208;  // offsets
 
-  static bool valid(const std::byte* block) { return std::isfinite(blocks::load_f16(block + kTop)); }
+  static bool valid(const std::byte* block) { return blocks::finite_f16(block + kTop); }
 
   /// Each half of the block is 128 columns: quarter k of it has its low bits in the low (k < 2) or high halves of 32 bytes, the
   /// odd quarters in the second 32, and its high bits at bit 2k of 32 shared bytes.
   static void codes(const std::byte* block, uint8_t* out) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(block);
-    for (int half = 0; half < 2; ++half)
-      for (int quarter = 0; quarter < 4; ++quarter, out += 32) {
-        const uint8_t *low = bytes + half * 64 + quarter % 2 * 32, *high = bytes + kHigh + half * 32;
-        const int low_shift = quarter / 2 * 4, high_shift = quarter * 2;
-        for (int i = 0; i < 32; ++i) out[i] = uint8_t((low[i] >> low_shift & 15) | (high[i] >> high_shift & 3) << 4);
-      }
+    for (int half = 0; half < 2; ++half, out += 128) {
+      uint8_t low[64], high[32];  // copies: see blocks::split_nibbles()
+      std::memcpy(low, block + half * 64, 64);
+      std::memcpy(high, block + kHigh + half * 32, 32);
+      for (int i = 0; i < 32; ++i) out[i] = (low[i] & 15) | (high[i] << 4 & 0x30);
+      for (int i = 0; i < 32; ++i) out[32 + i] = (low[32 + i] & 15) | (high[i] << 2 & 0x30);
+      for (int i = 0; i < 32; ++i) out[64 + i] = low[i] >> 4 | (high[i] & 0x30);
+      for (int i = 0; i < 32; ++i) out[96 + i] = low[32 + i] >> 4 | (high[i] >> 2 & 0x30);
+    }
   }
 
   static void values(const std::byte* block, float* out) {
@@ -42,7 +44,9 @@ struct Q6K {
 
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block + kTop);
-    for (int group = 0; group < 16; ++group) out.sub[group] = int8_t(block[kScales + group]);
+    int8_t scales[16];
+    std::memcpy(scales, block + kScales, 16);
+    for (int group = 0; group < 16; ++group) out.sub[group] = scales[group];
     codes(block, out.codes);
   }
 

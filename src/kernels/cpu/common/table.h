@@ -22,17 +22,13 @@ int64_t peak_int8(int64_t, float*);
 int64_t peak_bf16(int64_t, float*);
 int64_t peak_f32(int64_t, float*);
 void read_memory(const std::byte*, int64_t, float*);
+void weave(const WeaveArgs&);
 
 const CpuKernels& kernels() {
-  static const CpuKernels table{Isa::GALE_ISA,   {kLayouts, kLayoutCount},
-                                round_rows,      rms_norm,
-                                add_rows,        add_bias,
-                                silu_mul,        rope,
-                                store_kv,        attention,
-                                merge_attention, route,
-                                sum_experts,     kScaleSearch,
-                                peak_int8,       peak_bf16,
-                                peak_f32,        read_memory};
+  static const CpuKernels table{
+      Isa::GALE_ISA, {kLayouts, kLayoutCount}, round_rows, rms_norm,    add_rows,     add_bias,  silu_mul,  rope,     store_kv,
+      attention,     merge_attention,          route,      sum_experts, kScaleSearch, peak_int8, peak_bf16, peak_f32, read_memory,
+      weave};
   return table;
 }
 
