@@ -40,7 +40,7 @@ constexpr Known kKnown[] = {
     {"q3_k_s", "q3_k throughout", "", "q3_k q6_k"},
     {"q3_k_m", "mix around q3_k", "", "q3_k q4_k q5_k q6_k"},
     {"q3_k_l", "mix around q3_k and q5_k", "", "q3_k q5_k q6_k"},
-    {"q4_k_s", "mix of q4_k and a little q6_k", "", "q4_k q5_k q6_k"},
+    {"q4_k_s", "mix of q4_k and a little q5_k", "", "q4_k q5_k q6_k"},
     {"q4_k_m", "mix of q4_k and q6_k", "", "q4_k q6_k"},
     {"q5_k_s", "q5_k throughout", "", "q5_k q6_k"},
     {"q5_k_m", "mix of q5_k and q6_k", "", "q5_k q6_k"},

@@ -30,17 +30,44 @@ RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
   return out;
 }
 
+// Weights whose columns have an order of their own take x gathered into it, rounded or not.
+RoundedRows rounded_in_order(Ctx& ctx, const Tensor& x, Rounding rounding, const PackedMatrix& w, StorageRef& own) {
+  own = ctx.arena.bytes(size_t(rounded_bytes(rounding, x.dim(0), w.columns)));
+  if (ctx.measuring()) return {};
+  RoundedRows out = rounded_view(own->data(), rounding, x.dim(0), w.columns);
+  out.order = w.column_order();
+  ctx.pool.for_each(x.dim(0), row_grain(w.columns * 4),
+                    [&](int64_t b, int64_t e) { ctx.cpu.round_rows(x.data<float>(), out, b, e); });
+  return out;
+}
+
+const float* values_in_order(Ctx& ctx, const Tensor& x, const PackedMatrix& w, StorageRef& own) {
+  own = ctx.arena.bytes(size_t(x.elements()) * sizeof(float));
+  if (ctx.measuring()) return nullptr;
+  auto* to = reinterpret_cast<float*>(own->data());
+  const int32_t* order = w.column_order();
+  ctx.pool.for_each(x.dim(0), row_grain(w.columns * 4), [&](int64_t b, int64_t e) {
+    for (int64_t r = b; r < e; ++r)
+      for (int64_t i = 0; i < w.columns; ++i) to[r * w.columns + i] = x.data<float>()[r * w.columns + order[i]];
+  });
+  return to;
+}
+
 }  // namespace
 
 MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
   MatmulWeights out;
   const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
   RoundedRows rounded;
-  if (rounding != Rounding::none) rounded = rounded_of(ctx, x, rounding);
+  const float* values = ctx.measuring() ? nullptr : x.data<float>();
+  if (rounding != Rounding::none)
+    rounded = w.order ? rounded_in_order(ctx, x, rounding, w, out.own) : rounded_of(ctx, x, rounding);
+  else if (w.order)
+    values = values_in_order(ctx, x, w, out.own);
   if (ctx.measuring()) return out;
   out.args = matmul_args(w, x.dim(0));
   out.args.rounded = rounded;
-  out.args.x = x.data<float>();
+  out.args.x = values;
   out.args.ahead_one = ctx.tuning.ahead_one;
   const LayoutKernels& kernels = ctx.cpu.find(w.layout);
   out.run = rounding == Rounding::none ? kernels.exact : kernels.rounded;

@@ -19,6 +19,7 @@ inline int64_t row_grain(int64_t bytes_per_row) {
 struct MatmulWeights {
   MatmulArgs args;
   MatmulKernel run = nullptr;
+  StorageRef own;  ///< of x with its columns in the order of the weights, where those have one
 };
 MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w);
 

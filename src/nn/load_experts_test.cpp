@@ -64,7 +64,7 @@ void expect_same(const ExpertMatrix& a, const ExpertMatrix& b) {
 }
 
 TEST(LoadExperts, FusedOrSingleGiveTheSamePanels) {
-  for (const char* type : {"f32", "bf16", "q8_0", "q4_k", "q6_k"}) {
+  for (const char* type : {"f32", "bf16", "q8_0", "q4_k", "q5_k", "q6_k", "mxfp4"}) {
     const Format& format = find_format(type);
     const Loaded a = load(single(format)), b = load(fused(format));
     ASSERT_TRUE(a.experts && b.experts) << a.problem << b.problem;

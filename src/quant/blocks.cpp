@@ -13,7 +13,7 @@ void check_slice(const RawTensor& weight, const Slice2& slice, int64_t block) {
 }
 
 void fail_scale(const RawTensor& weight, int64_t row, int64_t column) {
-  fail(ErrorCode::corrupt, "{}: the scale of the {} block at row {}, column {} is not a finite number; {} is damaged",
+  fail(ErrorCode::corrupt, "{}: the scale of the {} block at row {}, column {} gives no finite values; {} is damaged",
        weight.name, tensor_type_info(weight.type).name, row, column, weight.source.empty() ? "the file" : weight.source);
 }
 

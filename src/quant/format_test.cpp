@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 
@@ -76,7 +77,7 @@ TEST(Formats, KnownAnswersOfAnotherImplementation) {
     }
     ++checked;
   }
-  EXPECT_EQ(checked, 10);
+  EXPECT_EQ(checked, 12);
 }
 
 /// The values a LogicalGroups stands for, by the formulas of kernels/layout.h.
@@ -86,7 +87,9 @@ std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t block = i / size_t(l.block), group = i / size_t(l.group);
     const float scale = l.two_level() ? g.top[block] * float(g.sub[group]) : g.top[block];
-    if (!l.minimum) {
+    if (l.table != CodeTable::none) {
+      out[i] = scale * float(table_values(l.table)[g.codes[i]]);
+    } else if (!l.minimum) {
       out[i] = scale * float(int(g.codes[i]) - int(l.bias));
     } else {
       const float low = l.two_level() ? g.top_min[block] * float(g.sub_min[group]) : g.top_min[block];
@@ -134,7 +137,8 @@ TEST(Formats, LayoutsHoldWhatGroupsGive) {
     LogicalGroups g;
     format->groups(weight.group, weight.whole(), g);
     for (const uint8_t code : g.codes) ASSERT_LT(int(code), 1 << layout.bits);
-    for (const float top : g.top) ASSERT_EQ(f16_to_f32(f32_to_f16(top)), top);
+    for (const float top : g.top)
+      ASSERT_EQ(layout.top == ScaleType::e8m0 ? half_e8m0_to_f32(f32_to_half_e8m0(top)) : f16_to_f32(f32_to_f16(top)), top);
     for (const float top : g.top_min) ASSERT_EQ(f16_to_f32(f32_to_f16(top)), top);
     for (const int16_t sub : g.sub_min) ASSERT_TRUE(sub >= 0 && sub < 64);
     const auto [least, most] = layout.sub == ScaleType::i8 ? std::pair(-128, 127) : std::pair(0, 63);
@@ -160,7 +164,8 @@ TEST(Formats, WrongSlicesAreRefused) {
 }
 
 TEST(Formats, AScaleThatIsNoNumberIsRefused) {
-  for (const auto& [name, at] : {std::pair("q4_0", 0), {"q8_0", 0}, {"q4_k", 0}, {"q4_k", 2}, {"q6_k", 208}}) {
+  for (const auto& [name, at] :
+       {std::pair("q4_0", 0), {"q8_0", 0}, {"q4_k", 0}, {"q4_k", 2}, {"q5_k", 0}, {"q5_k", 2}, {"q6_k", 208}}) {
     for (const uint16_t bits : {0x7c00, 0xfc00, 0x7e00, 0xffff}) {
       const Format& format = find_format(name);
       Weight weight = any_weight(format, 2, 512, 0);
@@ -175,6 +180,20 @@ TEST(Formats, AScaleThatIsNoNumberIsRefused) {
       message_of(ErrorCode::corrupt, [&] { dequantize(format, weight, weight.whole()); });
       format.groups(weight.group, {0, 1, 0, 512}, groups);  // the sound row reads
     }
+  }
+}
+
+TEST(Formats, AnExponentWithoutValuesIsRefused) {
+  const Format& format = find_format("mxfp4");
+  for (const auto& [e, good] : {std::pair(252, true), {253, false}, {254, false}, {255, false}}) {
+    Weight weight = any_weight(format, 1, 64, 0x77);
+    weight.bytes[17] = std::byte(e);
+    weight.tensor.bytes = weight.bytes;
+    if (good)
+      for (const float v : dequantize(format, weight, weight.whole())) EXPECT_TRUE(std::isfinite(v));
+    else
+      EXPECT_THAT(message_of(ErrorCode::corrupt, [&] { dequantize(format, weight, weight.whole()); }),
+                  HasSubstr("row 0, column 32"));
   }
 }
 
