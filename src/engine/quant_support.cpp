@@ -57,7 +57,7 @@ constexpr Known kKnown[] = {
     {"tq2_0", "GGUF, ternary, 2 bits", ""},
     {"mxfp4", "4-bit floats with a power of two per 32 (OCP)", "mxfp4_moe"},
     {"nvfp4", "4-bit floats with an e4m3 scale per 16", "modelopt"},
-    {"gptq", "GPTQ of 2, 3, 4 or 8 bits, act-order too", "gptqmodel autogptq"},
+    {"gptq", "GPTQ of 4 bits, act-order too", "gptqmodel autogptq"},
     {"awq", "AWQ, 4 bits", "autoawq"},
     {"hqq", "HQQ of 1 to 8 bits, along either axis", "hqq4 hqq8"},
     {"bnb_nf4", "bitsandbytes NormalFloat4", "nf4 bnb bitsandbytes bnb4 bnb_4bit"},

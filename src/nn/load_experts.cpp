@@ -70,6 +70,13 @@ bool Loader::find_experts(const std::string& below, std::string_view name, const
       return false;
     }
     out.push_back(source_of(group, shape.out, shape.in));
+    if (order_as_packed(group, *out.back().format, out.back().target)) {
+      problems_.push_back(
+          fmt::format("{} has its columns in an order of its own (act-order), but experts share one; give all of "
+                      "them one type with --quant",
+                      group.name));
+      return false;
+    }
     if (out.back().layout != out.front().layout) {
       problems_.push_back(fmt::format("{} has the layout {}, expert 0 has {}; give all of them one type with --quant", group.name,
                                       out.back().layout.name(), out.front().layout.name()));

@@ -1,6 +1,7 @@
 #include "nn/weights.h"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <mutex>
 
@@ -105,6 +106,16 @@ Layout Loader::layout_as(const Format& target, int64_t rows, int64_t columns) {
   return target.layout(group);
 }
 
+// The order of columns that the file's form brings along, null where they are as they come: read even for sizing, since steps
+// take memory for it. What is quantized anew has none.
+StorageRef Loader::order_as_packed(const TensorGroup& group, const Format& format, const Format* target) {
+  const std::vector<int32_t> order = target == nullptr && format.order ? format.order(group) : std::vector<int32_t>();
+  if (order.empty()) return {};
+  StorageRef out = heap_storage(order.size() * sizeof(int32_t));
+  std::memcpy(out->data(), order.data(), order.size() * sizeof(int32_t));
+  return out;
+}
+
 std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int64_t rows, int64_t columns) {
   if (const auto it = packed_.find(name); it != packed_.end()) return it->second;
   const TensorGroup group = group_of(*checkpoint_, name);
@@ -123,11 +134,12 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
   const Format* target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
   const Layout layout = target ? layout_as(*target, r, c) : format.layout(group);
   auto out = std::make_shared<PackedMatrix>(packed_shape(layout, r, c));
+  out->order = order_as_packed(group, format, target);
   if (!options_.shape_only) {
     out->data = slabs_.take(size_t(out->bytes()));
     pack(group, format, target, *out);
   }
-  packed_bytes_ += out->bytes();
+  packed_bytes_ += out->bytes() + (out->order ? int64_t(out->order->size()) : 0);
   if (options_.progress) options_.progress(file_bytes_, total_bytes_);
   packed_[name] = out;
   return out;

@@ -73,6 +73,7 @@ class Loader {
   bool find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out);
   static Layout layout_as(const Format& target, int64_t rows, int64_t columns);
   void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
+  static StorageRef order_as_packed(const TensorGroup& group, const Format& format, const Format* target);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   ThreadPool& pool_;

@@ -18,6 +18,7 @@ namespace {
 
 using quant_test::any_weight;
 using quant_test::dequantize;
+using quant_test::made_formats;
 using quant_test::quantize;
 using quant_test::Weight;
 using ::testing::HasSubstr;
@@ -100,7 +101,7 @@ std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
 }
 
 TEST(Formats, GroupsStandForTheDequantizedValues) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     for (const int fill : {-1, 0x00, 0xff, 0x80, 0x7f}) {
       const Weight weight = any_weight(*format, 3, 768, fill);
       LogicalGroups groups;
@@ -112,7 +113,7 @@ TEST(Formats, GroupsStandForTheDequantizedValues) {
 }
 
 TEST(Formats, SlicesAreCutsOfTheWhole) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     const Weight weight = any_weight(*format, 5, 1024, -1);
     const std::vector<float> whole = dequantize(*format, weight, weight.whole());
     LogicalGroups groups;  // reused, as a loader does
@@ -131,7 +132,7 @@ TEST(Formats, SlicesAreCutsOfTheWhole) {
 }
 
 TEST(Formats, LayoutsHoldWhatGroupsGive) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     const Weight weight = any_weight(*format, 2, 512, -1);
     const Layout layout = format->layout(weight.group);
     LogicalGroups g;
@@ -149,7 +150,7 @@ TEST(Formats, LayoutsHoldWhatGroupsGive) {
 }
 
 TEST(Formats, WrongSlicesAreRefused) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     const Weight weight = any_weight(*format, 2, 512, 0);
     LogicalGroups groups;
     std::vector<Slice2> wrong = {{0, 3, 0, 512}, {-1, 1, 0, 512}, {0, 1, 256, 512}, {2, 1, 0, 512}, {0, 1, INT64_MAX - 255, 512}};
@@ -206,7 +207,7 @@ TEST(Formats, AreFoundByName) {
 }
 
 TEST(Formats, ClaimTheirTypeAndNothingElse) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     Weight weight = any_weight(*format, 1, 256, 0);
     EXPECT_EQ(&format_of(weight.group), format);
     RawTensor other;

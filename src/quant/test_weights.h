@@ -7,6 +7,14 @@
 
 namespace gale::quant_test {
 
+/// The formats that can be made: a lone weight of a type of their own.
+inline std::vector<const Format*> made_formats() {
+  std::vector<const Format*> out;
+  for (const Format* format : formats())
+    if (format->quantize != nullptr) out.push_back(format);
+  return out;
+}
+
 /// A weight made by hand: the tensor, its bytes, and the group a format sees.
 struct Weight {
   std::vector<std::byte> bytes;

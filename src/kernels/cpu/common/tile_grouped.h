@@ -46,7 +46,6 @@ void tile_one_level(const Tile& t) {
     prefetch_bytes(unit + t.ahead, at.codes);
     for (int g = 0; g < Groups; ++g) {
       const Codes how(unit, at, g);
-      const f32x16 d = Scale::at(unit + at.top, g);
       for (int b = 0; b < Blocks; ++b) {
         i32x16 sum[N];
         const int8_t* inputs[N];
@@ -56,6 +55,7 @@ void tile_one_level(const Tile& t) {
           sum[n] = bias_of<Codes::kBits>(x[n]->minus);
         }
         dot_columns<32>(how, codes, inputs, t.ahead, sum);
+        const f32x16 d = Scale::at(unit + at.top, g);  // after the dots, which need the registers
         for (int n = 0; n < N; ++n) acc[n] = fma(mul(d, to_float(sum[n])), set1(x[n]->scale), acc[n]);
         for (int n = 0; n < N; ++n) ++x[n];
       }
