@@ -188,12 +188,16 @@ Layout layout_of(const TensorGroup& group) {
 void dequantize(const TensorGroup& group, const Slice2& slice, float* out) {
   const Gptq w(group);
   blocks::check_slice(group.name, {w.out, w.in}, slice, 1);
-  for (int64_t row = slice.row; row < slice.row + slice.rows; ++row)
+  std::vector<float> scales(static_cast<size_t>(w.groups));
+  std::vector<int> zeros(scales.size());
+  for (int64_t row = slice.row; row < slice.row + slice.rows; ++row) {
+    for (int64_t g = 0; g < w.groups; ++g) scales[size_t(g)] = w.scale(g, row), zeros[size_t(g)] = w.zero(g, row);
     for (int64_t column = slice.column; column < slice.column + slice.columns; ++column) {
-      const int64_t g = w.group_of(column);
+      const auto g = size_t(w.group_of(column));
       const int code = int(w.codes(column, row) >> (column % kPerWord * kBits) & 15);
-      *out++ = w.scale(g, row) * float(code - w.zero(g, row));
+      *out++ = scales[g] * float(code - zeros[g]);
     }
+  }
 }
 
 /// Codes of 8 columns at a time: a byte of a word for each, for up to kRows outputs.
