@@ -47,30 +47,36 @@ const float* values_in_order(Ctx& ctx, const Tensor& x, const PackedMatrix& w, S
   auto* to = reinterpret_cast<float*>(own->data());
   const int32_t* order = w.column_order();
   ctx.pool.for_each(x.dim(0), row_grain(w.columns * 4), [&](int64_t b, int64_t e) {
-    for (int64_t r = b; r < e; ++r)
-      for (int64_t i = 0; i < w.columns; ++i) to[r * w.columns + i] = x.data<float>()[r * w.columns + order[i]];
+    for (int64_t r = b; r < e; ++r) gather_columns(x.data<float>() + r * w.columns, order, w.columns, to + r * w.columns);
   });
   return to;
 }
 
 }  // namespace
 
-MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+MatmulWeights without_inputs(const Ctx& ctx, const PackedMatrix& w, int64_t rows) {
   MatmulWeights out;
-  const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
+  out.args = matmul_args(w, rows);
+  out.args.ahead_one = ctx.tuning.ahead_one;
+  const LayoutKernels& kernels = ctx.cpu.find(w.layout);
+  out.run = rounding_of(ctx, w) == Rounding::none ? kernels.exact : kernels.rounded;
+  return out;
+}
+
+MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+  const Rounding rounding = rounding_of(ctx, w);
+  StorageRef own;
   RoundedRows rounded;
   const float* values = ctx.measuring() ? nullptr : x.data<float>();
   if (rounding != Rounding::none)
-    rounded = w.order ? rounded_in_order(ctx, x, rounding, w, out.own) : rounded_of(ctx, x, rounding);
+    rounded = w.order ? rounded_in_order(ctx, x, rounding, w, own) : rounded_of(ctx, x, rounding);
   else if (w.order)
-    values = values_in_order(ctx, x, w, out.own);
-  if (ctx.measuring()) return out;
-  out.args = matmul_args(w, x.dim(0));
+    values = values_in_order(ctx, x, w, own);
+  MatmulWeights out;
+  if (!ctx.measuring()) out = without_inputs(ctx, w, x.dim(0));
   out.args.rounded = rounded;
   out.args.x = values;
-  out.args.ahead_one = ctx.tuning.ahead_one;
-  const LayoutKernels& kernels = ctx.cpu.find(w.layout);
-  out.run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
+  out.own = std::move(own);
   return out;
 }
 

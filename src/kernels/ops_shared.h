@@ -23,4 +23,14 @@ struct MatmulWeights {
 };
 MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w);
 
+/// How the inputs of w are rounded, and the arguments and the kernel without them.
+inline Rounding rounding_of(const Ctx& ctx, const PackedMatrix& w) {
+  return ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
+}
+MatmulWeights without_inputs(const Ctx& ctx, const PackedMatrix& w, int64_t rows);
+/// to[i] = x[order[i]]
+inline void gather_columns(const float* x, const int32_t* order, int64_t columns, float* to) {
+  for (int64_t i = 0; i < columns; ++i) to[i] = x[order[i]];
+}
+
 }  // namespace gale::ops

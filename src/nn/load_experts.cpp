@@ -1,4 +1,6 @@
-#include <optional>
+#include <algorithm>
+#include <cstring>
+#include <numeric>
 
 #include "base/fail.h"
 #include "nn/weights.h"
@@ -45,7 +47,7 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
   } else if (!find_experts(below, name, shape, sources)) {
     return nullptr;
   }
-  ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out};
+  ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out, .orders = {}};
   all.stacked = packed_shape(sources.front().layout, shape.experts * all.panels() * kPanelRows, shape.in);
   if (!options_.shape_only) all.stacked.data = slabs_.take(size_t(all.stacked.bytes()));
   for (int64_t e = 0; e < shape.experts && !options_.shape_only; ++e) {
@@ -53,9 +55,26 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
     PackedMatrix own = panels_of(all, e);
     pack(fused.parts.empty() ? from.group : FusedExpert(fused, e).group, *from.format, from.target, own);
   }
-  packed_bytes_ += all.stacked.bytes();
+  if (fused.parts.empty()) all.orders = orders_of(sources, shape.in);
+  packed_bytes_ += all.stacked.bytes() + (all.orders ? int64_t(all.orders->size()) : 0);
   if (options_.progress) options_.progress(file_bytes_, total_bytes_);
   return std::make_shared<const ExpertMatrix>(std::move(all));
+}
+
+StorageRef Loader::orders_of(const std::vector<Source>& experts, int64_t columns) {
+  std::vector<StorageRef> orders;
+  for (const Source& from : experts) orders.push_back(order_as_packed(from.group, *from.format, from.target));
+  if (std::ranges::none_of(orders, [](const StorageRef& order) { return bool(order); })) return {};
+  StorageRef out = heap_storage(orders.size() * size_t(columns) * sizeof(int32_t));
+  auto* to = reinterpret_cast<int32_t*>(out->data());
+  for (const StorageRef& order : orders) {
+    if (order)
+      std::memcpy(to, order->data(), size_t(columns) * sizeof(int32_t));
+    else
+      std::iota(to, to + columns, 0);
+    to += columns;
+  }
+  return out;
 }
 
 bool Loader::find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out) {
@@ -70,13 +89,6 @@ bool Loader::find_experts(const std::string& below, std::string_view name, const
       return false;
     }
     out.push_back(source_of(group, shape.out, shape.in));
-    if (order_as_packed(group, *out.back().format, out.back().target)) {
-      problems_.push_back(
-          fmt::format("{} has its columns in an order of its own (act-order), but experts share one; give all of "
-                      "them one type with --quant",
-                      group.name));
-      return false;
-    }
     if (out.back().layout != out.front().layout) {
       problems_.push_back(fmt::format("{} has the layout {}, expert 0 has {}; give all of them one type with --quant", group.name,
                                       out.back().layout.name(), out.front().layout.name()));

@@ -70,6 +70,8 @@ class Loader {
     Layout layout;
   };
   Source source_of(const TensorGroup& group, int64_t rows, int64_t columns);
+  // Where any of them has one: those of all, one after another.
+  static StorageRef orders_of(const std::vector<Source>& experts, int64_t columns);
   bool find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out);
   static Layout layout_as(const Format& target, int64_t rows, int64_t columns);
   void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
