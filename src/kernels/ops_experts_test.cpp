@@ -38,7 +38,8 @@ void give_orders(ExpertMatrix& all, uint64_t seed) {
   const int64_t columns = all.stacked.columns;
   all.orders = heap_storage(size_t(all.experts * columns) * sizeof(int32_t));
   for (int64_t e = 0; e < all.experts; ++e)
-    std::memcpy(all.orders->data() + e * columns * 4, testing::random_order(columns, seed + uint64_t(e))->data(), size_t(columns) * 4);
+    std::memcpy(all.orders->data() + e * columns * 4, testing::random_order(columns, seed + uint64_t(e))->data(),
+                size_t(columns) * 4);
 }
 
 constexpr int64_t kExperts = 5, kUsed = 3, kInner = 256, kOuter = 72;  // the outer width ends inside a panel
@@ -258,19 +259,19 @@ TEST(ExpertOps, RowMapIsComposed) {
 // What is asked for depends on the rows only, not on where they go.
 TEST(ExpertOps, MeasuringArenaAsksForTheSameMemory) {
   for (const Mixture& mixture : {Mixture(all_layouts()[5]), Mixture::ordered(all_layouts()[4])}) {
-  const auto walk = [&](Ctx& ctx, const Tensor& x, const Tensor& logits) {
-    const Routing routing = ops::route(ctx, logits, kUsed, true);
-    return ops::experts_down(ctx, ops::experts_gate_up(ctx, x, mixture.gate, mixture.up, routing), mixture.down, routing);
-  };
-  for (const float spread : {0.0f, 3.0f}) {
-    Bench real(Isa::generic);
-    walk(real.ctx, real.tensor({9, 512}, random_values(9 * 512, 1)),
-         real.tensor({9, kExperts}, random_values(9 * kExperts, 1, spread)));
-    Arena measured = Arena::measuring();
-    Ctx ctx{measured, real.pool, real.ctx.cpu};
-    walk(ctx, ctx.tensor({9, 512}), ctx.tensor({9, kExperts}));
-    EXPECT_EQ(measured.peak(), real.arena.peak());
-  }
+    const auto walk = [&](Ctx& ctx, const Tensor& x, const Tensor& logits) {
+      const Routing routing = ops::route(ctx, logits, kUsed, true);
+      return ops::experts_down(ctx, ops::experts_gate_up(ctx, x, mixture.gate, mixture.up, routing), mixture.down, routing);
+    };
+    for (const float spread : {0.0f, 3.0f}) {
+      Bench real(Isa::generic);
+      walk(real.ctx, real.tensor({9, 512}, random_values(9 * 512, 1)),
+           real.tensor({9, kExperts}, random_values(9 * kExperts, 1, spread)));
+      Arena measured = Arena::measuring();
+      Ctx ctx{measured, real.pool, real.ctx.cpu};
+      walk(ctx, ctx.tensor({9, 512}), ctx.tensor({9, kExperts}));
+      EXPECT_EQ(measured.peak(), real.arena.peak());
+    }
   }
 }
 
