@@ -145,6 +145,11 @@ inline u8x64 look_up(u8x64 table, u8x64 codes) {
   return {_mm256_shuffle_epi8(table.a, codes.a), _mm256_shuffle_epi8(table.b, codes.b)};
 }
 inline i32x16 as_lanes(u8x64 x) { return {x.a, x.b}; }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 x) {
+  const __m256i from = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+  return {_mm256_shuffle_epi8(x.a, from), _mm256_shuffle_epi8(x.b, from)};
+}
 inline u8x64 as_bytes(i32x16 x) { return {x.a, x.b}; }
 
 // 16-bit pair sums of u8 x s8 products. They fit up to 6-bit codes (63 x 127 x 2); 8-bit codes go in as |w| and x with w's sign.

@@ -103,6 +103,10 @@ inline u8x64 repeat16(const uint8_t* p) { return {_mm512_broadcast_i32x4(_mm_loa
 // From a table made by repeat16(), for codes below 16.
 inline u8x64 look_up(u8x64 table, u8x64 codes) { return {_mm512_shuffle_epi8(table.v, codes.v)}; }
 inline i32x16 as_lanes(u8x64 a) { return {a.v}; }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 a) {
+  return {_mm512_shuffle_epi8(a.v, _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0))};
+}
 inline u8x64 as_bytes(i32x16 a) { return {a.v}; }
 // acc + sum over the lane's 4 bytes of w x the 4 signed bytes at x, exact. Bits is the width of a code.
 template <int Bits>

@@ -95,7 +95,7 @@ struct WithZeros {
   static constexpr int64_t kBytes = 128;
   i32x16 add;  // 16 - zero in each byte of a lane
   WithZeros(const uint8_t* unit, const PanelGeometry& at, int64_t group)
-      : add(imul(isub(iset1(16), load_u8(unit + at.zero + 16 * group)), iset1(0x01010101))) {}
+      : add(isub(iset1(0x10101010), repeat_low_byte(load_u8(unit + at.zero + 16 * group)))) {}
   template <int Part>
   void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
     Plain<4>::nibbles(p, w);

@@ -187,6 +187,10 @@ inline u8x64 look_up(u8x64 table, u8x64 codes) {
 inline i32x16 as_lanes(u8x64 a) {
   return each<i32x16>([&](int i) { return vreinterpretq_s32_u8(a.v[i]); });
 }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 a) {
+  return each<i32x16>([&](int i) { return vmulq_s32(vandq_s32(a.v[i], vdupq_n_s32(255)), vdupq_n_s32(0x01010101)); });
+}
 inline u8x64 as_bytes(i32x16 a) {
   return each<u8x64>([&](int i) { return vreinterpretq_u8_s32(a.v[i]); });
 }
