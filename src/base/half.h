@@ -34,4 +34,13 @@ inline uint16_t f32_to_bf16(float f) {
   return uint16_t((x + 0x7fffu + ((x >> 16) & 1)) >> 16);
 }
 
+/// 2^(e - 128): half of what OCP's e8m0 stands for, as tables of doubled 4-bit floats want it. The smallest two are subnormal.
+inline float half_e8m0_to_f32(uint8_t e) { return std::bit_cast<float>(e < 2 ? 0x200000u << e : uint32_t(e - 1) << 23); }
+
+/// The inverse, for values it gave.
+inline uint8_t f32_to_half_e8m0(float f) {
+  const uint32_t x = std::bit_cast<uint32_t>(f), exponent = x >> 23;
+  return uint8_t(exponent > 0 ? exponent + 1 : x >> 22);
+}
+
 }  // namespace gale

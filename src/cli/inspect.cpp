@@ -14,6 +14,7 @@
 #include "cli/text.h"
 #include "gale/features.h"
 #include "models/model.h"
+#include "quant/format.h"
 
 namespace gale::cli {
 namespace {
@@ -70,6 +71,28 @@ std::string tokenizer_kind(const Checkpoint& checkpoint) {
   return model == nullptr ? "" : pre == nullptr ? *model : fmt::format("{} ({})", *model, *pre);
 }
 
+// What the weights' own format says against them; "" where the first one that is in parts can be read.
+std::string why_not_read(const Checkpoint& checkpoint) {
+  constexpr std::string_view kCodes = ".qweight";
+  for (const RawTensor& t : checkpoint.tensors()) {
+    if (!t.name.ends_with(kCodes)) continue;
+    try {
+      const TensorGroup group = group_of(checkpoint, std::string_view(t.name).substr(0, t.name.size() - kCodes.size()));
+      format_of(group).layout(group);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    break;
+  }
+  return "";
+}
+
+// Of tensors of a type; parts of quantized weights are as good as what they belong to.
+QuantState state_of(const Report& r, const std::string& type) {
+  const QuantState state = quantization_support(type).state;
+  return state == QuantState::unknown && !r.quant_method.empty() ? quantization_support(r.quant_method).state : state;
+}
+
 std::string why_not(const Report& r) {
   try {
     find_architecture(r.checkpoint->architecture());
@@ -78,6 +101,7 @@ std::string why_not(const Report& r) {
   }
   if (!r.quant_method.empty())
     if (const QuantSupport q = quantization_support(r.quant_method); !q.is_usable()) return q.warning_message();
+  if (const std::string problem = why_not_read(*r.checkpoint); !problem.empty()) return problem;
   for (const auto& [type, sum] : r.types)
     if (const QuantSupport q = quantization_support(type); r.quant_method.empty() && !q.is_usable()) return q.warning_message();
   return "";
@@ -144,7 +168,7 @@ void print_report_json(const Report& r) {
                      {"tensors", sum.tensors},
                      {"elements", sum.elements},
                      {"bytes", sum.bytes},
-                     {"support", quant_state_name(quantization_support(name).state)}});
+                     {"support", quant_state_name(state_of(r, name))}});
   for (const auto& p : r.sizes.parts)
     parts.push_back({{"name", p.name},
                      {"tensors", p.tensors},
@@ -223,7 +247,7 @@ void print_report(const Report& r) {
   print("\nTypes\n");
   for (const auto& [name, sum] : r.types)
     print(fmt::format("  {:<10} {:>5} tensors {:>14} bytes   {}\n", name, sum.tensors, sum.bytes,
-                      quant_state_name(quantization_support(name).state)));
+                      quant_state_name(state_of(r, name))));
   print("\nParts\n");
   print_parts(r.sizes);
   if (r.fit) print_fit(*r.fit);

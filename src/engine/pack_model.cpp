@@ -42,6 +42,10 @@ ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std
   how.progress = progress;
   how.sink = [&](const Loader::Made& made) {
     if (writer.has(made.name)) return;
+    require(!made.ordered, ErrorCode::unsupported,
+            "{}: a packed file has no place for the order that the file gives its columns (act-order); name a --type to quantize "
+            "it to",
+            made.name);
     const PackedMatrix* matrix = made.matrix;
     const std::byte* data = matrix ? matrix->data->data() : reinterpret_cast<const std::byte*>(made.vector->data<float>());
     const int64_t bytes = matrix ? matrix->bytes() : made.vector->bytes();

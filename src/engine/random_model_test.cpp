@@ -63,6 +63,7 @@ TEST(RandomModel, MixesFollowThePolicy) {
   EXPECT_EQ(model->find("model.layers.0.self_attn.q_proj.weight")->type, TensorType::q4_k);
   EXPECT_EQ(model->find("model.norm.weight")->type, TensorType::f32);
   EXPECT_EQ(WeightPlan("4", 2, false).type(), "q4_k_m");
+  EXPECT_EQ(WeightPlan("5", 2, false).type(), "q5_k_m");
 }
 
 TEST(RandomModel, ShapesAreListedWhereTheNameIsWrong) {

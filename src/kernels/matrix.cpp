@@ -13,10 +13,8 @@
 namespace gale {
 namespace {
 
-// One-level units span two groups of 32, which makes their scales a cache line.
-constexpr int64_t kSmallestUnit = 64;
 constexpr int64_t kDenseUnit = 32;
-constexpr int64_t kMostGroup = 32;  // columns of a group, of any layout
+constexpr int64_t kMostGroup = 256;  // columns of a group, of any layout
 
 // The 16 rows of one panel among the slice's, fewer in the last.
 struct PanelRows {
@@ -57,6 +55,22 @@ void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t column
   }
 }
 
+// n scales of one lane, each 16 further on.
+void put_scales(const float* from, ScaleType type, int64_t n, uint8_t* to) {
+  if (type == ScaleType::e8m0) {
+    for (int64_t i = 0; i < n; ++i) to[i * kPanelRows] = f32_to_half_e8m0(from[i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint16_t*>(to)[i * kPanelRows] = f32_to_f16(from[i]);
+  }
+}
+
+float get_scale(const uint8_t* scales, ScaleType type, int64_t block, int64_t lane) {
+  const int64_t at = block * kPanelRows + lane;
+  return type == ScaleType::e8m0 ? half_e8m0_to_f32(scales[at]) : f16_to_f32(reinterpret_cast<const uint16_t*>(scales)[at]);
+}
+
+int64_t scale_bytes(ScaleType type) { return type == ScaleType::e8m0 ? 1 : 2; }
+
 void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const PackedMatrix& m, std::byte* panel) {
   const Layout& layout = m.layout;
   const PanelGeometry& geometry = m.geometry;
@@ -68,13 +82,14 @@ void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const Packed
     for (int64_t lane = 0; lane < rows.n; ++lane) {
       const int64_t row = rows.first + lane;
       const auto put_top = [&](const std::vector<float>& from, int64_t offset) {
-        auto* to = reinterpret_cast<uint16_t*>(unit + offset) + lane;
-        for (int64_t b = 0; b < columns / layout.block; ++b)
-          to[b * kPanelRows] = f32_to_f16(from[size_t(row * blocks + first_block + b)]);
+        put_scales(from.data() + row * blocks + first_block, layout.top, columns / layout.block,
+                   unit + offset + lane * scale_bytes(layout.top));
       };
       put_codes(g.codes.data() + row * m.columns + column, layout.bits, columns, unit + geometry.codes + lane * 4);
       put_top(g.top, geometry.top);
       if (layout.minimum) put_top(g.top_min, geometry.top_min);
+      for (int64_t b = 0; layout.zeros && b < columns / layout.block; ++b)
+        unit[geometry.zero + b * kPanelRows + lane] = g.zero[size_t(row * blocks + first_block + b)];
       if (!layout.two_level()) continue;
       for (int64_t i = 0; i < columns / layout.group; ++i) {
         const size_t from = size_t(row * groups + first_group + i);
@@ -96,7 +111,7 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
     return out;
   }
   assert(columns % layout.block == 0);
-  out.columns = std::max<int64_t>(layout.block, kSmallestUnit);
+  out.columns = unit_columns(layout);
   out.units = ceil_div(columns, out.columns);
   int64_t end = 0;
   const auto place = [&](int64_t bytes) {
@@ -104,12 +119,14 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
     end = begin + bytes;
     return begin;
   };
-  const int64_t top_bytes = out.columns / layout.block * kPanelRows * 2, sub_bytes = out.columns / layout.group * kPanelRows;
-  out.top = place(top_bytes);
-  if (layout.minimum) out.top_min = place(top_bytes);
+  const int64_t top_bytes = kPanelRows * scale_bytes(layout.top);
+  const int64_t blocks = out.columns / layout.block, groups = out.columns / layout.group;
+  out.top = place(blocks * top_bytes);
+  if (layout.minimum) out.top_min = place(blocks * top_bytes);
+  if (layout.zeros) out.zero = place(blocks * kPanelRows);
   if (layout.two_level()) {
-    out.sub = place(sub_bytes);
-    if (layout.minimum) out.sub_min = place(sub_bytes);
+    out.sub = place(groups * kPanelRows);
+    if (layout.minimum) out.sub_min = place(groups * kPanelRows);
   }
   end = round_up(end, 64);
   out.codes = place(out.columns * kPanelRows * layout.bits / 8);
@@ -118,7 +135,7 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
 }
 
 PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns) {
-  return {layout, rows, columns, panel_geometry(layout, columns), {}};
+  return {layout, rows, columns, panel_geometry(layout, columns), {}, {}};
 }
 
 PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns) {
@@ -172,15 +189,15 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
   const Layout& layout = m.layout;
   const PanelGeometry& geometry = m.geometry;
   if (layout.kind == Layout::Kind::dense) return unpack_dense(panel, layout.dense, lane, m.columns, out);
+  const int8_t* table = layout.table == CodeTable::none ? nullptr : table_values(layout.table);
+  const int32_t* order = m.column_order();
   for (int64_t u = 0; u < geometry.units; ++u) {
     const auto* unit = reinterpret_cast<const uint8_t*>(panel) + u * geometry.bytes;
-    const auto* top = reinterpret_cast<const uint16_t*>(unit + geometry.top) + lane;
-    const auto* top_min = reinterpret_cast<const uint16_t*>(unit + geometry.top_min) + lane;
     const int64_t first = u * geometry.columns, columns = std::min(geometry.columns, m.columns - first);
     for (int64_t k = 0; k < columns; k += layout.group) {
-      const int64_t block = k / layout.block * kPanelRows, group = k / layout.group;
-      float scale = f16_to_f32(top[block]);
-      float minimum = layout.minimum ? f16_to_f32(top_min[block]) : 0.0f;
+      const int64_t block = k / layout.block, group = k / layout.group;
+      float scale = get_scale(unit + geometry.top, layout.top, block, lane);
+      float minimum = layout.minimum ? get_scale(unit + geometry.top_min, layout.top, block, lane) : 0.0f;
       if (layout.two_level()) {
         const uint8_t sub = unit[geometry.sub + group * kPanelRows + lane];
         scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
@@ -188,12 +205,18 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
       }
       uint8_t codes[kMostGroup];
       get_codes(unit + geometry.codes, layout.bits, k, layout.group, lane, codes);
-      float* to = out + first + k;
-      const int32_t n = layout.group, bias = layout.bias;
+      const int bias = layout.zeros ? unit[geometry.zero + block * kPanelRows + lane] : layout.bias;
+      float sorted[kMostGroup];
+      float* to = order ? sorted : out + first + k;
+      const int32_t n = layout.group;
       if (layout.minimum)
         for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i]) - minimum;
+      else if (table)
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(table[codes[i]]);
       else
         for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i] - bias);
+      if (order)
+        for (int32_t i = 0; i < n; ++i) out[order[first + k + i]] = sorted[i];
     }
   }
 }

@@ -15,6 +15,7 @@ inline uint32_t load_word(const uint8_t* p) {
 /// columns of each output as bytes, so that one int8 dot instruction takes 16 outputs x 4 columns:
 ///   8 bits  64 bytes for 4 columns
 ///   4 bits  64 bytes for 8: columns 0-3 in the low nibbles, 4-7 in the high ones
+///   5 bits  320 bytes for 32: four vectors of nibbles as above, then one of high bits, that of columns 4i..4i+3 at bit i
 ///   6 bits  192 bytes for 16: two vectors of low nibbles as above, then one of the high two bits, columns 4i..4i+3 at bit 2i
 /// Four codes to a word, a word to a lane: `from` is one row's codes of a unit, `to` the lane's words among the unit's codes.
 inline void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* to) {
@@ -23,6 +24,18 @@ inline void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* t
     for (int64_t k = 0; k < columns; k += 4) put(k / 4, load_word(from + k));
   } else if (bits == 4) {
     for (int64_t k = 0; k < columns; k += 8) put(k / 8, load_word(from + k) | load_word(from + k + 4) << 4);
+  } else if (bits == 5) {
+    constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x01010101;
+    for (int64_t k = 0; k < columns; k += 32) {
+      const int64_t vector = k / 32 * 5;
+      uint32_t high = 0;
+      for (int64_t i = 0; i < 8; i += 2) {
+        const uint32_t even = load_word(from + k + 4 * i), odd = load_word(from + k + 4 * i + 4);
+        put(vector + i / 2, (even & kLow) | (odd & kLow) << 4);
+        high |= (even >> 4 & kHigh) << i | (odd >> 4 & kHigh) << (i + 1);
+      }
+      put(vector + 4, high);
+    }
   } else {
     constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x30303030;
     for (int64_t k = 0; k < columns; k += 16) {
@@ -35,12 +48,20 @@ inline void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* t
   }
 }
 
-/// The other way: codes of columns [first, first + n), 16 at a time.
+/// The other way: codes of columns [first, first + n), 16 at a time, or 32 where they have 5 bits.
 inline void get_codes(const uint8_t* codes, int bits, int64_t first, int64_t n, int64_t lane, uint8_t* out) {
   const auto word = [&](int64_t vector) { return load_word(codes + vector * 64 + lane * 4); };
   const auto put = [&](int64_t k, uint32_t four) { std::memcpy(out + k, &four, 4); };
-  constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x30303030;
-  for (int64_t k = 0; k < n; k += 16) {
+  constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x30303030, kFifth = 0x10101010;
+  for (int64_t k = 0; bits == 5 && k < n; k += 32) {
+    const int64_t vector = (first + k) / 32 * 5;
+    const uint32_t high = word(vector + 4);
+    for (int64_t i = 0; i < 8; ++i) {
+      const uint32_t low = word(vector + i / 2) >> (i % 2 * 4) & kLow;
+      put(k + 4 * i, low | ((i < 4 ? high << (4 - i) : high >> (i - 4)) & kFifth));
+    }
+  }
+  for (int64_t k = 0; bits != 5 && k < n; k += 16) {
     if (bits == 8) {
       for (int64_t i = 0; i < 4; ++i) put(k + 4 * i, word((first + k) / 4 + i));
       continue;

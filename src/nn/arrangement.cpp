@@ -34,6 +34,7 @@ uint64_t arrangement_hash(const Layout& layout) {
   fill(g.codes, [&](size_t i) { return uint8_t(i % (size_t(1) << layout.bits)); });
   fill(g.top, power);
   fill(g.top_min, [&](size_t i) { return power(i + 4); });
+  fill(g.zero, [&](size_t i) { return uint8_t(small(i)); });
   fill(g.sub, small);
   fill(g.sub_min, [&](size_t i) { return small(i + 5); });
   PackedMatrix out = make_packed(layout, kRows, kColumns);

@@ -114,11 +114,12 @@ StorageRef Loader::place(int64_t bytes) {
   return reused_;
 }
 
-void Loader::made(std::string name, Shape shape, TensorType type, PackedMatrix& matrix) {
-  packed_bytes_ += matrix.bytes();
+void Loader::made(std::string name, Shape shape, TensorType type, PackedMatrix& matrix, const StorageRef& order) {
+  packed_bytes_ += matrix.bytes() + (order ? int64_t(order->size()) : 0);
   if (options_.progress) options_.progress(file_bytes_, total_bytes_);
   if (!options_.sink) return;
-  options_.sink({.name = std::move(name), .shape = shape, .type = type, .matrix = &matrix, .vector = nullptr});
+  options_.sink(
+      {.name = std::move(name), .shape = shape, .type = type, .matrix = &matrix, .vector = nullptr, .ordered = bool(order)});
   matrix.data = {};
 }
 
@@ -141,6 +142,16 @@ Layout Loader::layout_as(const Format& target, int64_t rows, int64_t columns) {
   TensorGroup group;
   group.parts = {{"weight", &blank}};
   return target.layout(group);
+}
+
+// The order of columns that the file's form brings along, null where they are as they come: read even for sizing, since steps
+// take memory for it. What is quantized anew has none.
+StorageRef Loader::order_as_packed(const TensorGroup& group, const Format& format, const Format* target) {
+  const std::vector<int32_t> order = target == nullptr && format.order ? format.order(group) : std::vector<int32_t>();
+  if (order.empty()) return {};
+  StorageRef out = heap_storage(order.size() * sizeof(int32_t));
+  std::memcpy(out->data(), order.data(), order.size() * sizeof(int32_t));
+  return out;
 }
 
 std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int64_t rows, int64_t columns) {
@@ -166,12 +177,13 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
   } else {
     target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
     *out = packed_shape(target ? layout_as(*target, r, c) : format->layout(group), r, c);
+    out->order = order_as_packed(group, *format, target);
     if (!options_.shape_only) {
       out->data = place(out->bytes());
       pack(group, *format, target, *out);
     }
   }
-  made(name + ".weight", {r, c}, target ? target->stored : group.parts.begin()->second->type, *out);
+  made(name + ".weight", {r, c}, target ? target->stored : group.parts.begin()->second->type, *out, out->order);
   packed_[name] = out;
   return out;
 }
@@ -195,7 +207,8 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
   packed_bytes_ += out.bytes();
   file_bytes_ += int64_t(raw->bytes.size());
   if (options_.sink)
-    options_.sink({.name = name, .shape = out.shape(), .type = TensorType::f32, .matrix = nullptr, .vector = &out});
+    options_.sink(
+        {.name = name, .shape = out.shape(), .type = TensorType::f32, .matrix = nullptr, .vector = &out, .ordered = false});
   return out;
 }
 

@@ -37,6 +37,7 @@ class Loader {
     TensorType type;             ///< that the values had last
     const PackedMatrix* matrix;  ///< nullptr for a vector
     const Tensor* vector;        ///< nullptr for a matrix
+    bool ordered;                ///< its columns have an order of their own
   };
   struct Options {
     Requantize requantize;
@@ -82,12 +83,16 @@ class Loader {
   };
   Source source_of(const TensorGroup& group, int64_t rows, int64_t columns);
   std::shared_ptr<const ExpertMatrix> arranged_experts(const RawTensor& tensor, const ExpertsShape& shape);
+  // Where any of them has one: those of all, one after another.
+  static StorageRef orders_of(const std::vector<Source>& experts, int64_t columns);
   bool find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out);
   static Layout layout_as(const Format& target, int64_t rows, int64_t columns);
   void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
+  static StorageRef order_as_packed(const TensorGroup& group, const Format& format, const Format* target);
   PackedMatrix arranged(const RawTensor& tensor, int64_t rows, int64_t columns);
   StorageRef place(int64_t bytes);
-  void made(std::string name, Shape shape, TensorType type, PackedMatrix& matrix);
+  // `order`: of its columns, or of those of all experts.
+  void made(std::string name, Shape shape, TensorType type, PackedMatrix& matrix, const StorageRef& order);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   ThreadPool& pool_;

@@ -2,18 +2,17 @@
 
 namespace gale::blocks {
 
-void check_slice(const RawTensor& weight, const Slice2& slice, int64_t block) {
-  const bool inside = slice.row >= 0 && slice.rows >= 0 && slice.column >= 0 && slice.columns >= 0 &&
-                      slice.row <= weight.rows() && slice.rows <= weight.rows() - slice.row && slice.column <= weight.columns() &&
-                      slice.columns <= weight.columns() - slice.column;
-  require(inside, ErrorCode::invalid_argument, "{}: rows {} + {}, columns {} + {} are not within its shape {}", weight.name,
-          slice.row, slice.rows, slice.column, slice.columns, weight.shape.text());
+void check_slice(std::string_view name, const Shape& shape, const Slice2& slice, int64_t block) {
+  const bool inside = slice.row >= 0 && slice.rows >= 0 && slice.column >= 0 && slice.columns >= 0 && slice.row <= shape[0] &&
+                      slice.rows <= shape[0] - slice.row && slice.column <= shape[1] && slice.columns <= shape[1] - slice.column;
+  require(inside, ErrorCode::invalid_argument, "{}: rows {} + {}, columns {} + {} are not within its shape {}", name, slice.row,
+          slice.rows, slice.column, slice.columns, shape.text());
   require(slice.column % block == 0 && slice.columns % block == 0, ErrorCode::invalid_argument,
-          "{}: columns {} + {} cut a block of {}", weight.name, slice.column, slice.columns, block);
+          "{}: columns {} + {} cut a block of {}", name, slice.column, slice.columns, block);
 }
 
 void fail_scale(const RawTensor& weight, int64_t row, int64_t column) {
-  fail(ErrorCode::corrupt, "{}: the scale of the {} block at row {}, column {} is not a finite number; {} is damaged",
+  fail(ErrorCode::corrupt, "{}: the scale of the {} block at row {}, column {} gives no finite values; {} is damaged",
        weight.name, tensor_type_info(weight.type).name, row, column, weight.source.empty() ? "the file" : weight.source);
 }
 

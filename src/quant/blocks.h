@@ -67,8 +67,11 @@ inline std::pair<int64_t, int64_t> weight_shape(const TensorGroup& group) {
   return {weight.rows(), weight.columns()};
 }
 
-/// Throws Error{invalid_argument} for a slice outside the matrix or one that cuts a block.
-void check_slice(const RawTensor& weight, const Slice2& slice, int64_t block);
+/// Throws Error{invalid_argument} for a slice outside the matrix of that shape or one that cuts a block.
+void check_slice(std::string_view name, const Shape& shape, const Slice2& slice, int64_t block);
+inline void check_slice(const RawTensor& weight, const Slice2& slice, int64_t block) {
+  check_slice(weight.name, {weight.rows(), weight.columns()}, slice, block);
+}
 /// Throws Error{corrupt} where a scale that was read is not finite: its block would poison every sum it enters.
 [[noreturn]] void fail_scale(const RawTensor& weight, int64_t row, int64_t column);
 /// Throws Error{corrupt} naming row and column of the first value that is not finite or whose magnitude is above `limit`,

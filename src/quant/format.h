@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "kernels/layout.h"
@@ -41,8 +42,10 @@ struct Format {
   Layout (*layout)(const TensorGroup& group);
   /// Slow and exact, f32 [slice.rows, slice.columns]: the truth that tests compare with.
   void (*dequantize)(const TensorGroup& group, const Slice2& slice, float* out);
-  /// The logical groups of a slice; `out` is resized for layout(group).
+  /// The logical groups of a slice; `out` is resized for layout(group). Columns are those of order(group).
   void (*groups)(const TensorGroup& group, const Slice2& slice, LogicalGroups& out);
+  /// The column of the matrix at each place of groups(); empty, or the function nullptr, where they are the same.
+  std::vector<int32_t> (*order)(const TensorGroup& group) = nullptr;
 
   /// Where the format can be made; all three are set or none.
   /// Type under which a single "weight" tensor of this format is stored.

@@ -207,4 +207,17 @@ void encode(const float* x, float scale, float low, int first, int last, Code* o
   for (int i = 0; i < N; ++i) out[i] = Code(nearest(std::min(std::max((x[i] + low) * inverse, float(first)), float(last))));
 }
 
+/// A row of blocks of eight groups of 32 with codes 0..Last, scales and minimums of 6 bits: F::write(x, found, block) each.
+template <class F, int Last>
+void quantize_affine(const blocks::BlockRow& row) {
+  CodeGroups groups;
+  for (int64_t first = 0; first < row.blocks; first += kTogether<8>) {
+    const int64_t n = std::min<int64_t>(row.blocks - first, kTogether<8>);
+    const float *x = row.x + first * 256, *importance = row.importance ? row.importance + first * 256 : nullptr;
+    side_by_side<32, 8>(row.cpu.search, x, importance, n, 0, Last, groups);
+    const auto found = search_affine<8>(row.cpu.search, groups, 63);
+    for (int64_t b = 0; b < n; ++b) F::write(x + b * 256, found[size_t(b)], row.out + (first + b) * F::bytes);
+  }
+}
+
 }  // namespace gale::two_level

@@ -95,7 +95,23 @@ inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
   if constexpr (I > 2) moved = _mm512_srli_epi16(high.v, 2);
   return {_mm512_ternarylogic_epi64(nibble.v, moved, _mm512_set1_epi8(0x30), 0xf8)};  // a | (b & c)
 }
+// nibble | bit I of each byte of `high` at bit 4
+template <int I>
+inline u8x64 join_bit(u8x64 nibble, u8x64 high) {
+  __m512i moved = high.v;
+  if constexpr (I < 4) moved = _mm512_slli_epi16(high.v, 4 - I);
+  if constexpr (I > 4) moved = _mm512_srli_epi16(high.v, I - 4);
+  return {_mm512_ternarylogic_epi64(nibble.v, moved, _mm512_set1_epi8(0x10), 0xf8)};  // a | (b & c)
+}
+inline u8x64 repeat16(const uint8_t* p) { return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}; }
+// From a table made by repeat16(), for codes below 16.
+inline u8x64 look_up(u8x64 table, u8x64 codes) { return {_mm512_shuffle_epi8(table.v, codes.v)}; }
 inline i32x16 as_lanes(u8x64 a) { return {a.v}; }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 a) {
+  return {_mm512_shuffle_epi8(a.v, _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0))};
+}
+inline u8x64 as_bytes(i32x16 a) { return {a.v}; }
 // acc + sum over the lane's 4 bytes of w x the 4 signed bytes at x, exact. Bits is the width of a code.
 template <int Bits>
 inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {

@@ -175,7 +175,23 @@ template <int I>
 inline u8x64 join_high2(const u8x64& nibble, const u8x64& high) {
   return each_byte([&](int i) { return nibble.v[i] | ((high.v[i] >> (2 * I)) & 3) << 4; });
 }
+template <int I>
+inline u8x64 join_bit(const u8x64& nibble, const u8x64& high) {
+  return each_byte([&](int i) { return nibble.v[i] | ((high.v[i] >> I) & 1) << 4; });
+}
+inline u8x64 repeat16(const uint8_t* p) {
+  return each_byte([=](int i) { return p[i % 16]; });
+}
+// From a table made by repeat16(), for codes below 16.
+inline u8x64 look_up(const u8x64& table, const u8x64& codes) {
+  return each_byte([&](int i) { return table.v[codes.v[i]]; });
+}
 inline i32x16 as_lanes(const u8x64& a) { return std::bit_cast<i32x16>(a); }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(const i32x16& a) {
+  return each<i32x16>([&](int i) { return wrap(uint32_t(a.v[i] & 255) * 0x01010101u); });
+}
+inline u8x64 as_bytes(const i32x16& a) { return std::bit_cast<u8x64>(a); }
 template <int Bits>
 inline i32x16 dot4(const i32x16& acc, const u8x64& w, const int8_t* x) {
   return each<i32x16>([&](int i) {

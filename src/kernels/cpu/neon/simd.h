@@ -178,8 +178,29 @@ inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
     return vorrq_u8(nibble.v[i], vshlq_n_u8(two, 4));
   });
 }
+template <int I>
+inline u8x64 join_bit(u8x64 nibble, u8x64 high) {
+  return each<u8x64>([&](int i) {
+    const uint8x16_t one = vandq_u8(vshlq_u8(high.v[i], vdupq_n_s8(-I)), vdupq_n_u8(1));
+    return vorrq_u8(nibble.v[i], vshlq_n_u8(one, 4));
+  });
+}
+inline u8x64 repeat16(const uint8_t* p) {
+  return each<u8x64>([=](int) { return vld1q_u8(p); });
+}
+// From a table made by repeat16(), for codes below 16.
+inline u8x64 look_up(u8x64 table, u8x64 codes) {
+  return each<u8x64>([&](int i) { return vqtbl1q_u8(table.v[i], codes.v[i]); });
+}
 inline i32x16 as_lanes(u8x64 a) {
   return each<i32x16>([&](int i) { return vreinterpretq_s32_u8(a.v[i]); });
+}
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 a) {
+  return each<i32x16>([&](int i) { return vmulq_s32(vandq_s32(a.v[i], vdupq_n_s32(255)), vdupq_n_s32(0x01010101)); });
+}
+inline u8x64 as_bytes(i32x16 a) {
+  return each<u8x64>([&](int i) { return vreinterpretq_u8_s32(a.v[i]); });
 }
 template <int Bits>
 inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
