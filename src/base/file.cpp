@@ -37,6 +37,11 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   written_ += bytes.size();
 }
 
+void AtomicFile::overwrite(size_t offset, std::span<const std::byte> bytes) {
+  if (std::fflush(file_) != 0 || ::pwrite(::fileno(file_), bytes.data(), bytes.size(), off_t(offset)) != ssize_t(bytes.size()))
+    fail(ErrorCode::out_of_memory, "cannot write {} at byte {}: {}", path_.string(), offset, std::strerror(errno));
+}
+
 void AtomicFile::commit() {
   const bool flushed = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
   const int error = errno;

@@ -23,6 +23,8 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
   size_t written() const { return written_; }
+  /// Replaces bytes that are written already: a header that is only known at the end.
+  void overwrite(size_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:

@@ -17,6 +17,10 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
+  /// Maps the pages of some of its bytes now, reading what is not in memory, so that nobody waits for them later. Helps where
+  /// several threads each take a part; where the system does not know how, nothing happens.
+  static void prefault(std::span<const std::byte> bytes);
+
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "checkpoint/gguf.h"
+#include "checkpoint/packed_file.h"
 
 namespace gale {
 namespace {
@@ -64,6 +65,7 @@ std::vector<const RawTensor*> Checkpoint::below(std::string_view name) const {
 }
 
 std::optional<std::string> Checkpoint::tokenizer_json() const {
+  if (packed_) return packed_->text("tokenizer.json");
   if (!directory_ || !std::filesystem::exists(*directory_ / "tokenizer.json")) return std::nullopt;
   return read_text(*directory_ / "tokenizer.json", kMaxTokenizer);
 }
@@ -73,6 +75,8 @@ std::optional<std::string> Checkpoint::chat_template() const {
     const std::string* text = gguf_->text("tokenizer.chat_template");
     return text ? std::optional(*text) : std::nullopt;
   }
+  if (packed_)
+    if (auto text = packed_->text("chat_template.jinja")) return text;
   // transformers prefers the file, which newer versions write instead of the config's entry
   if (directory_ && std::filesystem::exists(*directory_ / "chat_template.jinja"))
     return read_text(*directory_ / "chat_template.jinja");

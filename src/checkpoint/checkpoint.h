@@ -17,6 +17,7 @@
 namespace gale {
 
 class GgufFile;
+struct PackedInfo;
 
 /// One tensor as it lies in a file: raw bytes under its Hugging Face name. `shape` is in Hugging Face order, [out, in] for a
 /// matrix; a quantized tensor's shape counts elements, not bytes.
@@ -29,6 +30,9 @@ struct RawTensor {
   std::string source;                 ///< file name and the name in it, for messages
   /// Heads whose rows GGUF files interleave for rope (llama's q and k), 0: rows are in order. See row().
   int32_t interleaved_heads = 0;
+  /// "": rows as the type stores them. Else the bytes are panels of the layout of this name (nn/arrangement.h), from a packed
+  /// file: no format reads them, and row() means nothing.
+  std::string layout = {};
 
   int64_t rows() const { return shape.rank() == 0 ? 1 : columns() == 0 ? 0 : elements() / columns(); }
   int64_t columns() const { return shape.rank() == 0 ? 1 : shape[-1]; }
@@ -65,7 +69,7 @@ struct CheckpointSizes {
 class Checkpoint {
  public:
   /// Opens a directory with config.json and safetensors (single or sharded by model.safetensors.index.json) or with one GGUF, a
-  /// .gguf file (the first split is enough) or a .safetensors file beside its config.json.
+  /// .gguf file (the first split is enough), a .safetensors file beside its config.json, or a packed .gale file.
   /// Throws Error: not_found (nothing there, an empty directory: says what was looked for), corrupt (with file, tensor, values),
   /// unsupported (an unknown architecture, listing the known ones).
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
@@ -98,8 +102,14 @@ class Checkpoint {
   /// The text of bos/eos tokens as tokenizer_config.json gives them ("" where unknown; for GGUF the vocabulary's own).
   std::string bos_token() const;
   std::string eos_token() const;
-  /// The GGUF behind it, nullptr for safetensors.
+  /// The GGUF behind it, nullptr for safetensors. Behind a file packed from a GGUF: one without tensors.
   const GgufFile* gguf() const { return gguf_.get(); }
+  /// What a packed file says of itself, nullptr for any other.
+  const PackedInfo* packed() const { return packed_.get(); }
+  /// Every file that was read, or may be (tokenizer, templates); none for one in memory.
+  const std::vector<std::filesystem::path>& files() const { return files_; }
+  /// What tokenizer_config.json says, or {}.
+  const Json& tokenizer_config() const { return *tokenizer_config_; }
 
  protected:
   Checkpoint() = default;
@@ -112,6 +122,8 @@ class Checkpoint {
   std::unordered_map<std::string_view, size_t> index_;  // keys lie in tensors_
   std::vector<const RawTensor*> sorted_;                // by name
   std::shared_ptr<const GgufFile> gguf_;
+  std::shared_ptr<const PackedInfo> packed_;
+  std::vector<std::filesystem::path> files_;
 };
 
 }  // namespace gale

@@ -47,11 +47,18 @@ std::pair<int, int> shard_numbers(std::string_view name, std::string_view extens
   return ok ? std::pair(number, count) : std::pair(0, 0);
 }
 
-/// Every tensor of a folder's safetensors: one file, an index, or a complete numbered set without its index.
-std::vector<RawTensor> read_folder(const fs::path& directory, const std::vector<std::string>& files) {
-  if (fs::exists(directory / "model.safetensors")) return open_safetensors(directory / "model.safetensors");
-  if (const fs::path index = directory / "model.safetensors.index.json"; fs::exists(index)) return open_safetensors_index(index);
-  if (files.size() == 1 && shard_numbers(files[0], ".safetensors").second <= 1) return open_safetensors(directory / files[0]);
+/// Every tensor of a folder's safetensors: one file, an index, or a complete numbered set without its index. `read` gets the
+/// files that were read.
+std::vector<RawTensor> read_folder(const fs::path& directory, const std::vector<std::string>& files,
+                                   std::vector<fs::path>& read) {
+  const auto one = [&](const fs::path& path) {
+    read.push_back(path);
+    return open_safetensors(path);
+  };
+  if (fs::exists(directory / "model.safetensors")) return one(directory / "model.safetensors");
+  if (const fs::path index = directory / "model.safetensors.index.json"; fs::exists(index))
+    return open_safetensors_index(index, &read);
+  if (files.size() == 1 && shard_numbers(files[0], ".safetensors").second <= 1) return one(directory / files[0]);
   std::vector<RawTensor> tensors;
   for (size_t i = 0; i < files.size(); ++i) {
     const auto [number, count] = shard_numbers(files[i], ".safetensors");
@@ -59,7 +66,7 @@ std::vector<RawTensor> read_folder(const fs::path& directory, const std::vector<
             "{} has neither model.safetensors nor model.safetensors.index.json, and its files ({}) are no complete numbered set; "
             "download what is missing or name one file",
             directory.string(), join(files));
-    for (RawTensor& tensor : open_safetensors(directory / files[i])) tensors.push_back(std::move(tensor));
+    for (RawTensor& tensor : one(directory / files[i])) tensors.push_back(std::move(tensor));
   }
   return tensors;
 }
@@ -131,7 +138,8 @@ CheckpointBuilder::Result CheckpointBuilder::assemble(const Path& path, Json con
   return start(path, std::move(config), std::move(tensors));
 }
 
-CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const Path& directory, std::vector<RawTensor> tensors) {
+CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const Path& directory, std::vector<RawTensor> tensors,
+                                                        std::vector<Path> files) {
   const Path file = directory / "config.json";
   require(fs::exists(file), ErrorCode::not_found,
           "{} has weights but no config.json, which says what model they are; copy it from where the weights came from",
@@ -144,6 +152,10 @@ CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const 
   out->generation_config_ = optional_json(directory / "generation_config.json");
   out->tokenizer_config_ = optional_json(directory / "tokenizer_config.json");
   out->directory_ = directory;
+  out->files_ = std::move(files);
+  for (const char* name :
+       {"config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "chat_template.jinja"})
+    if (fs::exists(directory / name)) out->files_.push_back(directory / name);
   return out;
 }
 
@@ -154,6 +166,7 @@ CheckpointBuilder::Result CheckpointBuilder::from_gguf(const Path& file) {
   // The translation is in the form of a normalized config, and says what the file says: no family's defaults apply.
   std::shared_ptr<Checkpoint> out = start(file, *translation.config, std::move(translation.tensors));
   out->generation_config_ = std::make_shared<const Json>(gguf_generation_config(*gguf));
+  out->files_ = gguf->files();
   out->gguf_ = std::move(gguf);
   return out;
 }
@@ -161,8 +174,11 @@ CheckpointBuilder::Result CheckpointBuilder::from_gguf(const Path& file) {
 CheckpointBuilder::Result CheckpointBuilder::from_directory(const Path& directory) {
   const auto weights = list_files(
       directory, [](std::string_view name) { return name.ends_with(".safetensors") && !name.starts_with("adapter_"); });
-  if (!weights.empty() || fs::exists(directory / "model.safetensors.index.json"))
-    return from_parts(directory, directory, read_folder(directory, weights));
+  if (!weights.empty() || fs::exists(directory / "model.safetensors.index.json")) {
+    std::vector<fs::path> read;
+    std::vector<RawTensor> tensors = read_folder(directory, weights, read);
+    return from_parts(directory, directory, std::move(tensors), std::move(read));
+  }
   // Later parts of a split file and image projectors are no models of their own.
   const auto ggufs = list_files(directory, [](std::string_view name) {
     return name.ends_with(".gguf") && !name.starts_with("mmproj") && shard_numbers(name, ".gguf").first <= 1;
@@ -184,11 +200,16 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   if (fs::is_directory(status)) return CheckpointBuilder::from_directory(path);
   const std::string name = path.filename().string();
   if (name.ends_with(".gguf")) return CheckpointBuilder::from_gguf(path);
-  if (name.ends_with(".safetensors")) return CheckpointBuilder::from_parts(path, path.parent_path(), open_safetensors(path));
-  if (name.ends_with(".safetensors.index.json"))
-    return CheckpointBuilder::from_parts(path, path.parent_path(), open_safetensors_index(path));
+  if (name.ends_with(".gale")) return CheckpointBuilder::from_packed(path);
+  if (name.ends_with(".safetensors"))
+    return CheckpointBuilder::from_parts(path, path.parent_path(), open_safetensors(path), {path});
+  if (name.ends_with(".safetensors.index.json")) {
+    std::vector<fs::path> read;
+    std::vector<RawTensor> tensors = open_safetensors_index(path, &read);
+    return CheckpointBuilder::from_parts(path, path.parent_path(), std::move(tensors), std::move(read));
+  }
   if (name == "config.json") return CheckpointBuilder::from_directory(path.parent_path());
-  fail(ErrorCode::unsupported, "{} is neither a folder nor a .gguf nor a .safetensors file", path.string());
+  fail(ErrorCode::unsupported, "{} is neither a folder nor a .gguf, .safetensors or .gale file", path.string());
 }
 
 std::shared_ptr<const Checkpoint> Checkpoint::assemble(fs::path path, const Json& config, std::vector<RawTensor> tensors) {

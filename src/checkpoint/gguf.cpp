@@ -39,6 +39,11 @@ std::shared_ptr<GgufFile> read_file(const std::filesystem::path& path) {
   return GgufReader(file->bytes(), file, path.filename().string()).read();
 }
 
+template <class T>
+void append(std::string& out, T number) {
+  out.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
 }  // namespace
 
 std::shared_ptr<const GgufFile> GgufFile::parse(std::span<const std::byte> file, std::shared_ptr<const void> owner,
@@ -46,10 +51,21 @@ std::shared_ptr<const GgufFile> GgufFile::parse(std::span<const std::byte> file,
   return GgufReader(file, std::move(owner), name).read();
 }
 
+std::string GgufFile::without_tensors() const {
+  std::string out = "GGUF";
+  append(out, uint32_t(version_));
+  append(out, uint64_t(0));
+  append(out, uint64_t(metadata_.size()));
+  return out.append(reinterpret_cast<const char*>(entries_.data()), entries_.size());
+}
+
 std::shared_ptr<const GgufFile> GgufFile::open(const std::filesystem::path& path) {
   std::shared_ptr<GgufFile> out = read_file(path);
   const int64_t count = out->integer("split.count").value_or(0);
-  if (count <= 1) return out;
+  if (count <= 1) {
+    out->files_ = {path};
+    return out;
+  }
   require(count <= 99999, ErrorCode::corrupt, "{}: split.count is {}, five digits are the most", path.string(), count);
   const std::filesystem::path first = split_path(path, 1, count);
   if (out->integer("split.no").value_or(0) != 0) out = read_file(first);
@@ -58,6 +74,7 @@ std::shared_ptr<const GgufFile> GgufFile::open(const std::filesystem::path& path
     require(std::filesystem::exists(part), ErrorCode::not_found, "{} is split in {} files, and {} is missing; download it",
             first.string(), count, part.string());
     const std::shared_ptr<GgufFile> split = i == 0 ? out : read_file(part);
+    out->files_.push_back(part);
     const int64_t number = split->integer("split.no").value_or(-1), total = split->integer("split.count").value_or(-1);
     require(number == i && total == count, ErrorCode::corrupt,
             "{} says that it is split {} of {}, expected {} of {} (counted from 0)", part.string(), number, total, i, count);

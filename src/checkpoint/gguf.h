@@ -44,6 +44,10 @@ class GgufFile {
   /// Names as in the file, shapes turned into [out, in] order.
   const std::vector<RawTensor>& tensors() const { return tensors_; }
   int version() const { return version_; }
+  /// The files it was read from, splits in order; none for one in memory.
+  const std::vector<std::filesystem::path>& files() const { return files_; }
+  /// A whole GGUF file with this metadata, byte for byte, and without a tensor.
+  std::string without_tensors() const;
   /// The file's name, for messages.
   const std::string& name() const { return name_; }
 
@@ -53,6 +57,9 @@ class GgufFile {
   std::vector<RawTensor> tensors_;
   std::string name_;
   int version_ = 3;
+  std::vector<std::filesystem::path> files_;
+  std::span<const std::byte> entries_;  // the metadata as it lies in the file
+  std::shared_ptr<const void> owner_;   // keeps them alive
 };
 
 /// Writes GGUF v3, alignment 32, atomically. Tensors are declared first, then their data is streamed in the order declared.

@@ -280,7 +280,10 @@ std::shared_ptr<GgufFile> GgufReader::read() {
   const int64_t entries = take_count("the number of metadata entries", kLeastEntry);
   require(tensors <= left() / kLeastTensor, ErrorCode::corrupt,
           "{}: the number of tensors is {}, but {} bytes are left; it is cut short or damaged", name_, tensors, left());
+  const size_t begin = at_;
   read_metadata(entries);
+  out_->entries_ = file_.subspan(begin, at_ - begin);
+  out_->owner_ = owner_;
   std::vector<Place> places;
   for (uint64_t i = 0; i < tensors; ++i) places.push_back(read_tensor());
   place_tensors(places);

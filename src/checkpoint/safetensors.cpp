@@ -183,7 +183,8 @@ std::vector<RawTensor> open_safetensors(const std::filesystem::path& path) {
   return parse_safetensors(file->bytes(), file, path.filename().string());
 }
 
-std::vector<RawTensor> open_safetensors_index(const std::filesystem::path& index) {
+std::vector<RawTensor> open_safetensors_index(const std::filesystem::path& index, std::vector<std::filesystem::path>* files) {
+  if (files != nullptr) files->push_back(index);
   const std::string name = index.filename().string(), text = read_text(index, kMaxIndex);
   dom::parser parser;
   dom::object map;
@@ -207,6 +208,7 @@ std::vector<RawTensor> open_safetensors_index(const std::filesystem::path& index
     const std::filesystem::path path = index.parent_path() / shard;
     require(std::filesystem::is_regular_file(path), ErrorCode::not_found,
             "{}: shard {} is missing ({} tensors lie in it); download it", index.string(), path.string(), count);
+    if (files != nullptr) files->push_back(path);
     for (RawTensor& tensor : open_safetensors(path)) {
       const auto listed = shard_of.find(tensor.name);
       if (listed != shard_of.end() && listed->second != shard) continue;

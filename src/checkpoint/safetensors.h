@@ -23,7 +23,8 @@ std::vector<RawTensor> open_safetensors(const std::filesystem::path& path);
 
 /// All tensors of a sharded checkpoint through its model.safetensors.index.json. Where a tensor lies in several shards the index
 /// decides. Throws Error{not_found} naming a missing shard, Error{corrupt} for a tensor that its shard lacks and for shard names
-/// that lead out of the folder.
-std::vector<RawTensor> open_safetensors_index(const std::filesystem::path& index);
+/// that lead out of the folder. `files`, if given, gets the index and the shards.
+std::vector<RawTensor> open_safetensors_index(const std::filesystem::path& index,
+                                              std::vector<std::filesystem::path>* files = nullptr);
 
 }  // namespace gale

@@ -115,7 +115,7 @@ int main_program(int argc, char** argv) {
   for (CLI::App* sub : app.get_subcommands({})) sub->add_flag("-v,--verbose", line.verbose, "Say more on stderr, speed too");
   name_variables(app);
   app.footer(
-      "Every flag has a variable: --top-p is GALE_TOP_P. MODEL is a folder, a .gguf or .safetensors file, demo, or "
+      "Every flag has a variable: --top-p is GALE_TOP_P. MODEL is a folder, a .gguf, .safetensors or .gale file, demo, or "
       "random:SHAPE.");
   try {
     app.parse(argc, argv);

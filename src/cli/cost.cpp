@@ -6,29 +6,63 @@
 #include "checkpoint/checkpoint.h"
 #include "engine/model_source.h"
 #include "engine/weight_plan.h"
+#include "nn/arrangement.h"
 #include "quant/format.h"
 
 namespace gale::cli {
 namespace {
 
-// The format that --quant turns a matrix into, or the file's own; nullptr where nothing reads it.
-const Format* format_for(const RawTensor& tensor, WeightPlan* plan) {
-  if (plan != nullptr) return &plan->choose(tensor.name, tensor.rows(), tensor.columns());
+// A matrix as it will be multiplied with.
+struct Matrix {
+  double elements = 0, bytes = 0;
+  Rounding rounding = Rounding::none;
+};
+
+constexpr std::string_view kCodes = ".qweight";  // of weights in several parts; the others are counted with it
+
+TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor) {
+  if (tensor.name.ends_with(kCodes))
+    return group_of(checkpoint, std::string_view(tensor.name).substr(0, tensor.name.size() - kCodes.size()));
   TensorGroup group;
   group.name = tensor.name;
   group.parts = {{"weight", &tensor}};
+  return group;
+}
+
+const Format* format_reading(const TensorGroup& group) {
   for (const Format* format : formats())
     if (format->claims(group)) return format;
   return nullptr;
 }
 
-Rounding rounding_of(const Format* format, const RawTensor& tensor) {
-  if (format == nullptr) return Rounding::none;
-  RawTensor as_stored = tensor;
-  as_stored.type = format->stored;
-  TensorGroup group;
-  group.parts = {{"weight", &as_stored}};
-  return format->claims(group) ? layout_rounding(format->layout(group)) : Rounding::none;
+// In the file's own form, or in that which --quant turns it into. What nothing reads is counted as it lies.
+Matrix matrix_of(const Checkpoint& checkpoint, const RawTensor& tensor, WeightPlan* plan) {
+  const TensorGroup group = group_around(checkpoint, tensor);
+  Matrix out{.elements = double(tensor.elements())};
+  for (const auto& [part, raw] : group.parts) out.bytes += double(raw->bytes.size());
+  if (const Layout* layout = layout_named(tensor.layout)) out.rounding = layout_rounding(*layout);
+  const Format* format = format_reading(group);
+  if (format == nullptr) return out;
+  const auto [rows, columns] = format->shape(group);
+  out.elements = double(rows) * double(columns);
+  out.rounding = layout_rounding(format->layout(group));
+  if (plan == nullptr) return out;
+  const Format& target = plan->choose(tensor.name, rows, columns);
+  RawTensor made;
+  made.type = target.stored;
+  made.shape = {rows, columns};
+  TensorGroup alone;
+  alone.parts = {{"weight", &made}};
+  out.bytes = double(rows) * double(row_bytes(target.stored, columns, tensor.name));
+  out.rounding = layout_rounding(target.layout(alone));
+  return out;
+}
+
+// Scales, zero points and the like of a weight whose codes are counted.
+bool counted_elsewhere(const Checkpoint& checkpoint, const RawTensor& tensor) {
+  const size_t dot = tensor.name.rfind('.');
+  return dot != std::string::npos && !tensor.name.ends_with(kCodes) && !tensor.name.ends_with(".bias") &&
+         checkpoint.find(tensor.name.substr(0, dot) + std::string(kCodes)) != nullptr;
 }
 
 }  // namespace
@@ -45,18 +79,17 @@ ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
     const bool embedding = t.name.find("embed_tokens") != std::string::npos,
                head = t.name.starts_with("lm_head") || (embedding && tied);
     if (embedding && !tied) continue;  // one row of it a token
+    if (counted_elsewhere(checkpoint, t)) continue;
     const bool expert = t.name.find("experts.") != std::string::npos && t.name.find("shared") == std::string::npos;
     const double share = expert ? sizes.used_experts : 1;
     const bool matrix = t.shape.rank() >= 2;
-    const Format* format = matrix ? format_for(t, plan ? &*plan : nullptr) : nullptr;
-    const double bytes = plan && format != nullptr ? double(t.rows()) * double(row_bytes(format->stored, t.columns(), t.name))
-                                                   : double(t.bytes.size());
-    out.bytes += bytes;
-    out.active_bytes += bytes * share;
+    const Matrix m = matrix ? matrix_of(checkpoint, t, plan ? &*plan : nullptr) : Matrix{.bytes = double(t.bytes.size())};
+    out.bytes += m.bytes;
+    out.active_bytes += m.bytes * share;
     if (!matrix) continue;
-    const double macs = double(t.elements()) * share;
+    const double macs = m.elements * share;
     (head ? out.head_macs : out.layer_macs) += macs;
-    const Rounding rounding = options.exact ? Rounding::none : rounding_of(format, t);
+    const Rounding rounding = options.exact ? Rounding::none : m.rounding;
     if (rounding == Rounding::bf16)
       bf16_macs += macs;
     else if (rounding != Rounding::none)

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "checkpoint/gguf.h"
+#include "checkpoint/packed_file.h"
 #include "cli/cli.h"
 #include "cli/console.h"
 #include "cli/fit.h"
@@ -13,6 +14,7 @@
 #include "cli/text.h"
 #include "gale/features.h"
 #include "models/model.h"
+#include "quant/format.h"
 
 namespace gale::cli {
 namespace {
@@ -39,7 +41,7 @@ constexpr const char* kConfigKeys[] = {"model_type",
 
 struct Flags {
   ModelFlags model;
-  bool fit = false, json = false;
+  bool fit = false, verify = false, json = false;
 };
 
 struct TypeSum {
@@ -69,6 +71,28 @@ std::string tokenizer_kind(const Checkpoint& checkpoint) {
   return model == nullptr ? "" : pre == nullptr ? *model : fmt::format("{} ({})", *model, *pre);
 }
 
+// What the weights' own format says against them; "" where the first one that is in parts can be read.
+std::string why_not_read(const Checkpoint& checkpoint) {
+  constexpr std::string_view kCodes = ".qweight";
+  for (const RawTensor& t : checkpoint.tensors()) {
+    if (!t.name.ends_with(kCodes)) continue;
+    try {
+      const TensorGroup group = group_of(checkpoint, std::string_view(t.name).substr(0, t.name.size() - kCodes.size()));
+      format_of(group).layout(group);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    break;
+  }
+  return "";
+}
+
+// Of tensors of a type; parts of quantized weights are as good as what they belong to.
+QuantState state_of(const Report& r, const std::string& type) {
+  const QuantState state = quantization_support(type).state;
+  return state == QuantState::unknown && !r.quant_method.empty() ? quantization_support(r.quant_method).state : state;
+}
+
 std::string why_not(const Report& r) {
   try {
     find_architecture(r.checkpoint->architecture());
@@ -77,6 +101,7 @@ std::string why_not(const Report& r) {
   }
   if (!r.quant_method.empty())
     if (const QuantSupport q = quantization_support(r.quant_method); !q.is_usable()) return q.warning_message();
+  if (const std::string problem = why_not_read(*r.checkpoint); !problem.empty()) return problem;
   for (const auto& [type, sum] : r.types)
     if (const QuantSupport q = quantization_support(type); r.quant_method.empty() && !q.is_usable()) return q.warning_message();
   return "";
@@ -85,6 +110,7 @@ std::string why_not(const Report& r) {
 Report look(const Flags& flags) {
   Report r;
   r.checkpoint = open_checkpoint(flags.model.model, flags.model.quant);
+  if (flags.verify) verify_packed(*r.checkpoint);
   r.sizes = r.checkpoint->sizes();
   for (const RawTensor& t : r.checkpoint->tensors()) {
     TypeSum& sum = r.types[std::string(tensor_type_info(t.type).name)];
@@ -100,6 +126,17 @@ Report look(const Flags& flags) {
   r.problem = why_not(r);
   if (flags.fit && r.problem.empty()) r.fit = measure_fit(engine_options(flags.model), r.checkpoint);
   return r;
+}
+
+const char* container(const Checkpoint& checkpoint) {
+  return checkpoint.packed() != nullptr ? "packed" : checkpoint.gguf() != nullptr ? "gguf" : "safetensors";
+}
+
+Json packed_json(const PackedInfo& info) {
+  Json sources = Json::array(), layouts = Json::array();
+  for (const SourceFile& source : info.sources) sources.push_back(source.path.string());
+  for (const auto& [name, hash] : info.layouts) layouts.push_back(name);
+  return {{"model", info.model}, {"type", info.type}, {"sources", sources}, {"layouts", layouts}};
 }
 
 Json config_summary(const Json& config) {
@@ -131,7 +168,7 @@ void print_report_json(const Report& r) {
                      {"tensors", sum.tensors},
                      {"elements", sum.elements},
                      {"bytes", sum.bytes},
-                     {"support", quant_state_name(quantization_support(name).state)}});
+                     {"support", quant_state_name(state_of(r, name))}});
   for (const auto& p : r.sizes.parts)
     parts.push_back({{"name", p.name},
                      {"tensors", p.tensors},
@@ -139,7 +176,7 @@ void print_report_json(const Report& r) {
                      {"bytes", p.bytes},
                      {"expert_bytes", p.expert_bytes}});
   Json out = {{"path", r.checkpoint->path().string()},
-              {"container", r.checkpoint->gguf() != nullptr ? "gguf" : "safetensors"},
+              {"container", container(*r.checkpoint)},
               {"architecture", r.checkpoint->architecture()},
               {"runs", r.problem.empty()},
               {"problem", r.problem},
@@ -153,6 +190,7 @@ void print_report_json(const Report& r) {
               {"parts", parts},
               {"tokenizer", r.tokenizer},
               {"chat_template", r.checkpoint->chat_template().has_value()}};
+  if (const PackedInfo* packed = r.checkpoint->packed()) out["packed"] = packed_json(*packed);
   if (r.fit) out["fit"] = fit_json(*r.fit);
   print_json(out);
 }
@@ -190,7 +228,9 @@ void print_fit(const Fit& f) {
 
 void print_report(const Report& r) {
   print(fmt::format("{}\n  container          {}\n  architecture       {}\n", r.checkpoint->path().string(),
-                    r.checkpoint->gguf() != nullptr ? "GGUF" : "safetensors", r.checkpoint->architecture()));
+                    container(*r.checkpoint), r.checkpoint->architecture()));
+  if (const PackedInfo* packed = r.checkpoint->packed())
+    print(fmt::format("  packed from        {}{}\n", packed->model, packed->type.empty() ? "" : " as " + packed->type));
   print(r.problem.empty() ? "  runs               yes\n" : fmt::format("  cannot be run: {}\n", r.problem));
   const std::string active = r.sizes.active_parameters == r.sizes.parameters
                                  ? ""
@@ -207,7 +247,7 @@ void print_report(const Report& r) {
   print("\nTypes\n");
   for (const auto& [name, sum] : r.types)
     print(fmt::format("  {:<10} {:>5} tensors {:>14} bytes   {}\n", name, sum.tensors, sum.bytes,
-                      quant_state_name(quantization_support(name).state)));
+                      quant_state_name(state_of(r, name))));
   print("\nParts\n");
   print_parts(r.sizes);
   if (r.fit) print_fit(*r.fit);
@@ -218,8 +258,9 @@ void print_report(const Report& r) {
 void add_inspect(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("inspect", "What a model is made of, and whether it fits");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("PATH", flags->model.model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
+  sub->add_option("PATH", flags->model.model, "A folder, a .gguf, .safetensors or .gale file, demo, or random:SHAPE")->required();
   sub->add_flag("--fit", flags->fit, "Predict the memory of a load with the flags below, and the context that fits");
+  sub->add_flag("--verify", flags->verify, "Read all of a packed file and of its sources, and compare their hashes");
   add_load_flags(*sub, flags->model);
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] {

@@ -60,7 +60,8 @@ std::string quant_names() { return fmt::format("{}", fmt::join(QuantPolicy::name
 
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback) {
   flags.model = fallback;
-  CLI::Option* model = app.add_option("-m,--model", flags.model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE");
+  CLI::Option* model =
+      app.add_option("-m,--model", flags.model, "A folder, a .gguf, .safetensors or .gale file, demo, or random:SHAPE");
   if (fallback.empty())
     model->required();
   else
@@ -72,7 +73,7 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-t,--threads", flags.threads, "Compute threads; 0: the cores this process may use")
       ->check(in_range(0, 1024, "from 0 to 1024"));
   app.add_option("--quant", flags.quant,
-                 "Quantize while loading: " + quant_names() + ", or 4, 6 or 8 bits; the type of random weights")
+                 "Quantize while loading: " + quant_names() + ", or 4, 5, 6 or 8 bits; the type of random weights")
       ->check(check_quant);
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))

@@ -9,7 +9,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/text.h"
-#include "engine/export_gguf.h"
+#include "engine/pack_model.h"
 
 namespace gale::cli {
 namespace {
@@ -17,25 +17,35 @@ namespace {
 struct Flags {
   std::string model, type, output;
   int threads = 0;
-  bool json = false;
+  bool packed = false, json = false;
 };
 
+void check(const Flags& flags) {
+  const std::string_view end = flags.packed ? ".gale" : ".gguf";
+  if (!flags.output.ends_with(end))
+    throw UsageError(fmt::format("-o {}: the output is a {} file, its name must end in {}", flags.output,
+                                 flags.packed ? "packed" : "GGUF", end));
+  if (flags.type.empty() && !flags.packed)
+    throw UsageError("--type is missing; only --packed can do without: it takes the model's own types then");
+}
+
 int quantize(const Flags& flags) {
-  if (!flags.output.ends_with(".gguf"))
-    throw UsageError(fmt::format("-o {}: the output is a GGUF file, its name must end in .gguf", flags.output));
+  check(flags);
   const double start = now_seconds();
   ExportReport report;
   {
-    Progress bar("quantizing");
+    Progress bar(flags.packed ? "packing" : "quantizing");
+    const auto write = flags.packed ? pack_model : quantize_model;
     report = with_suggestion(flags.model, [&] {
-      return quantize_model(flags.model, flags.type, flags.output, flags.threads,
-                            [&](int64_t done, int64_t total) { bar.update(done, total); });
+      return write(flags.model, flags.type, flags.output, flags.threads,
+                   [&](int64_t done, int64_t total) { bar.update(done, total); });
     });
   }
   const double seconds = now_seconds() - start, bits = 8 * double(report.bytes) / double(std::max<int64_t>(report.parameters, 1));
   if (flags.json) {
     print_json({{"output", flags.output},
                 {"type", flags.type},
+                {"packed", flags.packed},
                 {"tensors", report.tensors},
                 {"parameters", report.parameters},
                 {"source_bytes", report.source_bytes},
@@ -54,11 +64,12 @@ int quantize(const Flags& flags) {
 }  // namespace
 
 void add_quantize(CommandLine& line) {
-  CLI::App* sub = line.app.add_subcommand("quantize", "Write a model as a GGUF of a smaller type");
+  CLI::App* sub = line.app.add_subcommand("quantize", "Write a model as a GGUF of a smaller type, or packed for a fast start");
   const auto flags = std::make_shared<Flags>();
   sub->add_option("-m,--model", flags->model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
-  sub->add_option("--type", flags->type, quant_names())->required()->check(check_quant);
-  sub->add_option("-o,--output", flags->output, "The file to write")->required();
+  sub->add_option("--type", flags->type, quant_names() + "; with --packed, none: the model's own")->check(check_quant);
+  sub->add_option("-o,--output", flags->output, "The file to write: .gguf, with --packed .gale")->required();
+  sub->add_flag("--packed", flags->packed, "Store matrices as kernels read them: opening the file is then an mmap");
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] { line.action = [flags] { return quantize(*flags); }; });

@@ -34,10 +34,10 @@ struct Setting {
 std::vector<Setting> settings() {
   std::vector<Setting> out;
   for (const Isa isa : detect_cpu().isas) {
-    for (const char* type : {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "q4_k_m"})
+    for (const char* type : {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k", "mxfp4", "q4_k_m"})
       out.push_back({type, isa_name(isa)});
     out.push_back({"q4_k_m", isa_name(isa), false, &kTinyMoeShape});
-    for (const char* type : {"q4_k", "q8_0", "q4_0", "q6_k"}) {
+    for (const char* type : {"q4_k", "q8_0", "q4_0", "q5_k", "q6_k", "mxfp4"}) {
       out.push_back({type, isa_name(isa), true});
       if (isa == Isa::generic) break;
     }

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <future>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/threads.h"
@@ -20,9 +23,17 @@ namespace {
 constexpr int64_t kChunkBytes = int64_t(64) << 20;  // of output, made at a time
 constexpr int64_t kRowsPerPiece = 16;
 
+// A matrix or vector of the model, in one tensor or in several that a format reads together.
 struct Part {
-  const RawTensor* source;
+  TensorGroup group;
   const Format* from;
+  Shape shape;
+  int64_t bytes = 0;
+  std::string source;              // for messages
+  const RawTensor* raw = nullptr;  // where it is one tensor
+
+  int64_t rows() const { return raw ? raw->rows() : shape[0]; }
+  int64_t columns() const { return raw ? raw->columns() : shape[1]; }
 };
 
 // One tensor on its way into the file: rows [0, rows) of the file's order from each of its parts. Only experts have several.
@@ -34,13 +45,6 @@ struct Plan {
   std::vector<int64_t> row_in_source;  // Hugging Face's row of each row of the file; empty: the same
 };
 
-TensorGroup group_of(const RawTensor& tensor) {
-  TensorGroup group;
-  group.name = tensor.name;
-  group.parts = {{"weight", &tensor}};
-  return group;
-}
-
 std::vector<int64_t> file_order(int64_t rows, int32_t heads) {
   std::vector<int64_t> out;
   if (heads == 0) return out;
@@ -50,15 +54,32 @@ std::vector<int64_t> file_order(int64_t rows, int32_t heads) {
 }
 
 // What lies beside a weight (scales, zero points) is part of it: only a format that understands all of it may read it.
-const Format& format_in(const Checkpoint& source, const RawTensor& tensor) {
+Part find_part(const Checkpoint& source, const std::string& name) {
   constexpr std::string_view kWeight = ".weight";
-  if (!tensor.name.ends_with(kWeight)) return format_of(group_of(tensor));
-  return format_of(group_of(source, std::string_view(tensor.name).substr(0, tensor.name.size() - kWeight.size())));
+  Part out;
+  out.raw = source.find(name);
+  if (name.ends_with(kWeight)) out.group = group_of(source, std::string_view(name).substr(0, name.size() - kWeight.size()));
+  if (out.raw == nullptr) {
+    require(!out.group.parts.empty(), ErrorCode::corrupt, "{}: no tensor {}", source.path().string(), name);
+    out.from = &format_of(out.group);
+    const auto [rows, columns] = out.from->shape(out.group);
+    out.shape = {rows, columns};
+    out.source = out.group.name;
+  } else {
+    TensorGroup alone;
+    alone.name = name;
+    alone.parts = {{"weight", out.raw}};
+    out.from = &format_of(out.group.parts.empty() ? alone : out.group);
+    out.group = std::move(alone);
+    out.shape = out.raw->shape;
+    out.source = out.raw->source;
+  }
+  for (const auto& [suffix, tensor] : out.group.parts) out.bytes += int64_t(tensor->bytes.size());
+  return out;
 }
 
-Plan plan_tensor(const Checkpoint& source, std::span<const RawTensor* const> parts, std::string name, int32_t heads,
-                 WeightPlan& types) {
-  const RawTensor& tensor = *parts.front();
+Plan plan_tensor(std::vector<Part> parts, const std::string& logical, std::string name, int32_t heads, WeightPlan& types) {
+  const Part& tensor = parts.front();
   const bool vector = tensor.shape.rank() < 2;
   Plan plan{.parts = {},
             .to = nullptr,
@@ -67,47 +88,44 @@ Plan plan_tensor(const Checkpoint& source, std::span<const RawTensor* const> par
             .columns = tensor.columns(),
             .stride = 0,
             .row_in_source = {}};
-  for (const RawTensor* part : parts) {
-    require(part->shape == tensor.shape, ErrorCode::corrupt, "{} is {}, but {} is {}; experts must be of one shape", part->source,
-            part->shape.text(), tensor.source, tensor.shape.text());
-    plan.parts.push_back({part, &format_in(source, *part)});
-  }
-  plan.to = vector ? &find_format("f32") : &types.choose(tensor.name, plan.rows, plan.columns);
+  for (const Part& part : parts)
+    require(part.shape == tensor.shape, ErrorCode::corrupt, "{} is {}, but {} is {}; experts must be of one shape", part.source,
+            part.shape.text(), tensor.source, tensor.shape.text());
+  plan.to = vector ? &find_format("f32") : &types.choose(logical, plan.rows, plan.columns);
   plan.stride = row_bytes(plan.to->stored, plan.columns, tensor.source);
   require(heads == 0 || (vector ? plan.columns : plan.rows) % (2 * heads) == 0, ErrorCode::corrupt,
           "{}: {} rows cannot be the halves of {} heads", tensor.source, vector ? plan.columns : plan.rows, heads);
   plan.row_in_source = file_order(vector ? plan.columns : plan.rows, heads);
+  plan.parts = std::move(parts);
   return plan;
 }
 
 // What readers expect: experts that were a tensor each become one of three dimensions.
 Shape shape_in_file(const Plan& plan) {
-  const Shape& shape = plan.parts.front().source->shape;
+  const Shape& shape = plan.parts.front().shape;
   if (shape.rank() == 0) return {1};
   const bool fused = plan.parts.size() > 1 || (shape.rank() == 2 && plan.name.find("_exps.") != std::string::npos);
   return fused ? Shape{int64_t(plan.parts.size()), plan.rows, plan.columns} : shape;
 }
 
 // Rows [begin, end) of the file's order into out.
-void make_rows(const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
-  const TensorGroup group = group_of(*part.source);
+void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
   const auto source_row = [&](int64_t i) { return plan.row_in_source.empty() ? i : plan.row_in_source[size_t(i)]; };
-  if (part.source->type == plan.to->stored) {
-    for (int64_t i = begin; i < end; ++i, out += plan.stride)
-      std::memcpy(out, part.source->row(source_row(i)), size_t(plan.stride));
+  if (part.raw != nullptr && part.raw->type == plan.to->stored) {
+    for (int64_t i = begin; i < end; ++i, out += plan.stride) std::memcpy(out, part.raw->row(source_row(i)), size_t(plan.stride));
     return;
   }
-  std::vector<float> values(size_t((end - begin) * plan.columns));
+  const auto values = std::make_unique_for_overwrite<float[]>(size_t((end - begin) * plan.columns));
   for (int64_t i = begin; i < end; ++i)
-    part.from->dequantize(group, {source_row(i), 1, 0, plan.columns}, values.data() + (i - begin) * plan.columns);
-  plan.to->quantize(values.data(), end - begin, plan.columns, nullptr, out);
+    part.from->dequantize(part.group, {source_row(i), 1, 0, plan.columns}, values.get() + (i - begin) * plan.columns);
+  plan.to->quantize(cpu, values.get(), end - begin, plan.columns, nullptr, out);
 }
 
 // A vector is one row whose elements may be reordered.
 std::vector<float> make_vector(const Plan& plan) {
   std::vector<float> values(size_t(plan.columns)), out(values.size());
   const Part& part = plan.parts.front();
-  part.from->dequantize(group_of(*part.source), {0, 1, 0, plan.columns}, values.data());
+  part.from->dequantize(part.group, {0, 1, 0, plan.columns}, values.data());
   if (plan.row_in_source.empty()) return values;
   for (size_t i = 0; i < out.size(); ++i) out[i] = values[size_t(plan.row_in_source[i])];
   return out;
@@ -126,35 +144,29 @@ class Exporter {
     set_tokenizer(writer_, source_);
     declare(target);
     for (const Plan& plan : plans_) write(plan);
-    if (!target.rope_factors.empty()) writer_.data(std::as_bytes(std::span(target.rope_factors)));
+    if (!target.rope_factors.empty()) write_values(target.rope_factors);
+    finish_writing();
     writer_.commit();
     report_.note = types_.message();
     return report_;
   }
 
  private:
-  const RawTensor& tensor(const std::string& name) const {
-    const RawTensor* found = source_.find(name);
-    require(found != nullptr, ErrorCode::unsupported,
-            "{}: {} is stored in several tensors, where GGUF has one; write it from the unquantized model",
-            source_.path().string(), name);
-    return *found;
-  }
-
   void declare(const GgufTarget& target) {
     const std::map<std::string, int32_t> interleave(target.interleave.begin(), target.interleave.end());
     for (size_t i = 0; i < target.names.size();) {
       const auto& [name, gguf] = target.names[i];
-      std::vector<const RawTensor*> parts;
-      for (; i < target.names.size() && target.names[i].second == gguf; ++i) parts.push_back(&tensor(target.names[i].first));
+      std::vector<Part> parts;
+      for (; i < target.names.size() && target.names[i].second == gguf; ++i)
+        parts.push_back(find_part(source_, target.names[i].first));
       const auto heads = interleave.find(name);
-      plans_.push_back(plan_tensor(source_, parts, gguf, heads == interleave.end() ? 0 : heads->second, types_));
+      plans_.push_back(plan_tensor(std::move(parts), name, gguf, heads == interleave.end() ? 0 : heads->second, types_));
       const Plan& plan = plans_.back();
       writer_.declare(plan.name, plan.to->stored, shape_in_file(plan));
       ++report_.tensors;
-      for (const RawTensor* part : parts) {
-        report_.parameters += part->elements();
-        report_.source_bytes += int64_t(part->bytes.size());
+      for (const Part& part : plan.parts) {
+        report_.parameters += part.shape.elements();
+        report_.source_bytes += part.bytes;
         report_.bytes += plan.rows * plan.stride;
       }
     }
@@ -165,14 +177,13 @@ class Exporter {
   void write(const Plan& plan) {
     const int64_t chunk = std::max<int64_t>(1, kChunkBytes / plan.stride);
     for (const Part& part : plan.parts) {
-      if (part.source->shape.rank() < 2) {
-        const std::vector<float> values = make_vector(plan);
-        writer_.data(std::as_bytes(std::span(values)));
+      if (part.shape.rank() < 2) {
+        write_values(make_vector(plan));
       } else {
         for (int64_t first = 0; first < plan.rows; first += chunk)
           write_chunk(plan, part, first, std::min(plan.rows, first + chunk));
       }
-      done_ += int64_t(part.source->bytes.size());
+      done_ += part.bytes;
       if (progress_) progress_(done_, report_.source_bytes);
     }
   }
@@ -184,31 +195,52 @@ class Exporter {
     pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
       try {
         for (int64_t row = begin; row < end; row += kRowsPerPiece)
-          make_rows(plan, part, first + row, first + std::min(row + kRowsPerPiece, end), buffer_.data() + row * plan.stride);
+          make_rows(cpu_, plan, part, first + row, first + std::min(row + kRowsPerPiece, end),
+                    buffer_.data() + row * plan.stride);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
       }
     });
     if (error) std::rethrow_exception(error);
-    writer_.data(buffer_);
+    write_buffer();
+  }
+
+  void write_values(std::span<const float> values) {
+    const auto bytes = std::as_bytes(values);
+    buffer_.assign(bytes.begin(), bytes.end());
+    write_buffer();
+  }
+
+  // In the background, while the next part of the file is made.
+  void write_buffer() {
+    finish_writing();
+    std::swap(buffer_, written_);
+    writing_ = std::async(std::launch::async, [this] { writer_.data(written_); });
+  }
+  void finish_writing() {
+    if (writing_.valid()) writing_.get();
   }
 
   const Checkpoint& source_;
   WeightPlan types_;
   GgufWriter writer_;
   ThreadPool& pool_;
+  const CpuKernels& cpu_ = cpu_kernels(isa_to_run(detect_cpu()));
   const ExportProgress& progress_;
   std::vector<Plan> plans_;
-  std::vector<std::byte> buffer_;
+  std::vector<std::byte> buffer_, written_;
   ExportReport report_;
   int64_t done_ = 0;
+  std::future<void> writing_;  // of written_; last, so that it has ended before anything else goes
 };
 
 }  // namespace
 
 ExportReport export_gguf(const Checkpoint& source, std::string_view type, const std::filesystem::path& output, ThreadPool& pool,
                          const ExportProgress& progress) {
+  require(source.packed() == nullptr, ErrorCode::invalid_argument,
+          "{} is packed: its matrices lie as kernels read them; name what it was packed from", source.path().string());
   return Exporter(source, type, output, pool, progress).run();
 }
 

@@ -15,7 +15,7 @@ using Width = GgufWriter::Width;
 constexpr std::pair<std::string_view, int64_t> kFileTypes[] = {
     {"f32", 0},   {"f16", 1},     {"q4_0", 2},    {"q4_1", 3},  {"q8_0", 7},    {"q5_0", 8},
     {"q5_1", 9},  {"q2_k", 10},   {"q3_k", 12},   {"q4_k", 14}, {"q4_k_s", 14}, {"q4_k_m", 15},
-    {"q5_k", 16}, {"q5_k_s", 16}, {"q5_k_m", 17}, {"q6_k", 18}, {"bf16", 32},
+    {"q5_k", 16}, {"q5_k_s", 16}, {"q5_k_m", 17}, {"q6_k", 18}, {"bf16", 32},   {"mxfp4", 38},
 };
 
 std::string model_name(const Checkpoint& source) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <future>
 
 #include "base/cpu.h"
 #include "base/cpu_budget.h"
@@ -6,6 +7,7 @@
 #include "base/float_mode.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "checkpoint/packed_file.h"
 #include "engine/model_source.h"
 #include "engine/open_tokenizer.h"
 #include "engine/runtime.h"
@@ -28,14 +30,13 @@ void check(const EngineOptions& o) {
 
 const CpuKernels& choose_kernels(const EngineOptions& options) { return cpu_kernels(isa_to_run(detect_cpu(), options.isa)); }
 
-// Re-quantizes matrices as the plan says, but for those the file already has in that format.
-Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint) {
-  return [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
-    const std::string full = std::string(name) + ".weight";
-    const Format& format = plan.choose(full, rows, columns);
-    const RawTensor* raw = checkpoint.find(full);
-    return raw != nullptr && raw->type == format.stored ? nullptr : &format;
-  };
+// The matrices of a packed file are what they are.
+void refuse_packed(const Checkpoint& checkpoint) {
+  const PackedInfo* packed = checkpoint.packed();
+  if (packed == nullptr) return;
+  const std::string type = packed->type.empty() ? "the types of " + packed->model : packed->type;
+  fail(ErrorCode::invalid_argument, "{} is already arranged in {}; leave --quant out, or open {} with it",
+       checkpoint.path().string(), type, packed->model);
 }
 
 void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
@@ -44,8 +45,10 @@ void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   Loader::Options how;
   how.progress = options.progress;
   how.shape_only = shape_only;
+  how.cpu = out.cpu;
   std::optional<WeightPlan> plan;
   if (!options.quant.empty() && !is_random_model(options.model)) {
+    refuse_packed(checkpoint);
     plan = WeightPlan::of(options.quant, checkpoint);
     how.requantize = requantize(*plan, checkpoint);
   }
@@ -58,6 +61,7 @@ void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
     if (const auto sample = loader.largest()) out.tuning = tune(*out.cpu, *out.pool, *sample);
   out.info.file_bytes = loader.file_bytes();
   out.info.packed_bytes = loader.packed_bytes();
+  out.mapped_bytes = loader.mapped_bytes();
 }
 
 void fill_info(Runtime& out, const EngineOptions& options) {
@@ -98,7 +102,9 @@ MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t avail
 }
 
 void make_memory(Runtime& out, const EngineOptions& options) {
-  MemoryPlan plan = plan_memory(out, options, int64_t(available_memory()));
+  // The system counts the pages of a mapped file as free: they are, until somebody wants to read the weights.
+  const int64_t available = int64_t(available_memory());
+  MemoryPlan plan = plan_memory(out, options, available == 0 ? 0 : std::max<int64_t>(available - out.mapped_bytes, 1));
   out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_type, plan.kv.blocks);
   out.arena = std::make_unique<Arena>(std::move(plan.scratch));
 }
@@ -117,9 +123,14 @@ Runtime start(const EngineOptions& options) {
 }
 
 Runtime finish(Runtime out, const EngineOptions& options) {
-  out.tokenizer = open_tokenizer(*out.checkpoint);
+  // A vocabulary of 150 000 takes longer than the weights of a packed file.
+  auto tokenizer = std::async(std::launch::async, [checkpoint = out.checkpoint] {
+    const StandardFloats mode;
+    return open_tokenizer(*checkpoint);
+  });
   out.chat_template = open_chat_template(*out.checkpoint);
   load_model(out, options, false);
+  out.tokenizer = tokenizer.get();
   fill_info(out, options);
   make_memory(out, options);
   return out;

@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "base/json.h"
 #include "base/threads.h"
@@ -61,6 +63,7 @@ TEST(RandomModel, MixesFollowThePolicy) {
   EXPECT_EQ(model->find("model.layers.0.self_attn.q_proj.weight")->type, TensorType::q4_k);
   EXPECT_EQ(model->find("model.norm.weight")->type, TensorType::f32);
   EXPECT_EQ(WeightPlan("4", 2, false).type(), "q4_k_m");
+  EXPECT_EQ(WeightPlan("5", 2, false).type(), "q5_k_m");
 }
 
 TEST(RandomModel, ShapesAreListedWhereTheNameIsWrong) {
@@ -142,6 +145,22 @@ TEST(ExportGguf, QuantizesAndReadsItsOwnFileBack) {
     EXPECT_EQ(std::memcmp(tensor.bytes.data(), other->bytes.data(), tensor.bytes.size()), 0) << tensor.name;
   }
   EXPECT_EQ(a->config().at("num_key_value_heads"), b->config().at("num_key_value_heads"));
+}
+
+TEST(ExportGguf, SameBytesOnAnyNumberOfThreads) {
+  const TemporaryFolder folder;
+  const auto written = [&](const std::string& type, int threads) {
+    ThreadPool pool(threads);
+    const std::filesystem::path path = folder / (type + std::to_string(threads));
+    export_gguf(*random_checkpoint(kTinyShape, "bf16", pool), type, path, pool);
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  for (const std::string type : {"q4_k_m", "q6_k", "q8_0", "q4_0", "f16"}) {
+    const std::string one = written(type, 1);
+    EXPECT_GT(one.size(), 100000u) << type;
+    for (const int threads : {2, 3, 5}) EXPECT_TRUE(written(type, threads) == one) << type << " on " << threads;
+  }
 }
 
 TEST(ExportGguf, RefusesWhatCannotBe) {

@@ -25,6 +25,7 @@ struct Runtime {
   int64_t step_tokens = 0;
   int32_t max_sequences = 0;
   ModelInfo info;
+  int64_t mapped_bytes = 0;  ///< of the weights, what lies in a packed file
 };
 
 /// Opens everything. Throws Error.

@@ -8,7 +8,8 @@ namespace gale {
 namespace {
 
 std::string_view without_bits(std::string_view type) {
-  constexpr std::pair<std::string_view, std::string_view> kBits[] = {{"4", "q4_k_m"}, {"6", "q6_k"}, {"8", "q8_0"}};
+  constexpr std::pair<std::string_view, std::string_view> kBits[] = {
+      {"4", "q4_k_m"}, {"5", "q5_k_m"}, {"6", "q6_k"}, {"8", "q8_0"}};
   for (const auto& [bits, name] : kBits)
     if (bits == type) return name;
   return type;
@@ -41,6 +42,15 @@ const Format& WeightPlan::choose(std::string_view name, int64_t rows, int64_t co
   const QuantPolicy::Choice choice = policy_.choose(tensor);
   fallbacks_.add(tensor, choice);
   return *choice.format;
+}
+
+Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint) {
+  return [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
+    const std::string full = std::string(name) + ".weight";
+    const Format& format = plan.choose(full, rows, columns);
+    const RawTensor* raw = checkpoint.find(full);
+    return raw != nullptr && raw->type == format.stored ? nullptr : &format;
+  };
 }
 
 }  // namespace gale

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "checkpoint/checkpoint.h"
+#include "nn/weights.h"
 #include "quant/policy.h"
 
 namespace gale {
@@ -10,7 +11,7 @@ namespace gale {
 /// A quantization policy bound to one model: which format each of its tensors gets.
 class WeightPlan {
  public:
-  /// `type` as in --quant and --type: a format, a mix, or a number of bits ("4" is q4_k_m, "6" q6_k, "8" q8_0).
+  /// `type` as in --quant and --type: a format, a mix, or a number of bits ("4" is q4_k_m, "5" q5_k_m, "6" q6_k, "8" q8_0).
   /// Throws Error{invalid_argument} listing the names.
   WeightPlan(std::string_view type, int64_t layers, bool tied_head);
   static WeightPlan of(std::string_view type, const Checkpoint& checkpoint);
@@ -27,5 +28,8 @@ class WeightPlan {
   int layers_;
   bool tied_head_;
 };
+
+/// Re-quantizes matrices as the plan says, but for those the file already has in that format. Both must outlive the result.
+Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint);
 
 }  // namespace gale

@@ -31,31 +31,45 @@ const char* scale_name(ScaleType type) {
 
 }  // namespace
 
+const int8_t* table_values(CodeTable table) {
+  static constexpr int8_t kNone[16] = {}, kE2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  return table == CodeTable::e2m1 ? kE2m1 : kNone;
+}
+
 std::string Layout::name() const {
   if (kind == Kind::dense) return dtype_name(dense);
-  std::string out = fmt::format("u{} g{}", bits, group);
+  std::string out = table == CodeTable::e2m1 ? fmt::format("e2m1 g{}", group) : fmt::format("u{} g{}", bits, group);
   if (two_level()) out += fmt::format(" {} b{}", scale_name(sub), block);
   out += fmt::format(" {}", scale_name(top));
+  if (zeros) out += " zeros";
   return minimum ? out + " min" : out;
 }
 
 Rounding layout_rounding(const Layout& layout) {
   if (layout.kind == Layout::Kind::dense) return layout.dense == DType::bf16 ? Rounding::bf16 : Rounding::none;
-  return layout.block == 256 ? Rounding::int8_per_256 : Rounding::int8_per_32;
+  return layout.two_level() ? Rounding::int8_per_256 : Rounding::int8_per_32;
 }
 
 void LogicalGroups::resize(const Layout& layout, const Slice2& s) {
   slice = s;
   const bool grouped = layout.kind == Layout::Kind::grouped;
-  const size_t elements = size_t(s.rows * s.columns);
-  const size_t blocks = grouped ? elements / size_t(layout.block) : 0;
-  const size_t groups = grouped && layout.two_level() ? elements / size_t(layout.group) : 0;
-  values.resize(grouped ? 0 : elements);
-  codes.resize(grouped ? elements : 0);
+  const size_t count = size_t(s.rows * s.columns);
+  const size_t blocks = grouped ? count / size_t(layout.block) : 0;
+  const size_t groups = grouped && layout.two_level() ? count / size_t(layout.group) : 0;
+  values.resize(grouped ? 0 : count);
+  codes.resize(grouped ? count : 0);
   top.resize(blocks);
   top_min.resize(layout.minimum ? blocks : 0);
+  zero.resize(layout.zeros ? blocks : 0);
   sub.resize(groups);
   sub_min.resize(layout.minimum ? groups : 0);
+  elements.clear();
+}
+
+void LogicalGroups::resize_in_place(const Slice2& s) {
+  resize(dense_layout(DType::f32), {s.row, 0, s.column, s.columns});
+  slice = s;
+  elements.resize(size_t(s.rows));
 }
 
 }  // namespace gale

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -7,14 +8,22 @@
 
 namespace gale {
 
-/// How scales are stored in a layout.
+/// How scales are stored in a layout. e8m0 is a power of two, 2^(byte - 128): half of OCP's, since tables hold doubled values.
 enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3, u4, u6, i8 };
+
+/// Values that 4-bit codes stand for, as integers that int8 holds exactly; a power of two is left to the scales.
+/// e2m1: twice the 4-bit floats of OCP's microscaling formats (1.0, 2023): 0 1 2 3 4 6 8 12, then their negatives.
+enum class CodeTable : uint8_t { none, e2m1 };
+/// [16]
+const int8_t* table_values(CodeTable table);
 
 /// What kernels read: the arrangement family of a matrix. A format (quant/formats) says which layout its groups go into; kernels
 /// know nothing of formats. The values a layout stands for, all in f32 and in exactly this order of operations:
 ///
 ///   dense                       the element
 ///   one level                   top x (code - bias)
+///   one level with zeros        top x (code - zero)
+///   one level through a table   top x table[code]
 ///   one level with minimum      top x code - top_min
 ///   two levels                  (top x sub) x (code - bias)
 ///   two levels with minimum     (top x sub) x code - (top_min x sub_min)
@@ -29,10 +38,12 @@ struct Layout {
   ScaleType sub = ScaleType::none;  ///< none: one level
   bool minimum = false;
   uint8_t bias = 0;
+  bool zeros = false;  ///< an integer in 0..16 per group is taken off the codes instead of the bias
+  CodeTable table = CodeTable::none;
 
   bool operator==(const Layout&) const = default;
   bool two_level() const { return sub != ScaleType::none; }
-  std::string name() const;  ///< "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min"
+  std::string name() const;  ///< "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros"
 };
 
 constexpr Layout dense_layout(DType type) { return Layout{.kind = Layout::Kind::dense, .dense = type}; }
@@ -55,11 +66,16 @@ struct LogicalGroups {
   std::vector<uint8_t> codes;    ///< [rows, columns]
   std::vector<float> top;        ///< [rows, columns / block], exactly representable in layout.top
   std::vector<float> top_min;    ///< same, where there is a minimum
+  std::vector<uint8_t> zero;     ///< same, where there are zeros
   std::vector<int16_t> sub;      ///< [rows, columns / group], two levels only
   std::vector<int16_t> sub_min;  ///< same, where there is a minimum
+  /// Dense, where the file's elements are the layout's own: where each row of the slice begins. Then `values` is empty.
+  std::vector<const std::byte*> elements;
 
   /// Sizes the arrays that `layout` uses for `slice` and empties the others.
   void resize(const Layout& layout, const Slice2& slice);
+  /// The same for a dense slice whose rows stay where they are: sizes `elements`.
+  void resize_in_place(const Slice2& slice);
 };
 
 }  // namespace gale

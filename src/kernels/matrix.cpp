@@ -6,19 +6,30 @@
 
 #include "base/checked.h"
 #include "base/half.h"
+#include "kernels/cpu/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/weave.h"
 
 namespace gale {
 namespace {
 
-// One-level units span two groups of 32, which makes their scales a cache line.
-constexpr int64_t kSmallestUnit = 64;
 constexpr int64_t kDenseUnit = 32;
+constexpr int64_t kMostGroup = 256;  // columns of a group, of any layout
 
 // The 16 rows of one panel among the slice's, fewer in the last.
 struct PanelRows {
   int64_t first = 0, n = 0;
 };
+
+template <class T>
+void put_elements(const LogicalGroups& g, const PanelRows& rows, int64_t columns, int64_t together, std::byte* panel) {
+  T* to = reinterpret_cast<T*>(panel);
+  for (int64_t lane = 0; lane < rows.n; ++lane) {
+    const std::byte* from = g.elements[size_t(rows.first + lane)];
+    for (int64_t k = 0; k < columns; ++k)
+      std::memcpy(to + (k / together * kPanelRows + lane) * together + k % together, from + k * int64_t(sizeof(T)), sizeof(T));
+  }
+}
 
 template <class T, class Convert>
 void put_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, int64_t together, std::byte* panel,
@@ -31,6 +42,9 @@ void put_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, i
 }
 
 void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t columns, DType type, std::byte* panel) {
+  if (!g.elements.empty())
+    return type == DType::f32 ? put_elements<uint32_t>(g, rows, columns, 1, panel)
+                              : put_elements<uint16_t>(g, rows, columns, type == DType::bf16 ? 2 : 1, panel);
   switch (type) {
     case DType::f16:
       return put_dense<uint16_t>(g, rows, columns, 1, panel, [](float v) { return f32_to_f16(v); });
@@ -41,30 +55,21 @@ void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t column
   }
 }
 
-uint32_t load_word(const uint8_t* p) {
-  uint32_t word;
-  std::memcpy(&word, p, 4);
-  return word;
-}
-
-// Four codes to a word, a word to a lane: `from` is one row's codes of a unit, `to` the lane's words among the unit's codes.
-void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* to) {
-  const auto put = [&](int64_t vector, uint32_t word) { std::memcpy(to + vector * 64, &word, 4); };
-  if (bits == 8) {
-    for (int64_t k = 0; k < columns; k += 4) put(k / 4, load_word(from + k));
-  } else if (bits == 4) {
-    for (int64_t k = 0; k < columns; k += 8) put(k / 8, load_word(from + k) | load_word(from + k + 4) << 4);
+// n scales of one lane, each 16 further on.
+void put_scales(const float* from, ScaleType type, int64_t n, uint8_t* to) {
+  if (type == ScaleType::e8m0) {
+    for (int64_t i = 0; i < n; ++i) to[i * kPanelRows] = f32_to_half_e8m0(from[i]);
   } else {
-    constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x30303030;
-    for (int64_t k = 0; k < columns; k += 16) {
-      const uint32_t w[4] = {load_word(from + k), load_word(from + k + 4), load_word(from + k + 8), load_word(from + k + 12)};
-      const int64_t vector = k / 16 * 3;
-      put(vector, (w[0] & kLow) | (w[1] & kLow) << 4);
-      put(vector + 1, (w[2] & kLow) | (w[3] & kLow) << 4);
-      put(vector + 2, (w[0] & kHigh) >> 4 | (w[1] & kHigh) >> 2 | (w[2] & kHigh) | (w[3] & kHigh) << 2);
-    }
+    for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint16_t*>(to)[i * kPanelRows] = f32_to_f16(from[i]);
   }
 }
+
+float get_scale(const uint8_t* scales, ScaleType type, int64_t block, int64_t lane) {
+  const int64_t at = block * kPanelRows + lane;
+  return type == ScaleType::e8m0 ? half_e8m0_to_f32(scales[at]) : f16_to_f32(reinterpret_cast<const uint16_t*>(scales)[at]);
+}
+
+int64_t scale_bytes(ScaleType type) { return type == ScaleType::e8m0 ? 1 : 2; }
 
 void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const PackedMatrix& m, std::byte* panel) {
   const Layout& layout = m.layout;
@@ -77,13 +82,14 @@ void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const Packed
     for (int64_t lane = 0; lane < rows.n; ++lane) {
       const int64_t row = rows.first + lane;
       const auto put_top = [&](const std::vector<float>& from, int64_t offset) {
-        auto* to = reinterpret_cast<uint16_t*>(unit + offset) + lane;
-        for (int64_t b = 0; b < columns / layout.block; ++b)
-          to[b * kPanelRows] = f32_to_f16(from[size_t(row * blocks + first_block + b)]);
+        put_scales(from.data() + row * blocks + first_block, layout.top, columns / layout.block,
+                   unit + offset + lane * scale_bytes(layout.top));
       };
       put_codes(g.codes.data() + row * m.columns + column, layout.bits, columns, unit + geometry.codes + lane * 4);
       put_top(g.top, geometry.top);
       if (layout.minimum) put_top(g.top_min, geometry.top_min);
+      for (int64_t b = 0; layout.zeros && b < columns / layout.block; ++b)
+        unit[geometry.zero + b * kPanelRows + lane] = g.zero[size_t(row * blocks + first_block + b)];
       if (!layout.two_level()) continue;
       for (int64_t i = 0; i < columns / layout.group; ++i) {
         const size_t from = size_t(row * groups + first_group + i);
@@ -105,7 +111,7 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
     return out;
   }
   assert(columns % layout.block == 0);
-  out.columns = std::max<int64_t>(layout.block, kSmallestUnit);
+  out.columns = unit_columns(layout);
   out.units = ceil_div(columns, out.columns);
   int64_t end = 0;
   const auto place = [&](int64_t bytes) {
@@ -113,12 +119,14 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
     end = begin + bytes;
     return begin;
   };
-  const int64_t top_bytes = out.columns / layout.block * kPanelRows * 2, sub_bytes = out.columns / layout.group * kPanelRows;
-  out.top = place(top_bytes);
-  if (layout.minimum) out.top_min = place(top_bytes);
+  const int64_t top_bytes = kPanelRows * scale_bytes(layout.top);
+  const int64_t blocks = out.columns / layout.block, groups = out.columns / layout.group;
+  out.top = place(blocks * top_bytes);
+  if (layout.minimum) out.top_min = place(blocks * top_bytes);
+  if (layout.zeros) out.zero = place(blocks * kPanelRows);
   if (layout.two_level()) {
-    out.sub = place(sub_bytes);
-    if (layout.minimum) out.sub_min = place(sub_bytes);
+    out.sub = place(groups * kPanelRows);
+    if (layout.minimum) out.sub_min = place(groups * kPanelRows);
   }
   end = round_up(end, 64);
   out.codes = place(out.columns * kPanelRows * layout.bits / 8);
@@ -127,7 +135,7 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
 }
 
 PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns) {
-  return {layout, rows, columns, panel_geometry(layout, columns), {}};
+  return {layout, rows, columns, panel_geometry(layout, columns), {}, {}};
 }
 
 PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns) {
@@ -136,15 +144,24 @@ PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns) {
   return out;
 }
 
+void arrange_plainly(const LogicalGroups& groups, int64_t first, int64_t n, const PackedMatrix& out, std::byte* panel) {
+  const PanelRows rows{first, n};
+  if (out.layout.kind == Layout::Kind::dense)
+    arrange_dense(groups, rows, out.columns, out.layout.dense, panel);
+  else
+    arrange_grouped(groups, rows, out, panel);
+}
+
 void arrange(const LogicalGroups& groups, PackedMatrix& out) {
-  assert(groups.slice.row % kPanelRows == 0 && groups.slice.columns == out.columns);
-  for (int64_t first = 0; first < groups.slice.rows; first += kPanelRows) {
-    const PanelRows rows{first, std::min(kPanelRows, groups.slice.rows - first)};
-    std::byte* panel = out.panel((groups.slice.row + first) / kPanelRows);
-    if (out.layout.kind == Layout::Kind::dense)
-      arrange_dense(groups, rows, out.columns, out.layout.dense, panel);
-    else
-      arrange_grouped(groups, rows, out, panel);
+  const Slice2& slice = groups.slice;
+  const PackedMatrix part = packed_shape(out.layout, out.rows, slice.columns);  // units are the same whatever the width
+  assert(slice.row % kPanelRows == 0 && slice.column % part.geometry.columns == 0);
+  assert(slice.columns % part.geometry.columns == 0 || slice.column + slice.columns == out.columns);
+  static const CpuKernels& cpu = cpu_kernels(isa_to_run(detect_cpu()));  // every set gives the same bytes
+  for (int64_t first = 0; first < slice.rows; first += kPanelRows) {
+    const int64_t n = std::min(kPanelRows, slice.rows - first);
+    std::byte* units = out.panel((slice.row + first) / kPanelRows) + slice.column / part.geometry.columns * part.geometry.bytes;
+    if (!weave_panel(cpu, groups, first, n, part, units)) arrange_plainly(groups, first, n, part, units);
   }
 }
 
@@ -152,16 +169,16 @@ namespace {
 
 void unpack_dense(const std::byte* panel, DType type, int64_t lane, int64_t columns, float* out) {
   const auto* halves = reinterpret_cast<const uint16_t*>(panel);
-  for (int64_t k = 0; k < columns; ++k) switch (type) {
-      case DType::f16:
-        out[k] = f16_to_f32(halves[k * kPanelRows + lane]);
-        break;
-      case DType::bf16:
-        out[k] = bf16_to_f32(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
-        break;
-      default:
-        out[k] = reinterpret_cast<const float*>(panel)[k * kPanelRows + lane];
-    }
+  switch (type) {
+    case DType::f16:
+      for (int64_t k = 0; k < columns; ++k) out[k] = f16_to_f32(halves[k * kPanelRows + lane]);
+      return;
+    case DType::bf16:
+      for (int64_t k = 0; k < columns; ++k) out[k] = bf16_to_f32(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
+      return;
+    default:
+      for (int64_t k = 0; k < columns; ++k) out[k] = reinterpret_cast<const float*>(panel)[k * kPanelRows + lane];
+  }
 }
 
 }  // namespace
@@ -172,24 +189,34 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
   const Layout& layout = m.layout;
   const PanelGeometry& geometry = m.geometry;
   if (layout.kind == Layout::Kind::dense) return unpack_dense(panel, layout.dense, lane, m.columns, out);
+  const int8_t* table = layout.table == CodeTable::none ? nullptr : table_values(layout.table);
+  const int32_t* order = m.column_order();
   for (int64_t u = 0; u < geometry.units; ++u) {
     const auto* unit = reinterpret_cast<const uint8_t*>(panel) + u * geometry.bytes;
-    const auto* top = reinterpret_cast<const uint16_t*>(unit + geometry.top) + lane;
-    const auto* top_min = reinterpret_cast<const uint16_t*>(unit + geometry.top_min) + lane;
     const int64_t first = u * geometry.columns, columns = std::min(geometry.columns, m.columns - first);
     for (int64_t k = 0; k < columns; k += layout.group) {
-      const int64_t block = k / layout.block * kPanelRows, group = k / layout.group;
-      float scale = f16_to_f32(top[block]);
-      float minimum = layout.minimum ? f16_to_f32(top_min[block]) : 0.0f;
+      const int64_t block = k / layout.block, group = k / layout.group;
+      float scale = get_scale(unit + geometry.top, layout.top, block, lane);
+      float minimum = layout.minimum ? get_scale(unit + geometry.top_min, layout.top, block, lane) : 0.0f;
       if (layout.two_level()) {
         const uint8_t sub = unit[geometry.sub + group * kPanelRows + lane];
         scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
         if (layout.minimum) minimum *= float(unit[geometry.sub_min + sub_min_at(group, lane)]);
       }
-      for (int64_t i = k; i < k + layout.group; ++i) {
-        const int code = get_code(unit + geometry.codes, layout.bits, i, lane);
-        out[first + i] = layout.minimum ? scale * float(code) - minimum : scale * float(code - layout.bias);
-      }
+      uint8_t codes[kMostGroup];
+      get_codes(unit + geometry.codes, layout.bits, k, layout.group, lane, codes);
+      const int bias = layout.zeros ? unit[geometry.zero + block * kPanelRows + lane] : layout.bias;
+      float sorted[kMostGroup];
+      float* to = order ? sorted : out + first + k;
+      const int32_t n = layout.group;
+      if (layout.minimum)
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i]) - minimum;
+      else if (table)
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(table[codes[i]]);
+      else
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i] - bias);
+      if (order)
+        for (int32_t i = 0; i < n; ++i) out[order[first + k + i]] = sorted[i];
     }
   }
 }

@@ -13,26 +13,39 @@ constexpr int64_t kPanelRows = 16;
 /// [blocks or groups of the unit][16], then the codes (panel.h), from a multiple of 64 bytes on. Units of dense panels are
 /// [columns][16], for bf16 [column pairs][16][2].
 struct PanelGeometry {
-  int64_t columns = 0;                                            ///< of a unit; the last one is filled up with zeros
-  int64_t top = 0, top_min = 0, sub = 0, sub_min = 0, codes = 0;  ///< in bytes from the unit's start
-  int64_t bytes = 0;                                              ///< of a unit, a multiple of 64
-  int64_t units = 0;                                              ///< of a panel
+  int64_t columns = 0;                                                      ///< of a unit; the last one is filled up with zeros
+  int64_t top = 0, top_min = 0, zero = 0, sub = 0, sub_min = 0, codes = 0;  ///< in bytes from the unit's start
+  int64_t bytes = 0;                                                        ///< of a unit, a multiple of 64
+  int64_t units = 0;                                                        ///< of a panel
 
   int64_t panel_bytes() const { return units * bytes; }
 };
+/// Columns of a unit of a grouped layout. One-level units span as many groups as fill cache lines with their scales, within
+/// limits: a rounded input row is a multiple of the largest.
+constexpr int64_t unit_columns(const Layout& layout) {
+  const int64_t scale_bytes = (layout.top == ScaleType::e8m0 ? 1 : 2) + (layout.zeros ? 1 : 0);
+  int64_t columns = layout.block < 64 ? 64 : layout.block;
+  while (columns < 256 && columns / layout.block * scale_bytes * kPanelRows % 64 != 0) columns *= 2;
+  return columns;
+}
+
 /// REQUIRES: columns is a multiple of layout.block.
 PanelGeometry panel_geometry(const Layout& layout, int64_t columns);
 
 /// A matrix [rows, columns] arranged for the kernels: y = x W^T. Immutable once filled; shared by everything that uses it.
+/// Columns may be packed in an order of their own (weights whose groups are scattered over a row); everybody else numbers them as
+/// the inputs are.
 struct PackedMatrix {
   Layout layout;
   int64_t rows = 0, columns = 0;
   PanelGeometry geometry;
-  StorageRef data;  ///< panels() x geometry.panel_bytes()
+  StorageRef data;   ///< panels() x geometry.panel_bytes()
+  StorageRef order;  ///< i32 [columns]: the input column of each packed one, a permutation; null: they are packed as they come
 
   int64_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
   int64_t bytes() const { return panels() * geometry.panel_bytes(); }
   std::byte* panel(int64_t i) const { return data->data() + i * geometry.panel_bytes(); }
+  const int32_t* column_order() const { return order ? reinterpret_cast<const int32_t*>(order->data()) : nullptr; }
 };
 
 /// A matrix of that shape without memory: `data` is the caller's to set, bytes() of zeros.
@@ -40,9 +53,13 @@ PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns);
 /// The same with memory of its own. Throws Error{out_of_memory} where there is not enough.
 PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns);
 
-/// Arranges whole rows into their panels. REQUIRES: the slice starts on a multiple of 16 rows, spans all columns, and ends on
-/// such a multiple or the last row. Slices may be arranged from different threads.
+/// Arranges rows, or columns of them, into their panels; the groups' columns come in the matrix's order. REQUIRES: the slice
+/// starts on a multiple of 16 rows and of the columns of a unit, and ends on such multiples or where the matrix does. Slices may
+/// be arranged from different threads.
 void arrange(const LogicalGroups& groups, PackedMatrix& out);
+/// The definition of what arrange() does for rows [first, first + n) of the slice, n <= 16, which are one panel: code by code,
+/// for every layout. `out` gives layout and geometry, as wide as the slice. weave.h is the fast way for the usual layouts.
+void arrange_plainly(const LogicalGroups& groups, int64_t first, int64_t n, const PackedMatrix& out, std::byte* panel);
 
 /// f32 values of one output row, [columns], by the layout's formula: what embeddings read.
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out);

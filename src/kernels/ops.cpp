@@ -24,6 +24,28 @@ RoundedRows rounded_of(Ctx& ctx, const Tensor& x, Rounding rounding) {
   return out;
 }
 
+// Weights whose columns have an order of their own take x gathered into it, rounded or not.
+RoundedRows rounded_in_order(Ctx& ctx, const Tensor& x, Rounding rounding, const PackedMatrix& w, StorageRef& own) {
+  own = ctx.arena.bytes(size_t(rounded_bytes(rounding, x.dim(0), w.columns)));
+  if (ctx.measuring()) return {};
+  RoundedRows out = rounded_view(own->data(), rounding, x.dim(0), w.columns);
+  out.order = w.column_order();
+  ctx.pool.for_each(x.dim(0), row_grain(w.columns * 4),
+                    [&](int64_t b, int64_t e) { ctx.cpu.round_rows(x.data<float>(), out, b, e); });
+  return out;
+}
+
+const float* values_in_order(Ctx& ctx, const Tensor& x, const PackedMatrix& w, StorageRef& own) {
+  own = ctx.arena.bytes(size_t(x.elements()) * sizeof(float));
+  if (ctx.measuring()) return nullptr;
+  auto* to = reinterpret_cast<float*>(own->data());
+  const int32_t* order = w.column_order();
+  ctx.pool.for_each(x.dim(0), row_grain(w.columns * 4), [&](int64_t b, int64_t e) {
+    for (int64_t r = b; r < e; ++r) gather_columns(x.data<float>() + r * w.columns, order, w.columns, to + r * w.columns);
+  });
+  return to;
+}
+
 }  // namespace
 
 Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
@@ -32,18 +54,29 @@ Tensor like(Ctx& ctx, const Tensor& x, Shape shape) {
   return y;
 }
 
-MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+MatmulWeights without_inputs(const Ctx& ctx, const PackedMatrix& w, int64_t rows) {
   MatmulWeights out;
-  const Rounding rounding = ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
-  RoundedRows rounded;
-  if (rounding != Rounding::none) rounded = rounded_of(ctx, x, rounding);
-  if (ctx.measuring()) return out;
-  out.args = matmul_args(w, x.dim(0));
-  out.args.rounded = rounded;
-  out.args.x = x.data<float>();
+  out.args = matmul_args(w, rows);
   out.args.ahead_one = ctx.tuning.ahead_one;
   const LayoutKernels& kernels = ctx.cpu.find(w.layout);
-  out.run = rounding == Rounding::none ? kernels.exact : kernels.rounded;
+  out.run = rounding_of(ctx, w) == Rounding::none ? kernels.exact : kernels.rounded;
+  return out;
+}
+
+MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
+  const Rounding rounding = rounding_of(ctx, w);
+  StorageRef own;
+  RoundedRows rounded;
+  const float* values = ctx.measuring() ? nullptr : x.data<float>();
+  if (rounding != Rounding::none)
+    rounded = w.order ? rounded_in_order(ctx, x, rounding, w, own) : rounded_of(ctx, x, rounding);
+  else if (w.order)
+    values = values_in_order(ctx, x, w, own);
+  MatmulWeights out;
+  if (!ctx.measuring()) out = without_inputs(ctx, w, x.dim(0));
+  out.args.rounded = rounded;
+  out.args.x = values;
+  out.own = std::move(own);
   return out;
 }
 

@@ -20,8 +20,12 @@ struct AttentionOptions {
 struct ExpertMatrix {
   PackedMatrix stacked;  ///< rows: experts x (out, rounded up to whole panels)
   int64_t experts = 0, out = 0;
+  StorageRef orders;  ///< i32 [experts, in]: the order of each one's columns, see PackedMatrix; null: packed as they come
 
   int64_t panels() const { return (out + kPanelRows - 1) / kPanelRows; }  ///< of one expert
+  const int32_t* column_order(int64_t expert) const {
+    return reinterpret_cast<const int32_t*>(orders->data()) + expert * stacked.columns;
+  }
 };
 
 /// Which experts the rows of a step go to. A row has `used` pairs (row, rank), the heaviest expert first; grouped, they lie

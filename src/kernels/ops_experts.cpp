@@ -28,6 +28,43 @@ MatmulArgs of_expert(const MatmulArgs& all, const ExpertMatrix& w, int64_t exper
   return out;
 }
 
+// x for experts whose columns have orders of their own: a row for each pair, in the order of its expert. `source`: the rows of x
+// that pairs take; nullptr: x has a row a pair.
+MatmulWeights weights_in_order(Ctx& ctx, const Tensor& x, const int32_t* source, const ExpertMatrix& w, const Routing& routing) {
+  const Rounding rounding = rounding_of(ctx, w.stacked);
+  const int64_t columns = w.stacked.columns, pairs = routing.pairs();
+  MatmulWeights out;
+  if (!ctx.measuring()) out = without_inputs(ctx, w.stacked, pairs);
+  out.own = ctx.arena.bytes(rounding == Rounding::none ? size_t(pairs * columns) * sizeof(float)
+                                                       : size_t(rounded_bytes(rounding, pairs, columns)));
+  if (ctx.measuring()) return out;
+  if (rounding == Rounding::none)
+    out.args.x = reinterpret_cast<float*>(out.own->data());
+  else
+    out.args.rounded = rounded_view(out.own->data(), rounding, pairs, columns);
+  ctx.pool.for_each(routing.n_active, 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t expert = routing.active.data<int32_t>()[i];
+      const Range range = pairs_of(routing, expert);
+      for (int64_t pair = range.begin; pair < range.end; ++pair) {
+        const float* row = x.data<float>() + (source ? source[pair] : pair) * columns;
+        RoundedRows to = out.args.rounded;
+        to.data += pair * to.stride;
+        to.order = w.column_order(expert);
+        if (rounding == Rounding::none)
+          gather_columns(row, to.order, columns, reinterpret_cast<float*>(out.own->data()) + pair * columns);
+        else
+          ctx.cpu.round_rows(row, to, 0, 1);
+      }
+    }
+  });
+  return out;
+}
+
+MatmulWeights expert_weights(Ctx& ctx, const Tensor& x, const int32_t* source, const ExpertMatrix& w, const Routing& routing) {
+  return w.orders ? weights_in_order(ctx, x, source, w, routing) : matmul_weights(ctx, x, w.stacked);
+}
+
 // A counting sort by expert that keeps the order of rows.
 void group_pairs(const int32_t* chosen, Routing& out) {
   int32_t* begin = out.begin.data<int32_t>();
@@ -72,11 +109,12 @@ Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, cons
   assert(gate.out == up.out && x.dim(0) == routing.rows);
   const int64_t width = gate.out;
   Tensor h = ctx.tensor({routing.pairs(), width});
-  const GateUp both(ctx, x, gate.stacked, up.stacked, routing.rows);
+  const int32_t* source = ctx.measuring() ? nullptr : routing.source.data<int32_t>();
+  const GateUp both(ctx, expert_weights(ctx, x, source, gate, routing), expert_weights(ctx, x, source, up, routing),
+                    routing.rows);
   const StorageRef map = ctx.arena.bytes(size_t(routing.pairs()) * sizeof(int32_t));
   h.set_row_map(map);
   if (ctx.measuring()) return h;
-  const int32_t* source = routing.source.data<int32_t>();
   auto* rows = reinterpret_cast<int32_t*>(map->data());
   for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
   const auto work = [&](int64_t expert, Range panels, int thread) {
@@ -85,6 +123,7 @@ Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, cons
     both.run({.first_panel = expert * gate.panels() + panels.begin,
               .columns = std::min(width, panels.end * kPanelRows) - column,
               .rows = pairs.end - pairs.begin,
+              .first_row = pairs.begin,
               .input_rows = source + pairs.begin,
               .y = h.data<float>() + pairs.begin * width + column,
               .y_stride = width},
@@ -107,7 +146,7 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
   assert(h.dim(0) == routing.pairs());
   Tensor y = ctx.tensor({routing.rows, down.out});
   const Tensor parts = ctx.tensor({routing.pairs(), down.panels() * kPanelRows});
-  MatmulWeights m = matmul_weights(ctx, h, down.stacked);
+  const MatmulWeights m = expert_weights(ctx, h, nullptr, down, routing);
   if (ctx.measuring()) return y;
   // A few outputs of all experts, then their sum while they are in a cache: `parts` is cut by panels, not by rows.
   const auto work = [&](Range panels) {
@@ -118,8 +157,7 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
       const Range pairs = pairs_of(routing, expert);
       MatmulArgs args = of_expert(m.args, down, expert, panels);
       args.rows = pairs.end - pairs.begin;
-      args.rounded.data += pairs.begin * args.rounded.stride;
-      args.x += pairs.begin * args.columns;
+      start_at_row(args, pairs.begin);
       args.y = part + pairs.begin * width;
       args.y_stride = width;
       m.run(args, 0, panels.end - panels.begin);

@@ -23,7 +23,7 @@ std::vector<int32_t> numbers_of(const Tensor& t) { return {t.data<int32_t>(), t.
 
 // Every expert's rows in whole panels, the last one of each filled up with nothing.
 ExpertMatrix random_experts(const Layout& layout, int64_t experts, int64_t out, int64_t in, uint64_t seed) {
-  ExpertMatrix all{.stacked = {}, .experts = experts, .out = out};
+  ExpertMatrix all{.stacked = {}, .experts = experts, .out = out, .orders = {}};
   const int64_t padded = all.panels() * kPanelRows;
   all.stacked = make_packed(layout, experts * padded, in);
   for (int64_t e = 0; e < experts; ++e) {
@@ -34,6 +34,14 @@ ExpertMatrix random_experts(const Layout& layout, int64_t experts, int64_t out, 
   return all;
 }
 
+void give_orders(ExpertMatrix& all, uint64_t seed) {
+  const int64_t columns = all.stacked.columns;
+  all.orders = heap_storage(size_t(all.experts * columns) * sizeof(int32_t));
+  for (int64_t e = 0; e < all.experts; ++e)
+    std::memcpy(all.orders->data() + e * columns * 4, testing::random_order(columns, seed + uint64_t(e))->data(),
+                size_t(columns) * 4);
+}
+
 constexpr int64_t kExperts = 5, kUsed = 3, kInner = 256, kOuter = 72;  // the outer width ends inside a panel
 
 struct Mixture {
@@ -41,6 +49,15 @@ struct Mixture {
       : gate(random_experts(layout, kExperts, kInner, 512, seed)),
         up(random_experts(layout, kExperts, kInner, 512, seed + 100)),
         down(random_experts(layout, kExperts, kOuter, kInner, seed + 200)) {}
+
+  /// Each expert's columns in an order of its own.
+  static Mixture ordered(const Layout& layout) {
+    Mixture out(layout);
+    give_orders(out.gate, 1000);
+    give_orders(out.up, 2000);
+    give_orders(out.down, 3000);
+    return out;
+  }
 
   std::vector<float> run(Isa isa, const std::vector<float>& x, const std::vector<float>& logits, Precision precision,
                          int threads = 1) const {
@@ -143,12 +160,17 @@ TEST_P(Experts, EqualGenericInEveryLayout) {
       }
 }
 
-// Against the plain ops, expert by expert: a dense gated MLP of each chosen one, weighed and added by rank, to the bit.
+// Against the plain ops, expert by expert: a dense gated MLP of each chosen one, weighed and added by rank, to the bit. Layouts
+// with groups of their own sizes also with columns in an order of their own.
 TEST_P(Experts, AreTheirExpertsMlps) {
   const int64_t rows = 6;
+  std::vector<std::pair<Layout, Mixture>> mixtures;
+  for (const Layout& layout : all_layouts()) {
+    mixtures.emplace_back(layout, Mixture(layout));
+    if (layout.zeros) mixtures.emplace_back(layout, Mixture::ordered(layout));
+  }
   for (const Precision precision : {Precision::standard, Precision::exact})
-    for (const Layout& layout : all_layouts()) {
-      const Mixture mixture(layout);
+    for (const auto& [layout, mixture] : mixtures) {
       const auto x = random_values(rows * 512, 7), logits = random_values(rows * kExperts, 8, 3);
       const auto got = mixture.run(GetParam(), x, logits, precision);
       const Routed routed = route(GetParam(), logits, kExperts, kUsed, true);
@@ -158,6 +180,8 @@ TEST_P(Experts, AreTheirExpertsMlps) {
         own.rows = all.out;
         own.data = borrowed_storage(all.stacked.panel(expert * all.panels()), size_t(all.panels() * own.geometry.panel_bytes()),
                                     nullptr);
+        if (all.orders)
+          own.order = borrowed_storage(all.orders->data() + expert * own.columns * 4, size_t(own.columns) * 4, nullptr);
         return ops::matmul(b.ctx, in, own);
       };
       for (int64_t r = 0; r < rows; ++r) {
@@ -234,19 +258,20 @@ TEST(ExpertOps, RowMapIsComposed) {
 
 // What is asked for depends on the rows only, not on where they go.
 TEST(ExpertOps, MeasuringArenaAsksForTheSameMemory) {
-  const Mixture mixture(all_layouts()[5]);
-  const auto walk = [&](Ctx& ctx, const Tensor& x, const Tensor& logits) {
-    const Routing routing = ops::route(ctx, logits, kUsed, true);
-    return ops::experts_down(ctx, ops::experts_gate_up(ctx, x, mixture.gate, mixture.up, routing), mixture.down, routing);
-  };
-  for (const float spread : {0.0f, 3.0f}) {
-    Bench real(Isa::generic);
-    walk(real.ctx, real.tensor({9, 512}, random_values(9 * 512, 1)),
-         real.tensor({9, kExperts}, random_values(9 * kExperts, 1, spread)));
-    Arena measured = Arena::measuring();
-    Ctx ctx{measured, real.pool, real.ctx.cpu};
-    walk(ctx, ctx.tensor({9, 512}), ctx.tensor({9, kExperts}));
-    EXPECT_EQ(measured.peak(), real.arena.peak());
+  for (const Mixture& mixture : {Mixture(all_layouts()[5]), Mixture::ordered(all_layouts()[4])}) {
+    const auto walk = [&](Ctx& ctx, const Tensor& x, const Tensor& logits) {
+      const Routing routing = ops::route(ctx, logits, kUsed, true);
+      return ops::experts_down(ctx, ops::experts_gate_up(ctx, x, mixture.gate, mixture.up, routing), mixture.down, routing);
+    };
+    for (const float spread : {0.0f, 3.0f}) {
+      Bench real(Isa::generic);
+      walk(real.ctx, real.tensor({9, 512}, random_values(9 * 512, 1)),
+           real.tensor({9, kExperts}, random_values(9 * kExperts, 1, spread)));
+      Arena measured = Arena::measuring();
+      Ctx ctx{measured, real.pool, real.ctx.cpu};
+      walk(ctx, ctx.tensor({9, 512}), ctx.tensor({9, kExperts}));
+      EXPECT_EQ(measured.peak(), real.arena.peak());
+    }
   }
 }
 

@@ -41,10 +41,10 @@ void matmuls(Ctx& ctx, const Tensor& x, std::span<const PackedMatrix* const> wei
   });
 }
 
-GateUp::GateUp(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up, int64_t most_rows)
+GateUp::GateUp(Ctx& ctx, MatmulWeights gate, MatmulWeights up, int64_t most_rows)
     : cpu_(ctx.cpu),
-      gate_(matmul_weights(ctx, x, gate)),
-      up_(matmul_weights(ctx, x, up)),
+      gate_(std::move(gate)),
+      up_(std::move(up)),
       scratch_floats_(2 * std::min(most_rows, kGateRows) * kGateColumns),
       scratch_(ctx.tensor({ctx.pool.threads(), scratch_floats_})) {}
 
@@ -55,10 +55,10 @@ void GateUp::run(const GateUpPiece& piece, int thread) const {
     MatmulArgs args = m.args;
     args.panels += (piece.first_panel + panel) * args.geometry.panel_bytes();
     args.out_rows = std::min(piece.columns - panel * kPanelRows, panels * kPanelRows);
-    if (piece.input_rows)
+    if (piece.input_rows && !m.own)
       args.input_rows = piece.input_rows + first;
     else
-      args.rounded.data += first * args.rounded.stride, args.x += first * args.columns;
+      start_at_row(args, piece.first_row + first);
     args.rows = rows;
     args.y = y;
     args.y_stride = kGateColumns;
@@ -80,7 +80,7 @@ void GateUp::run(const GateUpPiece& piece, int thread) const {
 Tensor gate_up(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up) {
   assert(gate.rows == up.rows && x.dim(1) == gate.columns && x.dim(1) == up.columns);
   Tensor h = like(ctx, x, {x.dim(0), gate.rows});
-  const GateUp both(ctx, x, gate, up, x.dim(0));
+  const GateUp both(ctx, matmul_weights(ctx, x, gate), matmul_weights(ctx, x, up), x.dim(0));
   if (ctx.measuring()) return h;
   ctx.pool.for_each(gate.panels(), matmul_grain(gate), [&](int64_t begin, int64_t end, int thread) {
     const int64_t column = begin * kPanelRows;

@@ -22,14 +22,33 @@ Tensor like(Ctx& ctx, const Tensor& x, Shape shape);
 struct MatmulWeights {
   MatmulArgs args;
   MatmulKernel run = nullptr;
+  StorageRef own;  ///< of x with its columns in the order of the weights, where those have one
 };
 MatmulWeights matmul_weights(Ctx& ctx, const Tensor& x, const PackedMatrix& w);
+
+/// How the inputs of w are rounded, and the arguments and the kernel without them.
+inline Rounding rounding_of(const Ctx& ctx, const PackedMatrix& w) {
+  return ctx.precision == Precision::exact ? Rounding::none : layout_rounding(w.layout);
+}
+MatmulWeights without_inputs(const Ctx& ctx, const PackedMatrix& w, int64_t rows);
+/// The inputs from row `first` on.
+inline void start_at_row(MatmulArgs& args, int64_t first) {
+  if (args.rounded.data != nullptr)
+    args.rounded.data += first * args.rounded.stride;
+  else
+    args.x += first * args.columns;
+}
+/// to[i] = x[order[i]]
+inline void gather_columns(const float* x, const int32_t* order, int64_t columns, float* to) {
+  for (int64_t i = 0; i < columns; ++i) to[i] = x[order[i]];
+}
 
 /// Some panels of gate and up against some rows of their input.
 struct GateUpPiece {
   int64_t first_panel = 0, columns = 0;  ///< outputs from that panel's first on
   int64_t rows = 0;
-  const int32_t* input_rows = nullptr;  ///< [rows], null: the first ones
+  int64_t first_row = 0;                ///< of the inputs, unless there are
+  const int32_t* input_rows = nullptr;  ///< [rows], for weights whose inputs are not their own
   float* y = nullptr;                   ///< [rows, y_stride]
   int64_t y_stride = 0;
 };
@@ -38,7 +57,7 @@ struct GateUpPiece {
 class GateUp {
  public:
   /// `most_rows`: of a piece. Asks the arena for a block of scratch per thread.
-  GateUp(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up, int64_t most_rows);
+  GateUp(Ctx& ctx, MatmulWeights gate, MatmulWeights up, int64_t most_rows);
   void run(const GateUpPiece& piece, int thread) const;
 
  private:

@@ -15,6 +15,7 @@ namespace {
 using testing::all_layouts;
 using testing::Bench;
 using testing::random_matrix;
+using testing::random_order;
 using testing::random_values;
 using testing::same_bits;
 using testing::values_of;
@@ -236,12 +237,54 @@ TEST_P(EveryIsa, FusedStepsEqualTheirParts) {
     }
 }
 
+// Columns in an order of their own: what they are multiplied with, and read as, is as without one, to the bit of the same matrix
+// on inputs in that order.
+TEST_P(EveryIsa, ColumnOrder) {
+  const int64_t rows = 9, out = 40;
+  for (const Layout& layout : all_layouts()) {
+    if (layout.kind == Layout::Kind::dense || layout.two_level()) continue;
+    const int64_t in = layout.group == 256 ? 512 : 384;
+    const PackedMatrix plain = random_matrix(layout, out, in, 5);
+    PackedMatrix ordered = plain;
+    ordered.order = random_order(in, 6);
+    const int32_t* order = ordered.column_order();
+    const auto x = random_values(rows * in, 7);
+    std::vector<float> sorted(x.size()), row(static_cast<size_t>(in)), as_plain(row.size());
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t i = 0; i < in; ++i) sorted[size_t(r * in + i)] = x[size_t(r * in + order[i])];
+    for (Precision precision : {Precision::standard, Precision::exact}) {
+      const auto got = run_matmul(GetParam(), ordered, x, rows, precision, 2);
+      EXPECT_TRUE(same_bits(got, run_matmul(GetParam(), plain, sorted, rows, precision))) << layout.name();
+      EXPECT_FALSE(same_bits(got, run_matmul(GetParam(), plain, x, rows, precision))) << "the order is ignored";
+    }
+    unpack_row(ordered, 3, row.data());
+    unpack_row(plain, 3, as_plain.data());
+    for (int64_t i = 0; i < in; ++i) ASSERT_EQ(row[size_t(order[i])], as_plain[size_t(i)]);
+  }
+}
+
+// The rounded form that others share is neither used nor left by weights with an order.
+TEST(Ops, ColumnOrderRoundsItsOwnCopy) {
+  Bench b(Isa::generic);
+  PackedMatrix w = random_matrix(all_layouts()[4], 16, 256, 1);
+  const PackedMatrix plain = w;
+  w.order = random_order(256, 2);
+  const Tensor x = b.tensor({1, 256}, random_values(256, 2));
+  const auto alone = values_of(ops::matmul(b.ctx, b.tensor({1, 256}, random_values(256, 2)), plain));
+  ops::matmul(b.ctx, x, w);
+  EXPECT_FALSE(x.form(0)) << "others would take it for theirs";
+  EXPECT_TRUE(same_bits(values_of(ops::matmul(b.ctx, x, plain)), alone));
+}
+
 TEST(Ops, MeasuringArenaAsksForTheSameMemory) {
-  const PackedMatrix w = random_matrix(all_layouts()[4], 64, 256, 1);
+  PackedMatrix w = random_matrix(all_layouts()[4], 64, 256, 1);
   const auto walk = [&](Ctx& ctx, const Tensor& x) {
+    w.order = {};
+    ops::matmul(ctx, x, w);
+    w.order = random_order(256, 2);
     Tensor y = ops::gate_up(ctx, x, w, w);
     std::array<Tensor, 2> both;
-    ops::matmuls(ctx, x, std::array{&w, &w}, both);
+    ops::matmuls(ctx, x, std::array<const PackedMatrix*, 2>{&w, &w}, both);
     return ops::add(ctx, y, both[1]);
   };
   Bench real(Isa::generic);

@@ -25,6 +25,7 @@ struct RoundedRows {
   std::byte* data = nullptr;  ///< [rows, stride] bytes
   int64_t rows = 0, columns = 0, padded = 0, stride = 0;
   Rounding rounding = Rounding::none;
+  const int32_t* order = nullptr;  ///< the input column of each rounded one (int8 per 32); null: the same
 
   template <class Block>
   Block* row(int64_t i) const {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/half.h"
@@ -11,15 +12,33 @@ namespace gale::testing {
 
 inline std::vector<Layout> all_layouts() {
   const auto grouped = [](uint8_t bits, int16_t group, int16_t block, ScaleType sub, bool minimum, uint8_t bias) {
-    return Layout{Layout::Kind::grouped, DType::f32, bits, group, block, ScaleType::f16, sub, minimum, bias};
+    return Layout{.kind = Layout::Kind::grouped,
+                  .bits = bits,
+                  .group = group,
+                  .block = block,
+                  .top = ScaleType::f16,
+                  .sub = sub,
+                  .minimum = minimum,
+                  .bias = bias};
   };
-  return {dense_layout(DType::f32),
-          dense_layout(DType::f16),
-          dense_layout(DType::bf16),
-          grouped(8, 32, 32, ScaleType::none, false, 128),
-          grouped(4, 32, 32, ScaleType::none, false, 8),
-          grouped(4, 32, 256, ScaleType::u6, true, 0),
-          grouped(6, 16, 256, ScaleType::i8, false, 32)};
+  const auto with_zeros = [](int16_t group) {
+    return Layout{.kind = Layout::Kind::grouped, .bits = 4, .group = group, .block = group, .top = ScaleType::f16, .zeros = true};
+  };
+  return {
+      dense_layout(DType::f32),
+      dense_layout(DType::f16),
+      dense_layout(DType::bf16),
+      grouped(8, 32, 32, ScaleType::none, false, 128),
+      grouped(4, 32, 32, ScaleType::none, false, 8),
+      grouped(4, 32, 256, ScaleType::u6, true, 0),
+      grouped(6, 16, 256, ScaleType::i8, false, 32),
+      grouped(5, 32, 256, ScaleType::u6, true, 0),
+      Layout{
+          .kind = Layout::Kind::grouped, .bits = 4, .group = 32, .block = 32, .top = ScaleType::e8m0, .table = CodeTable::e2m1},
+      with_zeros(32),
+      with_zeros(64),
+      with_zeros(128),
+      with_zeros(256)};
 }
 
 inline float round_to(DType type, float x) {
@@ -36,11 +55,24 @@ inline LogicalGroups random_groups(const Layout& layout, int64_t rows, int64_t c
   };
   for (float& v : g.values) v = round_to(layout.dense, random.uniform() - 0.5f);
   for (uint8_t& c : g.codes) c = uint8_t(code(int64_t(1) << layout.bits));
-  for (float& t : g.top) t = round_to(DType::f16, (random.uniform() - 0.5f) * 0.02f);
+  for (float& t : g.top)
+    t = layout.top == ScaleType::e8m0 ? half_e8m0_to_f32(uint8_t(extreme ? code(141) : 118 + code(8)))
+                                      : round_to(DType::f16, (random.uniform() - 0.5f) * 0.02f);
   for (float& t : g.top_min) t = round_to(DType::f16, random.uniform() * 0.02f);
+  for (uint8_t& z : g.zero) z = uint8_t(code(17));
   for (int16_t& s : g.sub) s = int16_t(layout.sub == ScaleType::i8 ? code(256) - 128 : code(64));
   for (int16_t& s : g.sub_min) s = int16_t(code(64));
   return g;
+}
+
+/// Any order of the columns.
+inline StorageRef random_order(int64_t columns, uint64_t seed) {
+  SplitMix64 random{seed};
+  StorageRef out = heap_storage(size_t(columns) * sizeof(int32_t));
+  auto* order = reinterpret_cast<int32_t*>(out->data());
+  for (int64_t i = 0; i < columns; ++i) order[i] = int32_t(i);
+  for (int64_t i = columns - 1; i > 0; --i) std::swap(order[i], order[int64_t(random() % uint64_t(i + 1))]);
+  return out;
 }
 
 inline PackedMatrix random_matrix(const Layout& layout, int64_t rows, int64_t columns, uint64_t seed, bool extreme = false) {

@@ -1,4 +1,6 @@
-#include <optional>
+#include <algorithm>
+#include <cstring>
+#include <numeric>
 
 #include "base/fail.h"
 #include "nn/weights.h"
@@ -41,21 +43,49 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
                                       whole ? whole->shape.text() : "in several parts", shape.experts, shape.out, shape.in));
       return nullptr;
     }
+    if (!whole->layout.empty()) return arranged_experts(*whole, shape);
     sources.push_back(source_of(fused, shape.experts * shape.out, shape.in));
   } else if (!find_experts(below, name, shape, sources)) {
     return nullptr;
   }
-  ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out};
+  ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out, .orders = {}};
   all.stacked = packed_shape(sources.front().layout, shape.experts * all.panels() * kPanelRows, shape.in);
-  if (!options_.shape_only) all.stacked.data = slabs_.take(size_t(all.stacked.bytes()));
+  if (!options_.shape_only) all.stacked.data = place(all.stacked.bytes());
   for (int64_t e = 0; e < shape.experts && !options_.shape_only; ++e) {
     const Source& from = sources[fused.parts.empty() ? size_t(e) : 0];
     PackedMatrix own = panels_of(all, e);
     pack(fused.parts.empty() ? from.group : FusedExpert(fused, e).group, *from.format, from.target, own);
   }
-  packed_bytes_ += all.stacked.bytes();
-  if (options_.progress) options_.progress(file_bytes_, total_bytes_);
+  if (fused.parts.empty()) all.orders = orders_of(sources, shape.in);
+  const Source& first = sources.front();
+  made(fmt::format("{}.{}.weight", below, name), {shape.experts, shape.out, shape.in},
+       first.target ? first.target->stored : first.group.parts.begin()->second->type, all.stacked, all.orders);
   return std::make_shared<const ExpertMatrix>(std::move(all));
+}
+
+std::shared_ptr<const ExpertMatrix> Loader::arranged_experts(const RawTensor& tensor, const ExpertsShape& shape) {
+  used_.insert(tensor.name);
+  file_bytes_ += int64_t(tensor.bytes.size());
+  ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out, .orders = {}};
+  all.stacked = arranged(tensor, shape.experts * all.panels() * kPanelRows, shape.in);
+  made(tensor.name, tensor.shape, tensor.type, all.stacked, {});
+  return std::make_shared<const ExpertMatrix>(std::move(all));
+}
+
+StorageRef Loader::orders_of(const std::vector<Source>& experts, int64_t columns) {
+  std::vector<StorageRef> orders;
+  for (const Source& from : experts) orders.push_back(order_as_packed(from.group, *from.format, from.target));
+  if (std::ranges::none_of(orders, [](const StorageRef& order) { return bool(order); })) return {};
+  StorageRef out = heap_storage(orders.size() * size_t(columns) * sizeof(int32_t));
+  auto* to = reinterpret_cast<int32_t*>(out->data());
+  for (const StorageRef& order : orders) {
+    if (order)
+      std::memcpy(to, order->data(), size_t(columns) * sizeof(int32_t));
+    else
+      std::iota(to, to + columns, 0);
+    to += columns;
+  }
+  return out;
 }
 
 bool Loader::find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out) {

@@ -1,9 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/rng.h"
 #include "base/threads.h"
 #include "nn/weights.h"
 
@@ -64,7 +67,7 @@ void expect_same(const ExpertMatrix& a, const ExpertMatrix& b) {
 }
 
 TEST(LoadExperts, FusedOrSingleGiveTheSamePanels) {
-  for (const char* type : {"f32", "bf16", "q8_0", "q4_k", "q6_k"}) {
+  for (const char* type : {"f32", "bf16", "q8_0", "q4_k", "q5_k", "q6_k", "mxfp4"}) {
     const Format& format = find_format(type);
     const Loaded a = load(single(format)), b = load(fused(format));
     ASSERT_TRUE(a.experts && b.experts) << a.problem << b.problem;
@@ -88,6 +91,53 @@ TEST(LoadExperts, QuantizedInPlaceTheyAreAlike) {
   ASSERT_TRUE(a.experts && b.experts);
   EXPECT_EQ(a.experts->stacked.layout.bits, 8);
   expect_same(*a.experts, *b.experts);
+}
+
+// Random GPTQ parts of 4 bits in groups of 64; act-order scatters the columns of all experts but the first.
+std::vector<RawTensor> gptq_experts() {
+  std::vector<RawTensor> out;
+  SplitMix64 random{3};
+  for (int64_t e = 0; e < kCount; ++e) {
+    const auto add = [&](const char* part, TensorType type, Shape shape, auto value) {
+      auto values = std::make_shared<std::vector<decltype(value(0))>>();
+      for (int64_t i = 0; i < shape.elements(); ++i) values->push_back(value(i));
+      RawTensor tensor;
+      tensor.name = fmt::format("mlp.experts.{}.up_proj.{}", e, part);
+      tensor.source = "made: " + tensor.name;
+      tensor.type = type;
+      tensor.shape = shape;
+      tensor.bytes = std::as_bytes(std::span(*values));
+      tensor.owner = values;
+      out.push_back(std::move(tensor));
+    };
+    const auto words = [&](int64_t) { return uint32_t(random()); };
+    add("qweight", TensorType::i32, {kIn / 8, kOut}, words);
+    add("qzeros", TensorType::i32, {kIn / 64, kOut / 8}, words);
+    add("scales", TensorType::f16, {kIn / 64, kOut}, [&](int64_t) { return uint16_t(0x1c00 + random() % 512); });
+    add("g_idx", TensorType::i32, {kIn}, [&](int64_t i) { return int32_t(e == 0 ? i / 64 : (i * 7 + e) % (kIn / 64)); });
+  }
+  return out;
+}
+
+TEST(LoadExperts, EachHasItsOwnOrderOfColumns) {
+  const auto tensors = gptq_experts();
+  const Loaded all = load(tensors);
+  ASSERT_TRUE(all.experts) << all.problem;
+  ASSERT_TRUE(all.experts->orders);
+  for (int64_t e = 0; e < kCount; ++e) {
+    TensorGroup group;
+    for (const RawTensor& t : tensors)
+      if (const std::string prefix = fmt::format("mlp.experts.{}.up_proj.", e); t.name.starts_with(prefix))
+        group.parts[t.name.substr(prefix.size())] = &t;
+    std::vector<float> row(static_cast<size_t>(kIn)), want(row.size());
+    format_of(group).dequantize(group, {5, 1, 0, kIn}, want.data());
+    unpack_row(all.experts->stacked, e * 32 + 5, row.data());  // in the expert's order
+    const int32_t* order = all.experts->column_order(e);
+    for (int64_t i = 0; i < kIn; ++i) ASSERT_EQ(row[size_t(i)], want[size_t(order[i])]) << "expert " << e;
+    EXPECT_EQ(std::is_sorted(order, order + kIn), e == 0);
+  }
+  const auto to_q8_0 = [](std::string_view, int64_t, int64_t) { return &find_format("q8_0"); };
+  EXPECT_FALSE(load(tensors, to_q8_0).experts->orders) << "quantized anew, columns are as they come";
 }
 
 TEST(LoadExperts, WhatDoesNotFitIsReported) {

@@ -1,18 +1,22 @@
 #include "nn/weights.h"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <mutex>
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "base/mmap.h"
 #include "base/threads.h"
+#include "nn/arrangement.h"
 
 namespace gale {
 namespace {
 
-constexpr int64_t kPanelsPerPiece = 4;  // rows a thread takes apart at a time: 64, a few MB at the widest
+constexpr int64_t kColumnsPerPiece = 2048;  // of a panel, taken apart at a time: its codes stay in the nearest caches
 
+constexpr int64_t kPrefault = int64_t(4) << 20;  // bytes of a packed file that a thread maps at a time
 constexpr size_t kShownProblems = 10;
 
 // Jobs of a pool must not throw: the first error is kept and thrown by the caller.
@@ -43,11 +47,12 @@ struct Requantized {
   RawTensor tensor;
   TensorGroup group;
 
-  void make(const TensorGroup& from, const Format& format, const Format& target, int64_t first, int64_t n, int64_t columns) {
+  void make(const CpuKernels& cpu, const TensorGroup& from, const Format& format, const Format& target, int64_t first, int64_t n,
+            int64_t columns) {
     values.resize(size_t(n * columns));
     format.dequantize(from, {first, n, 0, columns}, values.data());
     bytes.resize(size_t(n * row_bytes(target.stored, columns, from.name)));
-    target.quantize(values.data(), n, columns, nullptr, bytes.data());
+    target.quantize(cpu, values.data(), n, columns, nullptr, bytes.data());
     tensor = RawTensor{};
     tensor.name = from.name + ".weight";
     tensor.type = target.stored;
@@ -64,6 +69,7 @@ struct Requantized {
 Loader::Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options)
     : checkpoint_(std::move(checkpoint)), pool_(pool), options_(std::move(options)) {
   for (const RawTensor& t : checkpoint_->tensors()) total_bytes_ += int64_t(t.bytes.size());
+  if (checkpoint_->packed() != nullptr) check_arrangement(*checkpoint_);
 }
 Loader::~Loader() = default;
 
@@ -74,25 +80,58 @@ void Loader::note_missing(const std::string& name) { problems_.push_back(name + 
 
 void Loader::pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out) {
   FirstError errors;
-  pool_.for_each(out.panels(), kPanelsPerPiece, [&](int64_t begin, int64_t end) {
+  pool_.for_each(out.panels(), 1, [&](int64_t begin, int64_t end) {
     errors.guard([&] {
       LogicalGroups groups;
       Requantized again;
       const int64_t last = std::min(end * kPanelRows, out.rows);
-      for (int64_t first = begin * kPanelRows; first < last; first += kPanelsPerPiece * kPanelRows) {
-        const int64_t n = std::min(kPanelsPerPiece * kPanelRows, last - first);
-        if (target == nullptr) {
-          format.groups(group, {first, n, 0, out.columns}, groups);
-        } else {
-          again.make(group, format, *target, first, n, out.columns);
-          target->groups(again.group, {0, n, 0, out.columns}, groups);
-          groups.slice.row = first;
+      for (int64_t first = begin * kPanelRows; first < last; first += kPanelRows) {
+        const int64_t n = std::min(kPanelRows, last - first);
+        if (target != nullptr) again.make(*options_.cpu, group, format, *target, first, n, out.columns);
+        for (int64_t column = 0; column < out.columns; column += kColumnsPerPiece) {
+          const int64_t columns = std::min(kColumnsPerPiece, out.columns - column);
+          if (target == nullptr) {
+            format.groups(group, {first, n, column, columns}, groups);
+          } else {
+            target->groups(again.group, {0, n, column, columns}, groups);
+            groups.slice.row = first;
+          }
+          arrange(groups, out);
         }
-        arrange(groups, out);
       }
     });
   });
   errors.rethrow();
+}
+
+// Memory for a matrix, zeros.
+StorageRef Loader::place(int64_t bytes) {
+  if (!options_.sink) return slabs_.take(size_t(bytes));
+  if (!reused_ || int64_t(reused_->size()) < bytes)
+    reused_ = heap_storage(size_t(bytes));
+  else
+    std::memset(reused_->data(), 0, size_t(bytes));
+  return reused_;
+}
+
+void Loader::made(std::string name, Shape shape, TensorType type, PackedMatrix& matrix, const StorageRef& order) {
+  packed_bytes_ += matrix.bytes() + (order ? int64_t(order->size()) : 0);
+  if (options_.progress) options_.progress(file_bytes_, total_bytes_);
+  if (!options_.sink) return;
+  options_.sink(
+      {.name = std::move(name), .shape = shape, .type = type, .matrix = &matrix, .vector = nullptr, .ordered = bool(order)});
+  matrix.data = {};
+}
+
+PackedMatrix Loader::arranged(const RawTensor& tensor, int64_t rows, int64_t columns) {
+  PackedMatrix out = arranged_matrix(tensor, rows, columns);
+  mapped_bytes_ += out.bytes();
+  if (options_.shape_only) return out;
+  const auto piece = [&](int64_t i) { return tensor.bytes.subspan(size_t(i * kPrefault)); };
+  pool_.for_each(ceil_div(out.bytes(), kPrefault), 1, [&](int64_t begin, int64_t end) {
+    MappedFile::prefault(piece(begin).first(std::min(piece(begin).size(), size_t((end - begin) * kPrefault))));
+  });
+  return out;
 }
 
 // Of a matrix that is yet to be made.
@@ -105,6 +144,16 @@ Layout Loader::layout_as(const Format& target, int64_t rows, int64_t columns) {
   return target.layout(group);
 }
 
+// The order of columns that the file's form brings along, null where they are as they come: read even for sizing, since steps
+// take memory for it. What is quantized anew has none.
+StorageRef Loader::order_as_packed(const TensorGroup& group, const Format& format, const Format* target) {
+  const std::vector<int32_t> order = target == nullptr && format.order ? format.order(group) : std::vector<int32_t>();
+  if (order.empty()) return {};
+  StorageRef out = heap_storage(order.size() * sizeof(int32_t));
+  std::memcpy(out->data(), order.data(), order.size() * sizeof(int32_t));
+  return out;
+}
+
 std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int64_t rows, int64_t columns) {
   if (const auto it = packed_.find(name); it != packed_.end()) return it->second;
   const TensorGroup group = group_of(*checkpoint_, name);
@@ -113,22 +162,28 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
     used_.insert(tensor->name);
     file_bytes_ += int64_t(tensor->bytes.size());
   }
-  const Format& format = format_of(group);
-  const auto [r, c] = format.shape(group);
+  const RawTensor* whole = group.part("weight");
+  const Format* format = whole && !whole->layout.empty() ? nullptr : &format_of(group);  // arranged ones have none
+  const auto [r, c] = format ? format->shape(group) : std::pair(whole->rows(), whole->columns());
   if ((rows != 0 && r != rows) || (columns != 0 && c != columns)) {
     problems_.push_back(
         fmt::format("{} is [{}, {}], but the config asks for [{}, {}]", name, r, c, rows ? rows : r, columns ? columns : c));
     return nullptr;
   }
-  const Format* target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
-  const Layout layout = target ? layout_as(*target, r, c) : format.layout(group);
-  auto out = std::make_shared<PackedMatrix>(packed_shape(layout, r, c));
-  if (!options_.shape_only) {
-    out->data = slabs_.take(size_t(out->bytes()));
-    pack(group, format, target, *out);
+  auto out = std::make_shared<PackedMatrix>();
+  const Format* target = nullptr;
+  if (format == nullptr) {
+    *out = arranged(*whole, r, c);
+  } else {
+    target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
+    *out = packed_shape(target ? layout_as(*target, r, c) : format->layout(group), r, c);
+    out->order = order_as_packed(group, *format, target);
+    if (!options_.shape_only) {
+      out->data = place(out->bytes());
+      pack(group, *format, target, *out);
+    }
   }
-  packed_bytes_ += out->bytes();
-  if (options_.progress) options_.progress(file_bytes_, total_bytes_);
+  made(name + ".weight", {r, c}, target ? target->stored : group.parts.begin()->second->type, *out, out->order);
   packed_[name] = out;
   return out;
 }
@@ -151,6 +206,9 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
     format_of(group).dequantize(group, {0, raw->rows(), 0, raw->columns()}, out.data<float>());
   packed_bytes_ += out.bytes();
   file_bytes_ += int64_t(raw->bytes.size());
+  if (options_.sink)
+    options_.sink(
+        {.name = name, .shape = out.shape(), .type = TensorType::f32, .matrix = nullptr, .vector = &out, .ordered = false});
   return out;
 }
 

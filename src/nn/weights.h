@@ -24,16 +24,27 @@ struct ExpertsShape {
 };
 
 /// Reads the tensors of a checkpoint into the kernels' layouts: one at a time, in parallel inside each, so that the peak is what
-/// is packed plus a little. Names that are missing or misshapen are noted, not thrown, until finish() reports all of them at
-/// once.
+/// is packed plus a little. Those of a packed file are in them already and are used where they lie. Names that are missing or
+/// misshapen are noted, not thrown, until finish() reports all of them at once.
 class Loader {
  public:
   /// Given the name, rows and columns of a matrix: the format to re-quantize it to, or nullptr to keep the file's.
   using Requantize = std::function<const Format*(std::string_view name, int64_t rows, int64_t columns)>;
+  /// A weight that was made: a matrix, all experts of one kind, or a vector.
+  struct Made {
+    std::string name;            ///< of the tensor that it would be read from again
+    Shape shape;                 ///< [n], [rows, columns] or [experts, out, in]
+    TensorType type;             ///< that the values had last
+    const PackedMatrix* matrix;  ///< nullptr for a vector
+    const Tensor* vector;        ///< nullptr for a matrix
+    bool ordered;                ///< its columns have an order of their own
+  };
   struct Options {
     Requantize requantize;
-    bool shape_only = false;                                    ///< no bytes are read or packed: for sizing
-    std::function<void(int64_t done, int64_t total)> progress;  ///< bytes of the file read so far
+    const CpuKernels* cpu = &cpu_kernels(isa_to_run(detect_cpu()));  ///< what it is done with; all give the same bytes
+    bool shape_only = false;                                         ///< no bytes are read or packed: for sizing
+    std::function<void(int64_t done, int64_t total)> progress;       ///< bytes of the file read so far
+    std::function<void(const Made&)> sink = {};  ///< gets each weight, and matrices are let go after: for writing them to a file
   };
 
   Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options);
@@ -59,6 +70,7 @@ class Loader {
   /// The largest matrix, nullptr where there is none.
   std::shared_ptr<const PackedMatrix> largest() const;
   int64_t packed_bytes() const { return packed_bytes_; }
+  int64_t mapped_bytes() const { return mapped_bytes_; }  ///< of these, what lies in a packed file
   int64_t file_bytes() const { return file_bytes_; }
 
  private:
@@ -70,18 +82,27 @@ class Loader {
     Layout layout;
   };
   Source source_of(const TensorGroup& group, int64_t rows, int64_t columns);
+  std::shared_ptr<const ExpertMatrix> arranged_experts(const RawTensor& tensor, const ExpertsShape& shape);
+  // Where any of them has one: those of all, one after another.
+  static StorageRef orders_of(const std::vector<Source>& experts, int64_t columns);
   bool find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out);
   static Layout layout_as(const Format& target, int64_t rows, int64_t columns);
   void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
+  static StorageRef order_as_packed(const TensorGroup& group, const Format& format, const Format* target);
+  PackedMatrix arranged(const RawTensor& tensor, int64_t rows, int64_t columns);
+  StorageRef place(int64_t bytes);
+  // `order`: of its columns, or of those of all experts.
+  void made(std::string name, Shape shape, TensorType type, PackedMatrix& matrix, const StorageRef& order);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   ThreadPool& pool_;
   Options options_;
   std::unordered_map<std::string, std::shared_ptr<const PackedMatrix>> packed_;
   Slabs slabs_;
+  StorageRef reused_;  // where there is a sink: each matrix in turn
   std::set<std::string> used_;
   std::vector<std::string> problems_;
-  int64_t packed_bytes_ = 0, file_bytes_ = 0, total_bytes_ = 0;
+  int64_t packed_bytes_ = 0, mapped_bytes_ = 0, file_bytes_ = 0, total_bytes_ = 0;
 };
 
 /// A checkpoint seen from a prefix: weights["model"]["layers"][3].linear("q_proj").

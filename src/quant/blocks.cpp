@@ -2,18 +2,17 @@
 
 namespace gale::blocks {
 
-void check_slice(const RawTensor& weight, const Slice2& slice, int64_t block) {
-  const bool inside = slice.row >= 0 && slice.rows >= 0 && slice.column >= 0 && slice.columns >= 0 &&
-                      slice.row <= weight.rows() && slice.rows <= weight.rows() - slice.row && slice.column <= weight.columns() &&
-                      slice.columns <= weight.columns() - slice.column;
-  require(inside, ErrorCode::invalid_argument, "{}: rows {} + {}, columns {} + {} are not within its shape {}", weight.name,
-          slice.row, slice.rows, slice.column, slice.columns, weight.shape.text());
+void check_slice(std::string_view name, const Shape& shape, const Slice2& slice, int64_t block) {
+  const bool inside = slice.row >= 0 && slice.rows >= 0 && slice.column >= 0 && slice.columns >= 0 && slice.row <= shape[0] &&
+                      slice.rows <= shape[0] - slice.row && slice.column <= shape[1] && slice.columns <= shape[1] - slice.column;
+  require(inside, ErrorCode::invalid_argument, "{}: rows {} + {}, columns {} + {} are not within its shape {}", name, slice.row,
+          slice.rows, slice.column, slice.columns, shape.text());
   require(slice.column % block == 0 && slice.columns % block == 0, ErrorCode::invalid_argument,
-          "{}: columns {} + {} cut a block of {}", weight.name, slice.column, slice.columns, block);
+          "{}: columns {} + {} cut a block of {}", name, slice.column, slice.columns, block);
 }
 
 void fail_scale(const RawTensor& weight, int64_t row, int64_t column) {
-  fail(ErrorCode::corrupt, "{}: the scale of the {} block at row {}, column {} is not a finite number; {} is damaged",
+  fail(ErrorCode::corrupt, "{}: the scale of the {} block at row {}, column {} gives no finite values; {} is damaged",
        weight.name, tensor_type_info(weight.type).name, row, column, weight.source.empty() ? "the file" : weight.source);
 }
 
@@ -33,14 +32,6 @@ void check_input(std::string_view format, const float* values, int64_t rows, int
               i, values[i], limit, format);
     }
   }
-}
-
-void weigh(const float* x, const float* importance, int n, float* weights) {
-  float mean = 0;
-  for (int i = 0; i < n; ++i) mean += (importance ? importance[i] : x[i] * x[i]) / float(n);
-  const float inverse = mean > 1e-30f ? 1 / mean : 0.0f;
-  for (int i = 0; i < n; ++i)
-    weights[i] = !importance ? std::sqrt(1 + x[i] * x[i] * inverse) : inverse > 0 ? importance[i] * inverse + 1e-3f : 1.0f;
 }
 
 void draw_bytes(uint64_t seed, int64_t n, std::byte* out, uint64_t kept, uint64_t fixed) {

@@ -4,11 +4,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "kernels/layout.h"
 
 namespace gale {
+
+struct CpuKernels;
 
 /// The tensors of a checkpoint that together are one weight: "weight" alone for plain and GGUF types; "qweight", "scales",
 /// "qzeros" and so on for others. Keys are what follows the weight's name and a dot.
@@ -26,7 +29,8 @@ struct TensorGroup {
 TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name);
 
 /// A weight format: how bytes in a file become values. One file per format in quant/formats/, which defines
-/// `extern const Format format_<file name>`; the list is generated from the file names. No SIMD, no kernel.
+/// `extern const Format format_<file name>`; the list is generated from the file names. No SIMD, and no kernel but the search for
+/// scales that quantize is given.
 /// Functions throw Error{corrupt} for bytes that contradict themselves; a slice's columns start and end on whole blocks.
 struct Format {
   std::string_view name;  ///< "q4_k": what --type and --quant take
@@ -38,8 +42,10 @@ struct Format {
   Layout (*layout)(const TensorGroup& group);
   /// Slow and exact, f32 [slice.rows, slice.columns]: the truth that tests compare with.
   void (*dequantize)(const TensorGroup& group, const Slice2& slice, float* out);
-  /// The logical groups of a slice; `out` is resized for layout(group).
+  /// The logical groups of a slice; `out` is resized for layout(group). Columns are those of order(group).
   void (*groups)(const TensorGroup& group, const Slice2& slice, LogicalGroups& out);
+  /// The column of the matrix at each place of groups(); empty, or the function nullptr, where they are the same.
+  std::vector<int32_t> (*order)(const TensorGroup& group) = nullptr;
 
   /// Where the format can be made; all three are set or none.
   /// Type under which a single "weight" tensor of this format is stored.
@@ -47,8 +53,9 @@ struct Format {
   /// Columns must be a multiple of this.
   int32_t columns_multiple = 1;
   /// Quantizes whole rows: f32 [rows, columns] -> rows x row_bytes(stored, columns) bytes. `importance` is f32 [columns] (mean of
-  /// squared inputs) or nullptr. Deterministic; nullptr: the format is read only.
-  void (*quantize)(const float* values, int64_t rows, int64_t columns, const float* importance, std::byte* out) = nullptr;
+  /// squared inputs) or nullptr. The same bytes with the kernels of any instruction set; nullptr: the format is read only.
+  void (*quantize)(const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
+                   std::byte* out) = nullptr;
   /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
   /// Set where quantize is.
   void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;

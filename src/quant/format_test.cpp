@@ -1,10 +1,12 @@
 #include "quant/format.h"
+#include "quant/blocks.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 
@@ -17,6 +19,7 @@ namespace {
 
 using quant_test::any_weight;
 using quant_test::dequantize;
+using quant_test::made_formats;
 using quant_test::quantize;
 using quant_test::Weight;
 using ::testing::HasSubstr;
@@ -76,17 +79,29 @@ TEST(Formats, KnownAnswersOfAnotherImplementation) {
     }
     ++checked;
   }
-  EXPECT_EQ(checked, 10);
+  EXPECT_EQ(checked, 12);
 }
 
 /// The values a LogicalGroups stands for, by the formulas of kernels/layout.h.
 std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
-  if (l.kind == Layout::Kind::dense) return g.values;
-  std::vector<float> out(g.codes.size());
+  std::vector<float> out;
+  if (l.kind == Layout::Kind::dense) {
+    for (const std::byte* row : g.elements)
+      for (int64_t k = 0; k < g.slice.columns; ++k) {
+        const auto half = [&] { return blocks::load_u16(row + 2 * k); };
+        float value = 0;
+        if (l.dense == DType::f32) std::memcpy(&value, row + 4 * k, 4);
+        out.push_back(l.dense == DType::f32 ? value : l.dense == DType::f16 ? f16_to_f32(half()) : bf16_to_f32(half()));
+      }
+    return out;
+  }
+  out.resize(g.codes.size());
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t block = i / size_t(l.block), group = i / size_t(l.group);
     const float scale = l.two_level() ? g.top[block] * float(g.sub[group]) : g.top[block];
-    if (!l.minimum) {
+    if (l.table != CodeTable::none) {
+      out[i] = scale * float(table_values(l.table)[g.codes[i]]);
+    } else if (!l.minimum) {
       out[i] = scale * float(int(g.codes[i]) - int(l.bias));
     } else {
       const float low = l.two_level() ? g.top_min[block] * float(g.sub_min[group]) : g.top_min[block];
@@ -97,7 +112,7 @@ std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
 }
 
 TEST(Formats, GroupsStandForTheDequantizedValues) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     for (const int fill : {-1, 0x00, 0xff, 0x80, 0x7f}) {
       const Weight weight = any_weight(*format, 3, 768, fill);
       LogicalGroups groups;
@@ -109,7 +124,7 @@ TEST(Formats, GroupsStandForTheDequantizedValues) {
 }
 
 TEST(Formats, SlicesAreCutsOfTheWhole) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     const Weight weight = any_weight(*format, 5, 1024, -1);
     const std::vector<float> whole = dequantize(*format, weight, weight.whole());
     LogicalGroups groups;  // reused, as a loader does
@@ -128,13 +143,14 @@ TEST(Formats, SlicesAreCutsOfTheWhole) {
 }
 
 TEST(Formats, LayoutsHoldWhatGroupsGive) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     const Weight weight = any_weight(*format, 2, 512, -1);
     const Layout layout = format->layout(weight.group);
     LogicalGroups g;
     format->groups(weight.group, weight.whole(), g);
     for (const uint8_t code : g.codes) ASSERT_LT(int(code), 1 << layout.bits);
-    for (const float top : g.top) ASSERT_EQ(f16_to_f32(f32_to_f16(top)), top);
+    for (const float top : g.top)
+      ASSERT_EQ(layout.top == ScaleType::e8m0 ? half_e8m0_to_f32(f32_to_half_e8m0(top)) : f16_to_f32(f32_to_f16(top)), top);
     for (const float top : g.top_min) ASSERT_EQ(f16_to_f32(f32_to_f16(top)), top);
     for (const int16_t sub : g.sub_min) ASSERT_TRUE(sub >= 0 && sub < 64);
     const auto [least, most] = layout.sub == ScaleType::i8 ? std::pair(-128, 127) : std::pair(0, 63);
@@ -145,7 +161,7 @@ TEST(Formats, LayoutsHoldWhatGroupsGive) {
 }
 
 TEST(Formats, WrongSlicesAreRefused) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     const Weight weight = any_weight(*format, 2, 512, 0);
     LogicalGroups groups;
     std::vector<Slice2> wrong = {{0, 3, 0, 512}, {-1, 1, 0, 512}, {0, 1, 256, 512}, {2, 1, 0, 512}, {0, 1, INT64_MAX - 255, 512}};
@@ -160,7 +176,8 @@ TEST(Formats, WrongSlicesAreRefused) {
 }
 
 TEST(Formats, AScaleThatIsNoNumberIsRefused) {
-  for (const auto& [name, at] : {std::pair("q4_0", 0), {"q8_0", 0}, {"q4_k", 0}, {"q4_k", 2}, {"q6_k", 208}}) {
+  for (const auto& [name, at] :
+       {std::pair("q4_0", 0), {"q8_0", 0}, {"q4_k", 0}, {"q4_k", 2}, {"q5_k", 0}, {"q5_k", 2}, {"q6_k", 208}}) {
     for (const uint16_t bits : {0x7c00, 0xfc00, 0x7e00, 0xffff}) {
       const Format& format = find_format(name);
       Weight weight = any_weight(format, 2, 512, 0);
@@ -178,6 +195,20 @@ TEST(Formats, AScaleThatIsNoNumberIsRefused) {
   }
 }
 
+TEST(Formats, AnExponentWithoutValuesIsRefused) {
+  const Format& format = find_format("mxfp4");
+  for (const auto& [e, good] : {std::pair(252, true), {253, false}, {254, false}, {255, false}}) {
+    Weight weight = any_weight(format, 1, 64, 0x77);
+    weight.bytes[17] = std::byte(e);
+    weight.tensor.bytes = weight.bytes;
+    if (good)
+      for (const float v : dequantize(format, weight, weight.whole())) EXPECT_TRUE(std::isfinite(v));
+    else
+      EXPECT_THAT(message_of(ErrorCode::corrupt, [&] { dequantize(format, weight, weight.whole()); }),
+                  HasSubstr("row 0, column 32"));
+  }
+}
+
 TEST(Formats, AreFoundByName) {
   EXPECT_EQ(&find_format("Q4_K"), &find_format("q4_k"));
   for (const Format* format : formats()) EXPECT_EQ(&find_format(format->name), format);
@@ -187,7 +218,7 @@ TEST(Formats, AreFoundByName) {
 }
 
 TEST(Formats, ClaimTheirTypeAndNothingElse) {
-  for (const Format* format : formats()) {
+  for (const Format* format : made_formats()) {
     Weight weight = any_weight(*format, 1, 256, 0);
     EXPECT_EQ(&format_of(weight.group), format);
     RawTensor other;

@@ -10,9 +10,10 @@ namespace gale {
 namespace {
 
 struct MixName {
-  std::string_view name, base;
+  std::string_view name, base, better;
 };
-constexpr MixName kMixes[] = {{"q4_k_s", "q4_k"}, {"q4_k_m", "q4_k"}};
+constexpr MixName kMixes[] = {
+    {"q4_k_s", "q4_k", "q5_k"}, {"q4_k_m", "q4_k", "q6_k"}, {"q5_k_s", "q5_k", "q5_k"}, {"q5_k_m", "q5_k", "q6_k"}};
 
 bool has_any(std::string_view name, std::initializer_list<std::string_view> parts) {
   return std::ranges::any_of(parts, [=](std::string_view part) { return name.find(part) != name.npos; });
@@ -59,24 +60,28 @@ QuantPolicy QuantPolicy::named(std::string_view name) {
   for (const MixName& mix : kMixes) {
     if (mix.name != out.name_) continue;
     base = mix.base;
+    out.better_ = &find_format(mix.better);
     out.mix_ = mix.name.ends_with("_m") ? Mix::medium : Mix::small;
   }
   out.base_ = &find_format(base);
   return out;
 }
 
+const Format* QuantPolicy::at_least(const Format& other) const {
+  return bits_per_weight(*base_) < bits_per_weight(other) ? &other : base_;
+}
+
 const Format* QuantPolicy::wanted(const Tensor& tensor) const {
   const std::string_view name = tensor.name;
   const bool vector = tensor.rows <= 1 || tensor.columns <= 1;
   if (vector || name.ends_with(".bias") || has_any(name, {"norm"}) || is_router(name)) return &find_format("f32");
-  const Format& better = find_format("q6_k");
-  const bool head = is_head(name) || (tensor.tied_head && is_embedding(name));
-  bool more = head;
+  if (is_head(name) || (tensor.tied_head && is_embedding(name))) return at_least(find_format("q6_k"));
+  bool more = false;
   if (mix_ == Mix::medium && tensor.layer >= 0)
     more |= (is_value(name) || is_down(name)) && use_more_bits(tensor.layer, tensor.layers);
   if (mix_ == Mix::small && tensor.layer >= 0)
     more |= (is_value(name) && tensor.layer < 4) || (is_down(name) && tensor.layer < tensor.layers / 8);
-  return more && bits_per_weight(*base_) < bits_per_weight(better) ? &better : base_;
+  return more ? at_least(*better_) : base_;
 }
 
 QuantPolicy::Choice QuantPolicy::choose(const Tensor& tensor) const {

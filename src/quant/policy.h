@@ -9,11 +9,11 @@ namespace gale {
 
 /// Which tensor of a model gets which format when the model is quantized: what `--type` and `--quant` name.
 ///
-/// A plain type ("q4_0", "q8_0", "bf16" ...) is one format for every matrix. A mix ("q4_k_m", "q4_k_s") spends more bits where
-/// they help most, as llama.cpp's mixes of those names do: in "q4_k_m" the value and down projections of the first and last
-/// eighth of the layers and of every third between are q6_k; in "q4_k_s" the value projections of the first four layers and the
-/// down projections of the first eighth (llama.cpp: q5_k). Everywhere the head, or the embedding that serves as one, has at least
-/// q6_k, and vectors, norms, biases and routers stay f32.
+/// A plain type ("q4_0", "q8_0", "bf16" ...) is one format for every matrix. A mix ("q4_k_m", "q5_k_s" ...) spends more bits
+/// where they help most, as llama.cpp's mixes of those names do: in "q4_k_m" and "q5_k_m" the value and down projections of the
+/// first and last eighth of the layers and of every third between are q6_k; in "q4_k_s" the value projections of the first four
+/// layers and the down projections of the first eighth are q5_k; "q5_k_s" is q5_k throughout. Everywhere the head, or the
+/// embedding that serves as one, has at least q6_k, and vectors, norms, biases and routers stay f32.
 class QuantPolicy {
  public:
   /// What is known of a tensor.
@@ -42,9 +42,11 @@ class QuantPolicy {
  private:
   enum class Mix { none, small, medium };
   const Format* wanted(const Tensor& tensor) const;
+  const Format* at_least(const Format& other) const;
 
   std::string_view name_;
   const Format* base_ = nullptr;
+  const Format* better_ = nullptr;  // what a mix gives the tensors it favours
   Mix mix_ = Mix::none;
 };
 

@@ -1,5 +1,6 @@
 #include "quant/policy.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "gale/error.h"
@@ -26,14 +27,24 @@ TEST(QuantPolicy, MediumMixGivesMoreBitsToFirstLastAndEveryThirdLayer) {
   }
   EXPECT_EQ(value, "66664464464464464464464464466666");  // first 4, last 4, and 6, 9, ... 27 of 32
   EXPECT_EQ(down, value);
+  std::string value5;
+  for (int layer = 0; layer < 32; ++layer)
+    value5 += choice("q5_k_m", "model.layers.9.self_attn.v_proj.weight", layer).substr(1, 1);
+  EXPECT_EQ(value5, "66665565565565565565565565566666");
   EXPECT_EQ(query, std::string(32, '4'));
 }
 
 TEST(QuantPolicy, SmallMixGivesMoreBitsToTheFirstLayersOnly) {
-  EXPECT_EQ(choice("q4_k_s", "model.layers.3.self_attn.v_proj.weight", 3), "q6_k");
+  EXPECT_EQ(choice("q4_k_s", "model.layers.3.self_attn.v_proj.weight", 3), "q5_k");
   EXPECT_EQ(choice("q4_k_s", "model.layers.4.self_attn.v_proj.weight", 4), "q4_k");
-  EXPECT_EQ(choice("q4_k_s", "model.layers.1.mlp.down_proj.weight", 1, 16), "q6_k");
+  EXPECT_EQ(choice("q4_k_s", "model.layers.1.mlp.down_proj.weight", 1, 16), "q5_k");
   EXPECT_EQ(choice("q4_k_s", "model.layers.2.mlp.down_proj.weight", 2, 16), "q4_k");
+}
+
+TEST(QuantPolicy, FiveBitsSmallIsOneTypeButForTheHead) {
+  for (const std::string_view name : {"self_attn.v_proj", "mlp.down_proj", "mlp.gate_proj"})
+    EXPECT_EQ(choice("q5_k_s", fmt::format("model.layers.0.{}.weight", name), 0), "q5_k");
+  EXPECT_EQ(choice("q5_k_s", "lm_head.weight", -1), "q6_k");
 }
 
 TEST(QuantPolicy, FewLayers) {
@@ -52,7 +63,7 @@ TEST(QuantPolicy, ExpertsAndFusedNamesAreKnown) {
 }
 
 TEST(QuantPolicy, HeadKeepsSixBits) {
-  for (const std::string_view type : {"q4_0", "q4_k", "q4_k_s", "q4_k_m", "q6_k"}) {
+  for (const std::string_view type : {"q4_0", "q4_k", "q4_k_s", "q4_k_m", "q5_k", "q5_k_m", "q6_k"}) {
     EXPECT_EQ(choice(type, "lm_head.weight", -1), "q6_k") << type;
     EXPECT_EQ(choice(type, "model.embed_tokens.weight", -1, 32, true), "q6_k") << type;
     EXPECT_EQ(choice(type, "model.embed_tokens.weight", -1), type.substr(0, 4)) << type;

@@ -3,9 +3,18 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/cpu/kernels.h"
 #include "quant/format.h"
 
 namespace gale::quant_test {
+
+/// The formats that can be made: a lone weight of a type of their own.
+inline std::vector<const Format*> made_formats() {
+  std::vector<const Format*> out;
+  for (const Format* format : formats())
+    if (format->quantize != nullptr) out.push_back(format);
+  return out;
+}
 
 /// A weight made by hand: the tensor, its bytes, and the group a format sees.
 struct Weight {
@@ -26,7 +35,7 @@ struct Weight {
   Slice2 whole() const { return {0, tensor.rows(), 0, tensor.columns()}; }
 };
 
-/// Bytes without infinities and NaN: any byte, but f16 exponents below the last. `fill` < 0: random.
+/// Bytes without infinities and NaN: any byte, but f16 exponents below the last and powers of two up to 2^-1. `fill` < 0: random.
 inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, int fill) {
   SplitMix64 rng{uint64_t(fill + 7)};
   std::vector<std::byte> bytes(size_t(rows * row_bytes(format.stored, columns, "test")));
@@ -35,6 +44,7 @@ inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, in
   for (size_t at = 0; at < bytes.size(); at += size_t(size)) {
     for (int64_t odd = 1; odd < std::min<int64_t>(size, 4); odd += 2) bytes[at + size_t(odd)] &= std::byte(0xbb);
     bytes[at + size_t(size) - 1] &= std::byte(0xbb);
+    if (format.stored == TensorType::mxfp4) bytes[at] &= std::byte(0x7f);
   }
   return Weight(format.stored, rows, columns, std::move(bytes));
 }
@@ -46,10 +56,10 @@ inline std::vector<float> dequantize(const Format& format, const Weight& weight,
 }
 
 inline std::vector<std::byte> quantize(const Format& format, const std::vector<float>& values, int64_t columns,
-                                       const float* importance = nullptr) {
+                                       const float* importance = nullptr, Isa isa = isa_to_run(detect_cpu())) {
   const int64_t rows = int64_t(values.size()) / columns;
   std::vector<std::byte> out(size_t(rows * row_bytes(format.stored, columns, "test")));
-  format.quantize(values.data(), rows, columns, importance, out.data());
+  format.quantize(cpu_kernels(isa), values.data(), rows, columns, importance, out.data());
   return out;
 }
 

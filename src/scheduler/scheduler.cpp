@@ -65,10 +65,11 @@ void Scheduler::admit() {
   }
 }
 
-// Room for all of its tokens beside what the running prompts still need, and a block for each that is about to grow.
+// Room for all of its tokens beside what the running prompts still need, and a block for each that may grow by one.
 bool Scheduler::fits(const Sequence& sequence) const {
-  int64_t spoken_for = int64_t(running_.size());
-  for (const Sequence* s : running_) spoken_for += blocks_of(int64_t(s->tokens.size())) - blocks_of(s->computed);
+  int64_t spoken_for = 0;
+  for (const Sequence* s : running_)
+    spoken_for += std::min(blocks_of(int64_t(s->tokens.size())) + 1, blocks_of(limits_.context)) - blocks_of(s->computed);
   for (const Chosen& c : chosen_) spoken_for -= blocks_of(c.sequence->computed + c.count) - blocks_of(c.sequence->computed);
   return kv_.free_blocks() >= spoken_for + blocks_of(int64_t(sequence.tokens.size()));
 }

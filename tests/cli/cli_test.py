@@ -114,7 +114,7 @@ class Usage(CliTest):
         self.fails(2, "run", "--temperature=1", "-i", "x", says="did you mean --temp?")
         self.fails(2, "bench", says="--model")
         # Flags of later versions: refused by name, and the way to what there is.
-        for args in (["run", "--topology", "x.yaml"], ["quantize", "--imatrix", "x"], ["quantize", "--packed"], ["run", "--image", "x.png"]):
+        for args in (["run", "--topology", "x.yaml"], ["quantize", "--imatrix", "x"], ["run", "--image", "x.png"]):
             self.fails(2, *args, says=[f'does not know "{args[1]}"', f"gale {args[0]} --help lists"])
         self.fails(2, "run", "--kvtype", "f16", says="did you mean --kv-type?")
         self.fails(2, "run", "--quantize", "q8_0", says="did you mean --quant?")
@@ -124,7 +124,7 @@ class Usage(CliTest):
             self.fails(2, "run", "-i", "x", *flags, says=flags[0])
         self.fails(2, "run", "-i", "x", "--quant", "q9_z", says=["q9_z", "q4_k_m", "q8_0"])
         self.fails(2, "quantize", "-m", self.model, "--type", "q9_z", "-o", "x.gguf", says="known")
-        self.fails(2, "quantize", "-m", self.model, "--type", "q5_k", "-o", "x.gguf", says=["q5_k", "does not make", "q4_k_m", "q8_0"])
+        self.fails(2, "quantize", "-m", self.model, "--type", "q3_k", "-o", "x.gguf", says=["q3_k", "does not make", "q4_k_m", "q8_0"])
         writable = [f["name"] for f in self.ok_json("doctor")["formats"] if f["can_write"]]
         for command in ("run", "quantize"):
             for name in writable:
@@ -385,7 +385,7 @@ class Models(CliTest):
 
     def test_quantize(self):
         before = self.ok_json("inspect", self.model)
-        for kind in ("q8_0", "f16", "q4_k_m"):
+        for kind in ("q8_0", "f16", "q4_k_m", "q5_k_m", "mxfp4"):
             out = self.folder / f"{kind}.gguf"
             report = self.ok_json("quantize", "-m", self.model, "--type", kind, "-o", out)
             self.assertEqual(report["parameters"], before["parameters"])
@@ -398,6 +398,43 @@ class Models(CliTest):
             self.assertEqual(self.ok_json("tokenize", "-m", out, "hello")["tokens"], self.ok_json("tokenize", "-m", self.model, "hello")["tokens"])
             self.assertEqual(len(self.ok_json("run", "-m", out, "-i", "x", "-n", "3", "--ignore-eos")["tokens"]), 3)
         self.fails(1, "quantize", "-m", self.model, "--type", "q8_0", "-o", self.folder / "no/such/folder/x.gguf")
+
+    def test_packed(self):
+        source = self.folder / "to-pack"
+        shutil.copytree(self.model, source)
+        packed = self.folder / "m.gale"
+        report = self.ok_json("quantize", "-m", source, "--type", "q8_0", "--packed", "-o", packed)
+        self.assertTrue(report["packed"])
+        self.assertEqual(list(self.folder.glob("m.gale.tmp*")), [])
+        ids = ["--tokens", "1,2,3"]
+        for flags in ([], ["--precision", "exact"]):
+            self.assertEqual(self.ok_json("logits", "-m", packed, *ids, *flags), self.ok_json("logits", "-m", source, "--quant", "q8_0", *ids, *flags))
+        self.assertEqual(self.ok("run", "-m", packed, "-i", "hello", "-n", "8"), self.ok("run", "-m", source, "--quant", "q8_0", "-i", "hello", "-n", "8"))
+        for command in (["tokenize", "a b"], ["template", "--messages", "-"]):
+            args = dict(stdin='[{"role": "user", "content": "hi"}]')
+            self.assertEqual(self.ok(*command, "-m", packed, **args), self.ok(*command, "-m", source, **args))
+        inspected = self.ok_json("inspect", packed, "--fit", "--verify")
+        self.assertEqual((inspected["container"], inspected["packed"]["type"], inspected["runs"]), ("packed", "q8_0", True))
+        self.assertEqual(inspected["fit"]["packed_bytes"], self.ok_json("bench", "-m", packed, "-p", "0", "-n", "1", "-r", "1")["packed_bytes"])
+        self.assertEqual(inspected["fit"]["packed_bytes"], self.ok_json("inspect", source, "--fit", "--quant", "q8_0")["fit"]["packed_bytes"])
+        self.assertIn("packed from", self.ok("inspect", packed))
+        self.fails(1, "run", "-m", packed, "-i", "x", "--quant", "q4_0", says=["already arranged in q8_0", str(source)])
+        self.fails(1, "quantize", "-m", packed, "--type", "q4_0", "-o", self.folder / "x.gguf", says="is packed")
+        self.fails(1, "inspect", source, "--verify", says="no packed file")
+        self.ok("quantize", "-m", source, "--packed", "-o", self.folder / "own.gale")
+        self.assertEqual(self.ok_json("logits", "-m", self.folder / "own.gale", *ids), self.ok_json("logits", "-m", source, *ids))
+        self.fails(2, "quantize", "-m", source, "--packed", "-o", "x.gguf", says=".gale")
+        self.fails(2, "quantize", "-m", source, "--type", "q8_0", "-o", "x.gale", says=".gguf")
+        self.fails(2, "quantize", "-m", source, "-o", "x.gguf", says="--type")
+        data = packed.read_bytes()
+        for length in (0, 20, 64, len(data) // 2, len(data) - 1):
+            (self.folder / "cut.gale").write_bytes(data[:length])
+            self.fails(1, "run", "-m", self.folder / "cut.gale", "-i", "x", says="cut.gale")
+        config = json.loads((source / "tokenizer_config.json").read_text())
+        (source / "tokenizer_config.json").write_text(json.dumps({**config, "bos_token": "<95>"}))
+        self.fails(1, "run", "-m", packed, "-i", "x", says=["stale", "tokenizer_config.json", "--packed"])
+        shutil.rmtree(source)
+        self.assertEqual(len(self.ok_json("run", "-m", packed, "-i", "x", "-n", "3", "--ignore-eos")["tokens"]), 3)
 
     def test_bench(self):
         out = self.ok_json("bench", "-m", DATA / "llama3", "-p", "16", "-n", "4", "--batch", "1,3", "-r", "2")

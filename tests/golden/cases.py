@@ -36,6 +36,11 @@ CASES = {
     # Weights that do, experts in every second layer, tied head, the window on; the newest spelling.
     "qwen3_moe_norm": "--arch qwen3_moe --layers 2 --kv-heads 2 --tied --experts 6 --expert-intermediate 32 --sliding-window 6"
                       " --set norm_topk_prob=true --set decoder_sparse_step=2 --dtype bf16 --config-form rope_parameters",
+    # GPTQ: columns scattered over groups of 32, in each layer otherwise; zeros stored one less than they mean.
+    "llama_gptq": "--arch llama --hidden 64 --intermediate 96 --kv-heads 2 --vocab 96 --gptq 32 --gptq-act-order --dtype f32",
+    # GPTQ: one scale a row, zeros in the middle and stored as they are, biases beside the quantized weights.
+    "qwen2_gptq": "--arch qwen2 --hidden 64 --intermediate 96 --kv-heads 2 --vocab 96 --gptq -1 --gptq-sym --gptq-format gptq_v2"
+                  " --dtype f32",
     # Small, and what transformers does with a config that says too much or too little: a window, kinds of layers and a partial rotation
     # that Llama has not, ...
     "llama_stray": "--arch llama --hidden 32 --intermediate 48 --vocab 64 --prompts 24 --set sliding_window=6"

@@ -26,6 +26,7 @@ import torch
 import transformers
 
 import checkpoint
+import gptq
 import reference
 from cases import CASES
 
@@ -72,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
     e.add_argument("--experts-used", type=int, default=2, help="by each token (default 2)")
     e.add_argument("--expert-intermediate", type=int, help="qwen: width inside an expert (moe_intermediate_size)")
 
+    q = p.add_argument_group("GPTQ of 4 bits for all linear layers but the head")
+    q.add_argument("--gptq", type=int, metavar="GROUP", help="inputs under one scale, -1 for all of them (default: not quantized)")
+    q.add_argument("--gptq-act-order", action="store_true", help="inputs scattered over the groups, in each layer otherwise")
+    q.add_argument("--gptq-sym", action="store_true", help="zeros in the middle")
+    q.add_argument("--gptq-format", choices=("gptq", "gptq_v2"), default="gptq", help="checkpoint_format (default gptq)")
+
     f = p.add_argument_group("the files")
     f.add_argument("--fused-experts", action="store_true", help="as the modules of transformers 5 hold them, not a tensor each")
     f.add_argument("--dtype", choices=sorted(checkpoint.DTYPES), default="f32", help="stored weights, exact (default f32)")
@@ -92,9 +99,12 @@ def make(args: argparse.Namespace, out: Path, command: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             draft = Path(scratch)
             drawn = checkpoint.draw(args, seed)
+            packed = gptq.Packed(drawn, args, seed) if args.gptq else None
             checkpoint.write(drawn, args, draft)
             model = reference.load(draft)
-            golden, tensors, refusal = reference.judge(model, lengths, args.greedy, seed)
+            golden, tensors, refusal = reference.judge(model, lengths, args.greedy, seed, packed.misread if packed else {})
+            if packed:  # transformers has read the values; what is stored are the parts
+                checkpoint.write(drawn, args, draft, packed)
             if refusal:
                 refusals[refusal] = refusals.get(refusal, 0) + 1
                 continue

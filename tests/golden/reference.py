@@ -1,6 +1,7 @@
 """What transformers computes with a checkpoint, and whether that makes a good test."""
 
 import copy
+import itertools
 import json
 from pathlib import Path
 
@@ -33,8 +34,10 @@ def greedy(model: PreTrainedModel, ids: list[int], count: int) -> tuple[list[int
     return ids[-count:], torch.stack(rows)
 
 
-def judge(model: PreTrainedModel, lengths: list[int], count: int, seed: int) -> tuple[dict, dict, str]:
-    """(entries of golden.json, tensors of golden.safetensors, why the draw is no good or "")."""
+def judge(model: PreTrainedModel, lengths: list[int], count: int, seed: int,
+          misread: dict[str, dict[str, torch.Tensor]]) -> tuple[dict, dict, str]:
+    """(entries of golden.json, tensors of golden.safetensors, why the draw is no good or ""). `misread`: other weights that the
+    case must tell from its own."""
     random = torch.Generator().manual_seed(seed + 1_000_000)
     prompts = [torch.randint(3, model.config.vocab_size, (n,), generator=random).tolist() for n in lengths]
     rows = [logits(model, ids) for ids in prompts]
@@ -49,7 +52,7 @@ def judge(model: PreTrainedModel, lengths: list[int], count: int, seed: int) -> 
         return {}, {}, "repeats"
     longest = max(range(len(prompts)), key=lambda i: lengths[i])
     controls = {}
-    for name, other in variants(model):
+    for name, other in itertools.chain(variants(model), ((n, with_weights(model, w)) for n, w in misread.items())):
         moved = float((logits(other, prompts[longest]) - rows[longest]).abs().max()) / span
         if moved < MIN_CONTROL:
             return {}, {}, f"control {name}"
@@ -70,6 +73,12 @@ def gap(rows: torch.Tensor) -> float:
     """Smallest distance between the best and the second best of a row."""
     best = rows.topk(2, dim=-1).values
     return float((best[:, 0] - best[:, 1]).min())
+
+
+def with_weights(model: PreTrainedModel, weights: dict[str, torch.Tensor]) -> PreTrainedModel:
+    other = copy.deepcopy(model)
+    other.load_state_dict(other.state_dict() | weights)
+    return other
 
 
 def variants(model: PreTrainedModel):

@@ -6,6 +6,7 @@
 #include "kernels/kv_pages.h"
 #include "kernels/matrix.h"
 #include "kernels/rounded.h"
+#include "kernels/scale_search.h"
 
 namespace gale {
 
@@ -85,6 +86,26 @@ struct ExpertSumArgs {
   int64_t out_stride = 0, width = 0;
 };
 
+/// How words of 4 bytes from 16 rows, taken together as a vector of 16 lanes, are written. Bytes a word, for all rows:
+enum class Weaving : uint8_t {
+  words,       ///< 64: as they are (f32, pairs of bf16, 8-bit codes)
+  halves,      ///< 64: the low 16 bits of all lanes, then the high ones (f16)
+  codes4,      ///< 32: two words of 4-bit codes into one, the second in the high nibbles
+  codes6,      ///< 48: four words of 6-bit codes into three
+  f16,         ///< 32: f32 that f16 holds exactly, as f16 (scales)
+  bytes,       ///< 32: the low bytes of the low 16 bits, then those of the high ones (sub-scales)
+  byte_pairs,  ///< 32: both side by side in each lane (sub-minimums)
+};
+/// Rows into columns: word i of every row goes together to unit i / unit_words, where they lie one after another.
+struct WeaveArgs {
+  Weaving weaving = Weaving::words;
+  const std::byte* rows[kPanelRows] = {};
+  int64_t count = 0;  ///< of rows; the lanes of the others are zeros
+  int64_t bytes = 0;  ///< of a row; the last word is filled up with zeros, and what is taken together with zero words
+  std::byte* out = nullptr;
+  int64_t unit_words = 0, unit_bytes = 0;
+};
+
 enum class RopeStyle : uint8_t { halves, pairs };
 
 /// The kernels of one instruction set: chosen once, passed in Ctx. All take rows or items [begin, end) of the whole, so that a
@@ -110,11 +131,13 @@ struct CpuKernels {
   void (*merge_attention)(const AttentionArgs& args, int64_t begin, int64_t end);
   void (*route)(const RouteArgs& args, int64_t begin, int64_t end);
   void (*sum_experts)(const ExpertSumArgs& args, int64_t begin, int64_t end);
+  ScaleSearch search;
   /// For measure_roofline(): multiply-adds done in `rounds` rounds with everything in registers, and one pass over memory.
   int64_t (*peak_int8)(int64_t rounds, float* sink);
   int64_t (*peak_bf16)(int64_t rounds, float* sink);
   int64_t (*peak_f32)(int64_t rounds, float* sink);
   void (*read_memory)(const std::byte* from, int64_t bytes, float* sink);
+  void (*weave)(const WeaveArgs& args);
 
   /// Throws Error{internal} for a layout nobody arranged.
   const LayoutKernels& find(const Layout& layout) const;

@@ -14,7 +14,7 @@ struct Q4_0 {
       .kind = Layout::Kind::grouped, .bits = 4, .group = 32, .block = 32, .top = ScaleType::f16, .bias = 8};
   static constexpr int64_t bytes = 18;
 
-  static bool valid(const std::byte* block) { return std::isfinite(blocks::load_f16(block)); }
+  static bool valid(const std::byte* block) { return blocks::finite_f16(block); }
 
   static void values(const std::byte* block, float* out) {
     const float d = blocks::load_f16(block);
@@ -27,17 +27,17 @@ struct Q4_0 {
 
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block);
-    for (int i = 0; i < 16; ++i) {
-      out.codes[i] = uint8_t(block[2 + i]) & 15;
-      out.codes[i + 16] = uint8_t(block[2 + i]) >> 4;
-    }
+    blocks::split_nibbles<16>(block + 2, out.codes);
   }
 
   /// 4.3e-3 and up: codes have a deviation of 4.6.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x1c67 + bits % 64)); }
 
   /// The reference definition: the value of largest magnitude, the first of several, becomes code 0.
-  static void quantize(const float* x, const float*, std::byte* block) {
+  static void quantize(const blocks::BlockRow& row) {
+    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
+  }
+  static void quantize_block(const float* x, std::byte* block) {
     float largest = 0;
     for (int i = 0; i < 32; ++i)
       if (std::fabs(x[i]) > std::fabs(largest)) largest = x[i];

@@ -1,4 +1,5 @@
 #include "quant/blocks.h"
+#include "quant/k_scales.h"
 #include "quant/two_level.h"
 
 namespace gale {
@@ -19,22 +20,7 @@ struct Q4K {
   static constexpr int64_t bytes = 144;
   static constexpr int kScales = 4, kCodes = 16;  // offsets
 
-  static bool valid(const std::byte* block) {
-    return std::isfinite(blocks::load_f16(block)) && std::isfinite(blocks::load_f16(block + 2));
-  }
-
-  /// Groups 0-3: the low 6 bits of bytes 0-3 (scale) and 4-7 (minimum). Groups 4-7: the halves of bytes 8-11 below the top 2 bits
-  /// of those bytes.
-  static void scale_and_minimum(const std::byte* block, int group, int& scale, int& minimum) {
-    const std::byte* p = block + kScales;
-    if (group < 4) {
-      scale = int(p[group]) & 63;
-      minimum = int(p[group + 4]) & 63;
-    } else {
-      scale = (int(p[group + 4]) & 15) | int(p[group - 4]) >> 6 << 4;
-      minimum = int(p[group + 4]) >> 4 | int(p[group]) >> 6 << 4;
-    }
-  }
+  static bool valid(const std::byte* block) { return blocks::finite_f16(block) && blocks::finite_f16(block + 2); }
 
   /// 32 bytes hold two groups: the even one in the low halves, the odd one in the high halves.
   static int code(const std::byte* block, int group, int i) {
@@ -44,9 +30,8 @@ struct Q4K {
   static void values(const std::byte* block, float* out) {
     const float d = blocks::load_f16(block), dmin = blocks::load_f16(block + 2);
     for (int group = 0; group < 8; ++group) {
-      int scale, minimum;
-      scale_and_minimum(block, group, scale, minimum);
-      const float step = d * float(scale), low = dmin * float(minimum);
+      const KScale both = get_k_scale(block + kScales, group);
+      const float step = d * float(both.scale), low = dmin * float(both.minimum);
       for (int i = 0; i < 32; ++i) *out++ = step * float(code(block, group, i)) - low;
     }
   }
@@ -54,13 +39,8 @@ struct Q4K {
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block);
     *out.top_min = blocks::load_f16(block + 2);
-    for (int group = 0; group < 8; ++group) {
-      int scale, minimum;
-      scale_and_minimum(block, group, scale, minimum);
-      out.sub[group] = int16_t(scale);
-      out.sub_min[group] = int16_t(minimum);
-      for (int i = 0; i < 32; ++i) out.codes[group * 32 + i] = uint8_t(code(block, group, i));
-    }
+    get_k_scales(block + kScales, out.sub, out.sub_min);
+    for (int pair = 0; pair < 4; ++pair) blocks::split_nibbles<32>(block + kCodes + pair * 32, out.codes + pair * 64);
   }
 
   /// d from 7.75e-5, dmin 7.5 times that: the mean of scale * code is that of 7.5 * minimum, their difference deviates by 258.
@@ -69,31 +49,21 @@ struct Q4K {
     blocks::store_u16(block + 2, uint16_t(0x10c0 + bits / 64 % 64));
   }
 
-  static void quantize(const float* x, const float* importance, std::byte* block);
+  using Block = two_level::Block<8>;
+  static void quantize(const blocks::BlockRow& row);
+  static void write(const float* x, const Block& found, std::byte* block);
 };
 
-void Q4K::quantize(const float* x, const float* importance, std::byte* block) {
-  float weights[256];
-  blocks::weigh(x, importance, 256, weights);
-  const auto found = search::affine_block<32, 8>(x, weights, 15, 63);
+void Q4K::quantize(const blocks::BlockRow& row) { two_level::quantize_affine<Q4K, 15>(row); }
+
+void Q4K::write(const float* x, const Block& found, std::byte* block) {
   blocks::store_u16(block, f32_to_f16(found.d));
   blocks::store_u16(block + 2, f32_to_f16(found.dmin));
-  std::byte* packed = block + kScales;
-  for (int group = 0; group < 4; ++group) {
-    const int s = found.scale[group], m = found.minimum[group], later_s = found.scale[group + 4],
-              later_m = found.minimum[group + 4];
-    packed[group] = std::byte(s | later_s >> 4 << 6);
-    packed[group + 4] = std::byte(m | later_m >> 4 << 6);
-    packed[group + 8] = std::byte((later_s & 15) | (later_m & 15) << 4);
-  }
-  const auto encode = [&](int group, uint8_t* codes) {
-    search::encode<32>(x + group * 32, found.d * float(found.scale[group]), found.dmin * float(found.minimum[group]), 0, 15,
-                       codes);
-  };
+  put_k_scales(found.scale.data(), found.minimum.data(), block + kScales);
   for (int group = 0; group < 8; group += 2) {
     uint8_t even[32], odd[32];
-    encode(group, even);
-    encode(group + 1, odd);
+    two_level::encode<32>(x + group * 32, found.step(group), found.low(group), 0, 15, even);
+    two_level::encode<32>(x + group * 32 + 32, found.step(group + 1), found.low(group + 1), 0, 15, odd);
     for (int i = 0; i < 32; ++i) block[kCodes + group * 16 + i] = std::byte(even[i] | odd[i] << 4);
   }
 }

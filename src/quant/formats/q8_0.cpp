@@ -13,7 +13,7 @@ struct Q8_0 {
       .kind = Layout::Kind::grouped, .bits = 8, .group = 32, .block = 32, .top = ScaleType::f16, .bias = 128};
   static constexpr int64_t bytes = 34;
 
-  static bool valid(const std::byte* block) { return std::isfinite(blocks::load_f16(block)); }
+  static bool valid(const std::byte* block) { return blocks::finite_f16(block); }
 
   static void values(const std::byte* block, float* out) {
     const float d = blocks::load_f16(block);
@@ -22,14 +22,19 @@ struct Q8_0 {
 
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block);
-    for (int i = 0; i < 32; ++i) out.codes[i] = uint8_t(uint8_t(block[2 + i]) ^ 0x80);  // q + 128
+    uint8_t q[32];  // a copy: see blocks::split_nibbles()
+    std::memcpy(q, block + 2, 32);
+    for (int i = 0; i < 32; ++i) out.codes[i] = q[i] ^ 0x80;  // q + 128
   }
 
   /// 2.7e-4 and up: codes have a deviation of 74.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0c6c + bits % 64)); }
 
   /// The reference definition: 127 steps to the largest magnitude. Importance has nothing to choose at 8 bits.
-  static void quantize(const float* x, const float*, std::byte* block) {
+  static void quantize(const blocks::BlockRow& row) {
+    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
+  }
+  static void quantize_block(const float* x, std::byte* block) {
     float largest = 0;
     for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
     const float d = largest / 127.0f;

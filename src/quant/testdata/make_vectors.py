@@ -11,7 +11,7 @@ import sys
 import gguf
 import numpy as np
 
-SCALES = {"q4_0": [0], "q8_0": [0], "q4_k": [0, 2], "q6_k": [208], "bf16": [], "f16": []}  # where a block has an f16
+SCALES = {"q4_0": [0], "q8_0": [0], "q4_k": [0, 2], "q6_k": [208], "q5_k": [0, 2], "bf16": [], "f16": []}  # where a block has an f16
 
 
 def blocks(rng, name, size):
@@ -20,6 +20,14 @@ def blocks(rng, name, size):
     for row, scale in zip(out, (0.0123, -1.5, 2.0**-24)):
         for at in SCALES[name]:
             row[at : at + 2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
+    return out
+
+
+def mxfp4_blocks(rng):
+    """Random codes under usual exponents, all codes under the smallest three (subnormal) and the largest one that overflows nothing."""
+    out = rng.integers(0, 256, (6, 17)).astype(np.uint8)
+    out[:, 0] = (120, 127, 0, 1, 2, 252)
+    out[2:, 1:] = np.arange(16) * 17  # both halves of a byte the same: every code twice
     return out
 
 
@@ -46,6 +54,9 @@ def main():
         x = inputs(rng)
         out = gguf.quants.quantize(x, gguf.GGMLQuantizationType[name.upper()])
         print("quantize", name, x.astype("<f4").tobytes().hex(), out.tobytes().hex())
+    for name, data in (("q5_k", blocks(rng, "q5_k", 176)), ("mxfp4", mxfp4_blocks(rng))):
+        values = gguf.quants.dequantize(data, gguf.GGMLQuantizationType[name.upper()])
+        print("dequantize", name, data.tobytes().hex(), values.astype("<f4").tobytes().hex())
 
 
 if __name__ == "__main__":

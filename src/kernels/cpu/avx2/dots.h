@@ -25,26 +25,29 @@ template <int Count, int I = 0, class F>
 // Free to reorder sums, the compiler keeps broadcasts for later, many more than there are registers.
 [[gnu::always_inline]] inline void in_this_order(i16x32& sum) { __asm__ volatile("" : "+x"(sum.a), "+x"(sum.b)); }
 
-// The codes of a quad of columns.
-template <int Bits, Take Part, int Quad>
-[[gnu::always_inline]] inline u8x64 quad_of(const uint8_t* codes) {
+// The bytes of a quad of columns.
+template <Take Part, int Quad, class Codes>
+[[gnu::always_inline]] inline u8x64 quad_of(const Codes& how, const uint8_t* codes) {
   u8x64 w[4];
-  Unpack<Bits>::columns16(codes + Quad / 4 * Unpack<Bits>::kBytes, w);
+  if constexpr (Codes::kColumns == 32)
+    how.template columns16<Quad / 4>(codes, w);
+  else
+    how.template columns16<0>(codes + Quad / 4 * Codes::kBytes, w);
   if constexpr (Part == Take::low_nibble) return low_nibbles(w[Quad % 4]);
   if constexpr (Part == Take::high_nibble) return high_nibbles(w[Quad % 4]);
   return w[Quad % 4];
 }
 
 // 32 columns: calls f(n, Int<quad>, sums) wherever 16 bits are full, with pairs of them a lane, `quad` the first summed.
-template <int Bits, Take Part, int N, class F>
-[[gnu::always_inline]] inline void pair_sums(const uint8_t* codes, const int8_t* const (&x)[N], const F& f) {
-  constexpr int kTogether = Part == Take::all ? kQuadsTogether<Bits> : 8;
+template <Take Part, class Codes, int N, class F>
+[[gnu::always_inline]] inline void pair_sums(const Codes& how, const uint8_t* codes, const int8_t* const (&x)[N], const F& f) {
+  constexpr int kTogether = Part == Take::all ? kQuadsTogether<Codes::kBits> : 8;
   unrolled<8 / kTogether>([&](auto run) __attribute__((always_inline)) {
     constexpr int kFirst = decltype(run)::value * kTogether;
     i16x32 sum[N];
     unrolled<kTogether>([&](auto i) __attribute__((always_inline)) {
       constexpr int kI = decltype(i)::value, kQuad = kFirst + kI;
-      const u8x64 w = quad_of<Bits, Part, kQuad>(codes);
+      const u8x64 w = quad_of<Part, kQuad>(how, codes);
       for (int n = 0; n < N; ++n) {
         const __m256i all = four_bytes(x[n] + 4 * kQuad), a = _mm256_maddubs_epi16(w.a, all), b = _mm256_maddubs_epi16(w.b, all);
         sum[n] = kI == 0 ? i16x32{a, b} : i16x32{_mm256_add_epi16(sum[n].a, a), _mm256_add_epi16(sum[n].b, b)};
@@ -61,35 +64,36 @@ template <int Bits, Take Part, int N, class F>
   to.b = _mm256_add_epi32(to.b, _mm256_madd_epi16(pairs.b, factors.b));
 }
 
-// sum[n] = 32 columns of (code - half the range) x those of the block x[n].
-template <int Bits, int N>
-[[gnu::always_inline]] inline void dot_group(const uint8_t* codes, const RoundedBlock32* const (&x)[N], int64_t ahead,
-                                             i32x16 (&sum)[N]) {
+// sum[n] = 32 columns of (byte - half the range) x those of the block x[n].
+template <class Codes, int N>
+[[gnu::always_inline]] inline void dot_group(const Codes& how, const uint8_t* codes, const RoundedBlock32* const (&x)[N],
+                                             int64_t ahead, i32x16 (&sum)[N]) {
   const int8_t* inputs[N];
   for (int n = 0; n < N; ++n) {
     inputs[n] = x[n]->codes;
-    sum[n] = ishl<Bits - 1>(iset1(x[n]->minus));
+    sum[n] = ishl<Codes::kBits - 1>(iset1(x[n]->minus));
   }
   const auto add_times = [&](int16_t factor) {
     return [&sum, factor](int n, auto, i16x32 pairs) __attribute__((always_inline)) {
       add_pairs(sum[n], pairs, {_mm256_set1_epi16(factor), _mm256_set1_epi16(factor)});
     };
   };
-  prefetch_bytes(codes + ahead, 2 * Unpack<Bits>::kBytes);
-  if constexpr (Bits == 8) {
-    pair_sums<Bits, Take::low_nibble>(codes, inputs, add_times(1));
-    pair_sums<Bits, Take::high_nibble>(codes, inputs, add_times(16));
+  prefetch_bytes(codes + ahead, kBytesOf32<Codes>);
+  if constexpr (Codes::kBits == 8) {
+    pair_sums<Take::low_nibble>(how, codes, inputs, add_times(1));
+    pair_sums<Take::high_nibble>(how, codes, inputs, add_times(16));
   } else {
-    pair_sums<Bits, Take::all>(codes, inputs, add_times(1));
+    pair_sums<Take::all>(how, codes, inputs, add_times(1));
   }
 }
 
-// total[n] += sub-scale x (code - half the range, or 0 with minimums) x input, over 32 columns from `column` of the block x[n];
+// total[n] += sub-scale x (byte - half the range, or 0 with minimums) x input, over 32 columns from `column` of the block x[n];
 // subs [32 / Group][16]: one byte a group and output.
-template <int Bits, int Group, bool Minimum, int N>
-[[gnu::always_inline]] inline void dot_scaled(const uint8_t* codes, const uint8_t* subs, const RoundedBlock256* const (&x)[N],
-                                              int column, int64_t ahead, i32x16 (&total)[N]) {
-  static_assert(Bits <= 6 && (Minimum || Group == 16));
+template <int Group, bool Minimum, class Codes, int N>
+[[gnu::always_inline]] inline void dot_scaled(const Codes& how, const uint8_t* codes, const uint8_t* subs,
+                                              const RoundedBlock256* const (&x)[N], int column, int64_t ahead,
+                                              i32x16 (&total)[N]) {
+  static_assert(Codes::kBits <= 6 && (Minimum || Group == 16));
   const auto low = [](i32x16 all) { return iand(all, 0xffff); };
   i16x32 scale[32 / Group];  // the sub-scale twice a lane
   for (int g = 0; g < 32 / Group; ++g) {
@@ -98,13 +102,13 @@ template <int Bits, int Group, bool Minimum, int N>
   }
   const int8_t* inputs[N];
   for (int n = 0; n < N; ++n) inputs[n] = x[n]->codes + column;
-  prefetch_bytes(codes + ahead, 2 * Unpack<Bits>::kBytes);
-  pair_sums<Bits, Take::all>(codes, inputs, [&](int n, auto quad, i16x32 pairs) __attribute__((always_inline)) {
+  prefetch_bytes(codes + ahead, kBytesOf32<Codes>);
+  pair_sums<Take::all>(how, codes, inputs, [&](int n, auto quad, i16x32 pairs) __attribute__((always_inline)) {
     add_pairs(total[n], pairs, scale[decltype(quad)::value * 4 / Group]);
   });
   if constexpr (!Minimum)
     for (int g = 0; g < 32 / Group; ++g) {
-      const i32x16 owed = low(ishl<Bits - 1>(load_i8(subs + 16 * g)));  // a lane's upper half counts nothing
+      const i32x16 owed = low(ishl<Codes::kBits - 1>(load_i8(subs + 16 * g)));  // a lane's upper half counts nothing
       for (int n = 0; n < N; ++n) {
         const __m256i minus = _mm256_set1_epi32(x[n]->minus16[column / 16 + g]);
         add_pairs(total[n], {minus, minus}, {owed.a, owed.b});

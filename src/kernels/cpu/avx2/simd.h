@@ -19,10 +19,11 @@ struct i16x32 {
   __m256i a, b;
 };
 
-constexpr int kRowTile = 4;       // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = 4;  // where sums are integers and a tile needs a sum and an output a row
-constexpr int kTwoLevelRows = 4;  // where it needs a block's total as well
-constexpr bool kSigned8 = true;   // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+constexpr int kRowTile = 4;           // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 4;      // where sums are integers and a tile needs a sum and an output a row
+constexpr int kTwoLevelRows = 4;      // where it needs a block's total as well
+constexpr bool kSigned8 = true;       // 8-bit codes enter dot4 less 128: vpmaddubsw would saturate on 255 x 127 twice
+constexpr int kSearchCandidates = 1;  // of a search for scales whose sums are in registers together
 
 inline __m256i lane_mask(int64_t n) {  // n may be <= 0 or >= 8
   const int count = n < 0 ? 0 : n > 8 ? 8 : int(n);
@@ -57,6 +58,11 @@ inline f32x16 sub(f32x16 x, f32x16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_
 inline f32x16 mul(f32x16 x, f32x16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
 inline f32x16 div(f32x16 x, f32x16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
 inline f32x16 fma(f32x16 x, f32x16 y, f32x16 z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+inline f32x16 sqrt(f32x16 x) { return {_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
+inline f32x16 nearest(f32x16 x) {
+  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(x.a, kMode), _mm256_round_ps(x.b, kMode)};
+}
 inline f32x16 min(f32x16 x, f32x16 y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
 inline f32x16 max(f32x16 x, f32x16 y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
 inline f32x16 abs(f32x16 x) {
@@ -128,7 +134,31 @@ template <int I>
 inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
   return {_mm256_or_si256(nibble.a, move_high2<I>(high.a)), _mm256_or_si256(nibble.b, move_high2<I>(high.b))};
 }
+template <int I>
+inline __m256i move_bit(__m256i high) {
+  if constexpr (I < 4) return and8(_mm256_slli_epi16(high, 4 - I), 0x10);
+  if constexpr (I == 4) return and8(high, 0x10);
+  return and8(_mm256_srli_epi16(high, I - 4), 0x10);
+}
+template <int I>
+inline u8x64 join_bit(u8x64 nibble, u8x64 high) {
+  return {_mm256_or_si256(nibble.a, move_bit<I>(high.a)), _mm256_or_si256(nibble.b, move_bit<I>(high.b))};
+}
+inline u8x64 repeat16(const uint8_t* p) {
+  const __m256i both = _mm256_broadcastsi128_si256(half_load(p));
+  return {both, both};
+}
+// From a table made by repeat16(), for codes below 16.
+inline u8x64 look_up(u8x64 table, u8x64 codes) {
+  return {_mm256_shuffle_epi8(table.a, codes.a), _mm256_shuffle_epi8(table.b, codes.b)};
+}
 inline i32x16 as_lanes(u8x64 x) { return {x.a, x.b}; }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 x) {
+  const __m256i from = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+  return {_mm256_shuffle_epi8(x.a, from), _mm256_shuffle_epi8(x.b, from)};
+}
+inline u8x64 as_bytes(i32x16 x) { return {x.a, x.b}; }
 
 // 16-bit pair sums of u8 x s8 products. They fit up to 6-bit codes (63 x 127 x 2); 8-bit codes go in as |w| and x with w's sign.
 template <int Bits>
@@ -151,10 +181,10 @@ inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {
   return {add_pairs(acc.a, pair_products<Bits>(w.a, all)), add_pairs(acc.b, pair_products<Bits>(w.b, all))};
 }
 // sum[n] += 16 columns x the 16 signed bytes at x[n] + column. As many products meet in 16 bits as fit: 4 vectors
-// of 4-bit codes (15 x 127 x 8 < 2^15), 2 of up to 6 bits (63 x 127 x 4), 1 of 8 bits.
+// of up to 5-bit codes (31 x 127 x 8 < 2^15), 2 of 6 bits (63 x 127 x 4), 1 of 8 bits.
 template <int Bits, int N>
 inline void dot16(i32x16 (&sum)[N], const u8x64 (&w)[4], const int8_t* const (&x)[N], int64_t column) {
-  constexpr int kTogether = Bits <= 4 ? 4 : Bits <= 6 ? 2 : 1;
+  constexpr int kTogether = Bits <= 5 ? 4 : Bits <= 6 ? 2 : 1;
   for (int n = 0; n < N; ++n)
     for (int i = 0; i < 4; i += kTogether) {
       __m256i all = four_bytes(x[n] + column + 4 * i);

@@ -19,10 +19,11 @@ struct i16x32 {
   __m512i v;
 };
 
-constexpr int kRowTile = 8;        // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = 10;  // where sums are integers and a tile needs a sum and an output a row
-constexpr int kTwoLevelRows = 8;   // where it needs a block's total as well
-constexpr bool kSigned8 = false;   // 8-bit codes enter dot4 as they are: unsigned
+constexpr int kRowTile = 8;           // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 10;     // where sums are integers and a tile needs a sum and an output a row
+constexpr int kTwoLevelRows = 8;      // where it needs a block's total as well
+constexpr bool kSigned8 = false;      // 8-bit codes enter dot4 as they are: unsigned
+constexpr int kSearchCandidates = 4;  // of a search for scales whose sums are in registers together
 
 inline __mmask16 lanes(int64_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1); }
 
@@ -45,6 +46,8 @@ inline f32x16 sub(f32x16 a, f32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline f32x16 mul(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline f32x16 div(f32x16 a, f32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline f32x16 sqrt(f32x16 a) { return {_mm512_sqrt_ps(a.v)}; }
+inline f32x16 nearest(f32x16 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 inline f32x16 min(f32x16 a, f32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline f32x16 max(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline f32x16 abs(f32x16 a) { return {_mm512_abs_ps(a.v)}; }
@@ -93,7 +96,23 @@ inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
   if constexpr (I > 2) moved = _mm512_srli_epi16(high.v, 2);
   return {_mm512_ternarylogic_epi64(nibble.v, moved, _mm512_set1_epi8(0x30), 0xf8)};  // a | (b & c)
 }
+// nibble | bit I of each byte of `high` at bit 4
+template <int I>
+inline u8x64 join_bit(u8x64 nibble, u8x64 high) {
+  __m512i moved = high.v;
+  if constexpr (I < 4) moved = _mm512_slli_epi16(high.v, 4 - I);
+  if constexpr (I > 4) moved = _mm512_srli_epi16(high.v, I - 4);
+  return {_mm512_ternarylogic_epi64(nibble.v, moved, _mm512_set1_epi8(0x10), 0xf8)};  // a | (b & c)
+}
+inline u8x64 repeat16(const uint8_t* p) { return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}; }
+// From a table made by repeat16(), for codes below 16.
+inline u8x64 look_up(u8x64 table, u8x64 codes) { return {_mm512_shuffle_epi8(table.v, codes.v)}; }
 inline i32x16 as_lanes(u8x64 a) { return {a.v}; }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 a) {
+  return {_mm512_shuffle_epi8(a.v, _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0))};
+}
+inline u8x64 as_bytes(i32x16 a) { return {a.v}; }
 // acc + sum over the lane's 4 bytes of w x the 4 signed bytes at x, exact. Bits is the width of a code.
 template <int Bits>
 inline i32x16 dot4(i32x16 acc, u8x64 w, const int8_t* x) {

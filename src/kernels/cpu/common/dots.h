@@ -3,10 +3,10 @@
 #include "kernels/cpu/common/unpack.h"
 
 // The integer sums inside a block, for sets that dot four bytes in one step or have nothing better. Exact, so every set's own way
-// gives the same.
+// gives the same. Always inlined: sums handed to a call would live in memory.
 namespace gale::GALE_ISA {
 
-// What a sum of code x input starts from, so that it ends as one of (code - half the range) x input. dot4 sees 8-bit codes less
+// What a sum of byte x input starts from, so that it ends as one of (byte - half the range) x input. dot4 sees 8-bit codes less
 // 128 where the set has only signed bytes.
 template <int Bits>
 inline i32x16 bias_of(int32_t minus_inputs) {
@@ -15,40 +15,47 @@ inline i32x16 bias_of(int32_t minus_inputs) {
 }
 
 // sum[n] += Columns columns of the panel x those at x[n].
-template <int Bits, int Columns, int N>
-inline void dot_columns(const uint8_t* codes, const int8_t* const (&x)[N], int64_t ahead, i32x16 (&sum)[N]) {
-  for (int i = 0; i < Columns; i += 16, codes += Unpack<Bits>::kBytes) {
+template <int Columns, class Codes, int N>
+[[gnu::always_inline]] inline void dot_columns(const Codes& how, const uint8_t* codes, const int8_t* const (&x)[N], int64_t ahead,
+                                               i32x16 (&sum)[N]) {
+  for (int i = 0; i < Columns; i += Codes::kColumns, codes += Codes::kBytes) {
     u8x64 w[4];
-    prefetch_bytes(codes + ahead, Unpack<Bits>::kBytes);
-    Unpack<Bits>::columns16(codes, w);
-    dot16<Bits, N>(sum, w, x, i);
+    prefetch_bytes(codes + ahead, Codes::kBytes);
+    how.template columns16<0>(codes, w);
+    dot16<Codes::kBits, N>(sum, w, x, i);
+    if constexpr (Codes::kColumns == 32) {
+      how.template columns16<1>(codes, w);
+      dot16<Codes::kBits, N>(sum, w, x, i + 16);
+    }
   }
 }
 
-// sum[n] = 32 columns of (code - half the range) x those of the block x[n].
-template <int Bits, int N>
-inline void dot_group(const uint8_t* codes, const RoundedBlock32* const (&x)[N], int64_t ahead, i32x16 (&sum)[N]) {
+// sum[n] = 32 columns of (byte - half the range) x those of the block x[n].
+template <class Codes, int N>
+[[gnu::always_inline]] inline void dot_group(const Codes& how, const uint8_t* codes, const RoundedBlock32* const (&x)[N],
+                                             int64_t ahead, i32x16 (&sum)[N]) {
   const int8_t* inputs[N];
   for (int n = 0; n < N; ++n) {
     inputs[n] = x[n]->codes;
-    sum[n] = bias_of<Bits>(x[n]->minus);
+    sum[n] = bias_of<Codes::kBits>(x[n]->minus);
   }
-  dot_columns<Bits, 32>(codes, inputs, ahead, sum);
+  dot_columns<32>(how, codes, inputs, ahead, sum);
 }
 
-// total[n] += sub-scale x (code - half the range, or 0 with minimums) x input, over 32 columns from `column` of the block x[n];
+// total[n] += sub-scale x (byte - half the range, or 0 with minimums) x input, over 32 columns from `column` of the block x[n];
 // subs [32 / Group][16]: one byte a group and output.
-template <int Bits, int Group, bool Minimum, int N>
-inline void dot_scaled(const uint8_t* codes, const uint8_t* subs, const RoundedBlock256* const (&x)[N], int column, int64_t ahead,
-                       i32x16 (&total)[N]) {
+template <int Group, bool Minimum, class Codes, int N>
+[[gnu::always_inline]] inline void dot_scaled(const Codes& how, const uint8_t* codes, const uint8_t* subs,
+                                              const RoundedBlock256* const (&x)[N], int column, int64_t ahead,
+                                              i32x16 (&total)[N]) {
   for (int i = 0; i < 32; i += Group) {
     i32x16 sum[N];
     const int8_t* inputs[N];
     for (int n = 0; n < N; ++n) {
       inputs[n] = x[n]->codes + column + i;
-      sum[n] = Minimum ? izero() : bias_of<Bits>(x[n]->minus16[(column + i) / 16]);
+      sum[n] = Minimum ? izero() : bias_of<Codes::kBits>(x[n]->minus16[(column + i) / 16]);
     }
-    dot_columns<Bits, Group>(codes + i / 16 * Unpack<Bits>::kBytes, inputs, ahead, sum);
+    dot_columns<Group>(how, codes + i / Codes::kColumns * Codes::kBytes, inputs, ahead, sum);
     const i32x16 scale = Minimum ? load_u8(subs + i / Group * 16) : load_i8(subs + i / Group * 16);
     for (int n = 0; n < N; ++n) total[n] = iadd(total[n], imul(scale, sum[n]));
   }

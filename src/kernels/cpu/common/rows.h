@@ -47,7 +47,13 @@ void round_blocks(const float* x, const RoundedRows& out, int64_t begin, int64_t
     Block* to = out.row<Block>(r);
     for (int64_t first = 0; first < out.padded; first += kBlock, ++to) {
       const int64_t left = out.columns - first, width = left < 0 ? 0 : left < kBlock ? left : kBlock;
-      round_into(x + r * out.columns + (width > 0 ? first : 0), width, *to);
+      if (out.order == nullptr) {
+        round_into(x + r * out.columns + (width > 0 ? first : 0), width, *to);
+        continue;
+      }
+      float gathered[kBlock];
+      for (int64_t i = 0; i < width; ++i) gathered[i] = x[r * out.columns + out.order[first + i]];
+      round_into(gathered, width, *to);
     }
   }
 }

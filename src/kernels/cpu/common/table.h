@@ -17,15 +17,18 @@ void attention(const AttentionArgs&, int64_t, int64_t);
 void merge_attention(const AttentionArgs&, int64_t, int64_t);
 void route(const RouteArgs&, int64_t, int64_t);
 void sum_experts(const ExpertSumArgs&, int64_t, int64_t);
+extern const ScaleSearch kScaleSearch;
 int64_t peak_int8(int64_t, float*);
 int64_t peak_bf16(int64_t, float*);
 int64_t peak_f32(int64_t, float*);
 void read_memory(const std::byte*, int64_t, float*);
+void weave(const WeaveArgs&);
 
 const CpuKernels& kernels() {
   static const CpuKernels table{
-      Isa::GALE_ISA, {kLayouts, kLayoutCount}, round_rows, rms_norm,    add_rows,  add_bias,  silu_mul, rope,       store_kv,
-      attention,     merge_attention,          route,      sum_experts, peak_int8, peak_bf16, peak_f32, read_memory};
+      Isa::GALE_ISA, {kLayouts, kLayoutCount}, round_rows, rms_norm,    add_rows,     add_bias,  silu_mul,  rope,     store_kv,
+      attention,     merge_attention,          route,      sum_experts, kScaleSearch, peak_int8, peak_bf16, peak_f32, read_memory,
+      weave};
   return table;
 }
 

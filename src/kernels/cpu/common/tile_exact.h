@@ -5,11 +5,8 @@
 // Any grouped layout on f32 inputs: one fma a weight, K in order, each weight by the layout's own formula.
 namespace gale::GALE_ISA {
 
-// f32 values of 16 columns of a panel, [16 columns][16 lanes].
-template <int Bits>
-inline void values16(const uint8_t* codes, f32x16 scale, f32x16 minimum, bool has_minimum, int32_t bias, float (&out)[256]) {
-  u8x64 w[4];
-  Unpack<Bits>::columns16(codes, w);
+// f32 values of 16 columns of a panel, [16 columns][16 lanes], from bytes that stand for `bias` less.
+inline void values16(const u8x64 (&w)[4], f32x16 scale, f32x16 minimum, bool has_minimum, int32_t bias, float (&out)[256]) {
   const auto column = [&](int k, i32x16 shifted) {
     const i32x16 code = iand(shifted, 255);
     store(out + 16 * k, has_minimum ? sub(mul(scale, to_float(code)), minimum) : mul(scale, to_float(isub(code, iset1(bias)))));
@@ -23,34 +20,46 @@ inline void values16(const uint8_t* codes, f32x16 scale, f32x16 minimum, bool ha
   }
 }
 
-template <int Bits, int N>
-void tile_exact(const Tile& t) {
+// acc[n] += columns [k + 16 Part, + 16) of the unit x those at x[n].
+template <class Codes, class Scale, int Part, int N>
+inline void exact_columns16(const Tile& t, const uint8_t* unit, int64_t k, const float* const (&x)[N], f32x16 (&acc)[N]) {
   const Layout& layout = t.a.layout;
   const PanelGeometry& at = t.a.geometry;
+  const int64_t first = k + 16 * Part, block = first / layout.block, group = first / layout.group;
+  f32x16 scale = Scale::at(unit + at.top, block), minimum = zero();
+  if (layout.two_level()) {
+    const uint8_t* p = unit + at.sub + group * 16;
+    scale = mul(scale, to_float(layout.sub == ScaleType::i8 ? load_i8(p) : load_u8(p)));
+  }
+  if (layout.minimum) {
+    minimum = Scale::at(unit + at.top_min, block);
+    const i16x32 pairs = load_u8_pairs(unit + at.sub_min + group / 2 * 32);
+    if (layout.two_level()) minimum = mul(minimum, to_float(group % 2 == 0 ? even_of(pairs) : odd_of(pairs)));
+  }
+  u8x64 bytes[4];
+  float w[256];
+  const Codes how(unit, at, block);
+  how.template columns16<Part>(unit + at.codes + k / Codes::kColumns * Codes::kBytes, bytes);
+  values16(bytes, scale, minimum, layout.minimum, 1 << (Codes::kBits - 1), w);
+  for (int i = 0; i < 16; ++i)
+    for (int n = 0; n < N; ++n) acc[n] = fma(load(w + 16 * i), set1(x[n][first + i]), acc[n]);
+}
+
+template <class Codes, class Scale, int N>
+void tile_exact(const Tile& t) {
+  const PanelGeometry& at = t.a.geometry;
   const float* x[N];
-  for (int n = 0; n < N; ++n) x[n] = t.a.x + t.input_row(n) * t.a.columns;
+  for (int n = 0; n < N; ++n) x[n] = t.a.x + t.input_row(n) * t.a.columns + t.first_column();
   f32x16 acc[N];
   for (int n = 0; n < N; ++n) acc[n] = t.begin(n);
   const uint8_t* unit = t.unit();
   for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += at.bytes) {
-    const int64_t first = u * at.columns, left = t.a.columns - first, columns = left < at.columns ? left : at.columns;
-    for (int64_t k = 0; k < columns; k += 16) {
-      const int64_t block = k / layout.block * 32, group = k / layout.group;
-      f32x16 scale = load_f16(reinterpret_cast<const uint16_t*>(unit + at.top + block)), minimum = zero();
-      if (layout.two_level()) {
-        const uint8_t* p = unit + at.sub + group * 16;
-        scale = mul(scale, to_float(layout.sub == ScaleType::i8 ? load_i8(p) : load_u8(p)));
-      }
-      if (layout.minimum) {
-        minimum = load_f16(reinterpret_cast<const uint16_t*>(unit + at.top_min + block));
-        const i16x32 pairs = load_u8_pairs(unit + at.sub_min + group / 2 * 32);
-        if (layout.two_level()) minimum = mul(minimum, to_float(group % 2 == 0 ? even_of(pairs) : odd_of(pairs)));
-      }
-      float w[256];
-      values16<Bits>(unit + at.codes + k / 16 * Unpack<Bits>::kBytes, scale, minimum, layout.minimum, layout.bias, w);
-      for (int i = 0; i < 16; ++i)
-        for (int n = 0; n < N; ++n) acc[n] = fma(load(w + 16 * i), set1(x[n][first + k + i]), acc[n]);
+    const int64_t left = t.a.columns - u * at.columns, columns = left < at.columns ? left : at.columns;
+    for (int64_t k = 0; k < columns; k += Codes::kColumns) {
+      exact_columns16<Codes, Scale, 0>(t, unit, k, x, acc);
+      if constexpr (Codes::kColumns == 32) exact_columns16<Codes, Scale, 1>(t, unit, k, x, acc);
     }
+    for (int n = 0; n < N; ++n) x[n] += at.columns;
   }
   for (int n = 0; n < N; ++n) t.end(acc[n], n);
 }

@@ -5,39 +5,42 @@
 // them to the output's chain. dots.h, the common one or the set's own, is included before.
 namespace gale::GALE_ISA {
 
-// One f16 scale per group of 32, codes biased by half their range:
-//   acc += dx x (d x (sum of codes x inputs - bias x sum of inputs))
+// One scale per group of a multiple of 32 columns, bytes biased by half their range:
+//   acc += dx x (d x (sum of bytes x inputs - bias x sum of inputs))
 // For 32 columns x 16 outputs x a row: 8 dots, a multiply and an fma on the ports of the dots, so at most 0.8 of their peak.
-template <int Bits, int N>
+template <class Codes, class Scale, int Groups, int Blocks, int N>
 void tile_one_level(const Tile& t) {
+  const PanelGeometry& at = t.a.geometry;
   const RoundedBlock32* x[N];
-  for (int n = 0; n < N; ++n) x[n] = t.a.rounded.row<RoundedBlock32>(t.input_row(n)) + 2 * t.unit_begin;
+  for (int n = 0; n < N; ++n) x[n] = t.a.rounded.row<RoundedBlock32>(t.input_row(n)) + Groups * Blocks * t.unit_begin;
   const int64_t next = t.next * t.a.rounded.stride;
   f32x16 acc[N];
   for (int n = 0; n < N; ++n) acc[n] = t.begin(n);
   const uint8_t* unit = t.unit();
-  for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += t.a.geometry.bytes) {
-    const uint8_t* codes = unit + t.a.geometry.codes;
-    prefetch_bytes(unit + t.ahead, t.a.geometry.codes);
-    for (int g = 0; g < 2; ++g) {
-      i32x16 sum[N];
-      for (int n = 0; n < N; ++n) prefetch(reinterpret_cast<const std::byte*>(x[n]) + next);
-      dot_group<Bits>(codes, x, t.ahead, sum);
-      codes += 2 * Unpack<Bits>::kBytes;
-      const f32x16 d = load_f16(reinterpret_cast<const uint16_t*>(unit + t.a.geometry.top) + 16 * g);
-      for (int n = 0; n < N; ++n) acc[n] = fma(mul(d, to_float(sum[n])), set1(x[n]->scale), acc[n]);
-      for (int n = 0; n < N; ++n) ++x[n];
+  for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += at.bytes) {
+    const uint8_t* codes = unit + at.codes;
+    prefetch_bytes(unit + t.ahead, at.codes);
+    for (int g = 0; g < Groups; ++g) {
+      const Codes how(unit, at, g);
+      for (int b = 0; b < Blocks; ++b, codes += kBytesOf32<Codes>) {
+        i32x16 sum[N];
+        for (int n = 0; n < N; ++n) prefetch(reinterpret_cast<const std::byte*>(x[n]) + next);
+        dot_group(how, codes, x, t.ahead, sum);
+        const f32x16 d = Scale::at(unit + at.top, g);  // after the dots, which need the registers
+        for (int n = 0; n < N; ++n) acc[n] = fma(mul(d, to_float(sum[n])), set1(x[n]->scale), acc[n]);
+        for (int n = 0; n < N; ++n) ++x[n];
+      }
     }
   }
   for (int n = 0; n < N; ++n) t.end(acc[n], n);
 }
 
-// Integer sub-scales under one f16 scale per 256. The block stays an exact integer: at most 63 x 15 x 127 x 256 for 4 bits with
+// Integer sub-scales under one f16 scale per 256. The block stays an exact integer: at most 63 x 31 x 127 x 256 for 5 bits with
 // u6, 128 x 32 x 127 x 256 for 6 bits with i8, both below 2^31.
 //   acc += dx x (d x sum of sub x ((codes - bias) x inputs) - dmin x sum of sub_min x inputs)
 // For 256 columns x 16 outputs x a row: 64 dots, 256 / Group multiplies, with minimums 4 16-bit dots, and 2 or 3 float
 // operations: at most 0.81 of the dots' peak for groups of 32, 0.78 for 16.
-template <int Bits, int Group, bool Minimum, int N>
+template <class Codes, int Group, bool Minimum, int N>
 void tile_two_level(const Tile& t) {
   constexpr int kGroups = 256 / Group;
   const PanelGeometry& at = t.a.geometry;
@@ -55,8 +58,9 @@ void tile_two_level(const Tile& t) {
       prefetch_bytes(reinterpret_cast<const std::byte*>(x[n]) + next, int64_t(sizeof(RoundedBlock256)));
       total[n] = izero();
     }
-    for (int column = 0; column < 256; column += 32, codes += 2 * Unpack<Bits>::kBytes)
-      dot_scaled<Bits, Group, Minimum>(codes, unit + at.sub + column / Group * 16, x, column, t.ahead, total);
+    for (int column = 0; column < 256; column += 32, codes += kBytesOf32<Codes>)
+      dot_scaled<Group, Minimum>(Codes(unit, at, column / Group), codes, unit + at.sub + column / Group * 16, x, column, t.ahead,
+                                 total);
     const f32x16 d = load_f16(reinterpret_cast<const uint16_t*>(unit + at.top));
     f32x16 block[N];
     for (int n = 0; n < N; ++n) block[n] = mul(d, to_float(total[n]));

@@ -3,24 +3,40 @@
 
 #include "kernels/cpu/kernels.h"
 
-// From the codes of a panel to vectors of bytes: 16 columns as four vectors of 4 columns each, biased as dot4<Bits> wants them.
+// From the codes of a panel to vectors of bytes as dot4 wants them, and from the scales to f32. A kind of codes says
+//   kBits                  its bytes are below 2^kBits; without a minimum they stand for half of that range less
+//   kColumns, kBytes       of the panel that it takes as one: parts of 16 columns
+//   columns16<Part>(p, w)  a part as four vectors of 4 columns each
+// and is made anew for each group of scales, which may have a say in it.
 namespace gale::GALE_ISA {
 
+template <class Codes>
+constexpr int64_t kBytesOf32 = Codes::kBytes * 32 / Codes::kColumns;
+
 template <int Bits>
-struct Unpack;
+struct Plain;
 
 template <>
-struct Unpack<8> {
-  static constexpr int64_t kBytes = 256;  // of 16 columns
-  static void columns16(const uint8_t* p, u8x64 (&w)[4]) {
+struct Plain<8> {
+  static constexpr int kBits = 8, kColumns = 16;
+  static constexpr int64_t kBytes = 256;
+  Plain(const uint8_t*, const PanelGeometry&, int64_t) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
     for (int i = 0; i < 4; ++i) w[i] = load_bytes(p + 64 * i);
   }
 };
 
 template <>
-struct Unpack<4> {
+struct Plain<4> {
+  static constexpr int kBits = 4, kColumns = 16;
   static constexpr int64_t kBytes = 128;
-  static void columns16(const uint8_t* p, u8x64 (&w)[4]) {
+  Plain(const uint8_t*, const PanelGeometry&, int64_t) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    nibbles(p, w);
+  }
+  static void nibbles(const uint8_t* p, u8x64 (&w)[4]) {
     for (int i = 0; i < 2; ++i) {
       const u8x64 both = load_bytes(p + 64 * i);
       w[2 * i] = low_nibbles(both);
@@ -30,15 +46,75 @@ struct Unpack<4> {
 };
 
 template <>
-struct Unpack<6> {
+struct Plain<5> {
+  static constexpr int kBits = 5, kColumns = 32;
+  static constexpr int64_t kBytes = 320;
+  Plain(const uint8_t*, const PanelGeometry&, int64_t) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    Plain<4>::nibbles(p + 128 * Part, w);
+    const u8x64 high = load_bytes(p + 256);
+    w[0] = join_bit<4 * Part>(w[0], high);
+    w[1] = join_bit<4 * Part + 1>(w[1], high);
+    w[2] = join_bit<4 * Part + 2>(w[2], high);
+    w[3] = join_bit<4 * Part + 3>(w[3], high);
+  }
+};
+
+template <>
+struct Plain<6> {
+  static constexpr int kBits = 6, kColumns = 16;
   static constexpr int64_t kBytes = 192;
-  static void columns16(const uint8_t* p, u8x64 (&w)[4]) {
-    Unpack<4>::columns16(p, w);
+  Plain(const uint8_t*, const PanelGeometry&, int64_t) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    Plain<4>::nibbles(p, w);
     const u8x64 high = load_bytes(p + 128);
     w[0] = join_high2<0>(w[0], high);
     w[1] = join_high2<1>(w[1], high);
     w[2] = join_high2<2>(w[2], high);
     w[3] = join_high2<3>(w[3], high);
+  }
+};
+
+// 4 bits through a table whose values are less than 16 away from 0: here 16 more.
+struct E2m1 {
+  static constexpr int kBits = 5, kColumns = 16;
+  static constexpr int64_t kBytes = 128;
+  static constexpr uint8_t kTable[16] = {16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
+  u8x64 table;
+  E2m1(const uint8_t*, const PanelGeometry&, int64_t) : table(repeat16(kTable)) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    Plain<4>::nibbles(p, w);
+    for (int i = 0; i < 4; ++i) w[i] = look_up(table, w[i]);
+  }
+};
+
+// 4 bits less the group's zero, 16 more: within 0..31 for zeros up to 16. Done here the zeros cost an addition for all rows of
+// a tile instead of a multiply in each.
+struct WithZeros {
+  static constexpr int kBits = 5, kColumns = 16;
+  static constexpr int64_t kBytes = 128;
+  i32x16 add;  // 16 - zero in each byte of a lane
+  WithZeros(const uint8_t* unit, const PanelGeometry& at, int64_t group)
+      : add(isub(iset1(0x10101010), repeat_low_byte(load_u8(unit + at.zero + 16 * group)))) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    Plain<4>::nibbles(p, w);
+    for (int i = 0; i < 4; ++i) w[i] = as_bytes(iadd(as_lanes(w[i]), add));
+  }
+};
+
+// Top scale i of the 16 lanes.
+struct F16Scale {
+  static f32x16 at(const uint8_t* scales, int64_t i) { return load_f16(reinterpret_cast<const uint16_t*>(scales) + 16 * i); }
+};
+
+// 2^(e - 128) for e up to 253: 2^(e - 126) is a normal number for all of them, and a quarter of it is exact.
+struct E8m0Scale {
+  static f32x16 at(const uint8_t* scales, int64_t i) {
+    return mul(float_of(ishl<23>(iadd(load_u8(scales + 16 * i), iset1(1)))), set1(0.25f));
   }
 };
 

@@ -26,6 +26,7 @@ constexpr int kRowTile = 4;       // rows of x that a matmul tile holds in regis
 constexpr int kOneLevelRows = 4;  // where sums are integers and a tile needs a sum and an output a row
 constexpr int kTwoLevelRows = 4;  // where it needs a block's total as well
 constexpr bool kSigned8 = false;
+constexpr int kSearchCandidates = 1;  // of a search for scales whose sums are in registers together
 
 template <class Out, class F>
 inline Out each(F f) {
@@ -67,8 +68,25 @@ inline f32x16 mul(const f32x16& a, const f32x16& b) {
 inline f32x16 div(const f32x16& a, const f32x16& b) {
   return each<f32x16>([&](int i) { return a.v[i] / b.v[i]; });
 }
+// a b + c rounded once. std::fma is a call where the baseline has no such instruction, and slow where the machine has none; this
+// vectorises. The product is exact as a double; the sum, rounded to odd (its last bit says whether anything was lost), rounds to
+// the right f32 (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd").
+inline float fused(float a, float b, float c) {
+  const double product = double(a) * double(b), addend = double(c), sum = product + addend;
+  const double added = sum - product, lost = (product - (sum - added)) + (addend - added);
+  const uint64_t bits = std::bit_cast<uint64_t>(sum);
+  const uint64_t step = (lost < 0 || lost > 0 ? 1u : 0u) & ~bits;
+  return float(std::bit_cast<double>((lost > 0) == (sum > 0) ? bits + step : bits - step));
+}
 inline f32x16 fma(const f32x16& a, const f32x16& b, const f32x16& c) {
-  return each<f32x16>([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
+  return each<f32x16>([&](int i) { return fused(a.v[i], b.v[i], c.v[i]); });
+}
+inline f32x16 sqrt(const f32x16& a) {
+  return each<f32x16>([&](int i) { return std::sqrt(a.v[i]); });
+}
+// To the nearest whole number, halves to even. REQUIRES: |a| < 2^22.
+inline f32x16 nearest(const f32x16& a) {
+  return each<f32x16>([&](int i) { return (a.v[i] + 0x1.8p23f) - 0x1.8p23f; });
 }
 // As the x86 instructions: the second operand where either is NaN.
 inline f32x16 min(const f32x16& a, const f32x16& b) {
@@ -158,7 +176,23 @@ template <int I>
 inline u8x64 join_high2(const u8x64& nibble, const u8x64& high) {
   return each_byte([&](int i) { return nibble.v[i] | ((high.v[i] >> (2 * I)) & 3) << 4; });
 }
+template <int I>
+inline u8x64 join_bit(const u8x64& nibble, const u8x64& high) {
+  return each_byte([&](int i) { return nibble.v[i] | ((high.v[i] >> I) & 1) << 4; });
+}
+inline u8x64 repeat16(const uint8_t* p) {
+  return each_byte([=](int i) { return p[i % 16]; });
+}
+// From a table made by repeat16(), for codes below 16.
+inline u8x64 look_up(const u8x64& table, const u8x64& codes) {
+  return each_byte([&](int i) { return table.v[codes.v[i]]; });
+}
 inline i32x16 as_lanes(const u8x64& a) { return std::bit_cast<i32x16>(a); }
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(const i32x16& a) {
+  return each<i32x16>([&](int i) { return wrap(uint32_t(a.v[i] & 255) * 0x01010101u); });
+}
+inline u8x64 as_bytes(const i32x16& a) { return std::bit_cast<u8x64>(a); }
 template <int Bits>
 inline i32x16 dot4(const i32x16& acc, const u8x64& w, const int8_t* x) {
   return each<i32x16>([&](int i) {

@@ -20,9 +20,10 @@ struct i16x32 {
   int16x8_t v[4];
 };
 
-constexpr int kRowTile = 4;       // rows of x that a matmul tile holds in registers
-constexpr int kOneLevelRows = 4;  // where sums are integers and a tile needs a sum and an output a row
-constexpr int kTwoLevelRows = 4;  // where it needs a block's total as well
+constexpr int kRowTile = 4;           // rows of x that a matmul tile holds in registers
+constexpr int kOneLevelRows = 4;      // where sums are integers and a tile needs a sum and an output a row
+constexpr int kTwoLevelRows = 4;      // where it needs a block's total as well
+constexpr int kSearchCandidates = 1;  // of a search for scales whose sums are in registers together
 
 template <class Out, class F>
 inline Out each(F f) {
@@ -78,6 +79,12 @@ inline f32x16 div(f32x16 a, f32x16 b) {
 }
 inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
   return each<f32x16>([&](int i) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); });
+}
+inline f32x16 sqrt(f32x16 a) {
+  return each<f32x16>([&](int i) { return vsqrtq_f32(a.v[i]); });
+}
+inline f32x16 nearest(f32x16 a) {
+  return each<f32x16>([&](int i) { return vrndnq_f32(a.v[i]); });
 }
 // By comparison, so that NaN gives the second operand as on x86.
 inline f32x16 min(f32x16 a, f32x16 b) {
@@ -171,8 +178,29 @@ inline u8x64 join_high2(u8x64 nibble, u8x64 high) {
     return vorrq_u8(nibble.v[i], vshlq_n_u8(two, 4));
   });
 }
+template <int I>
+inline u8x64 join_bit(u8x64 nibble, u8x64 high) {
+  return each<u8x64>([&](int i) {
+    const uint8x16_t one = vandq_u8(vshlq_u8(high.v[i], vdupq_n_s8(-I)), vdupq_n_u8(1));
+    return vorrq_u8(nibble.v[i], vshlq_n_u8(one, 4));
+  });
+}
+inline u8x64 repeat16(const uint8_t* p) {
+  return each<u8x64>([=](int) { return vld1q_u8(p); });
+}
+// From a table made by repeat16(), for codes below 16.
+inline u8x64 look_up(u8x64 table, u8x64 codes) {
+  return each<u8x64>([&](int i) { return vqtbl1q_u8(table.v[i], codes.v[i]); });
+}
 inline i32x16 as_lanes(u8x64 a) {
   return each<i32x16>([&](int i) { return vreinterpretq_s32_u8(a.v[i]); });
+}
+// The lowest byte of a lane in all four.
+inline i32x16 repeat_low_byte(i32x16 a) {
+  return each<i32x16>([&](int i) { return vmulq_s32(vandq_s32(a.v[i], vdupq_n_s32(255)), vdupq_n_s32(0x01010101)); });
+}
+inline u8x64 as_bytes(i32x16 a) {
+  return each<u8x64>([&](int i) { return vreinterpretq_u8_s32(a.v[i]); });
 }
 // 4 bytes in every lane.
 inline int8x16_t four_bytes(const int8_t* x) {
@@ -230,8 +258,8 @@ inline i32x16 sums_of_16(const int8_t* codes) {
   });
 }
 
-// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes (their dots: quads.h)
-// ----
+// ---- attention: accumulators held in registers, queries x vectors, for elements and for quads of bytes; their dots are in
+// quads.h
 constexpr int kLaneRows = 5, kLaneVectors = 1;
 constexpr int kQuadRows = 2, kQuadVectors = 1;
 // Low byte of each lane. REQUIRES: values in 0..255.

@@ -1,0 +1,146 @@
+#include "engine/pack_model.h"
+
+#include <gmock/gmock.h>
+
+#include <cstring>
+
+#include "base/json.h"
+#include "base/mmap.h"
+#include "base/threads.h"
+#include "checkpoint/packed_file.h"
+#include "engine/open_engine.h"
+#include "engine/runtime.h"
+#include "engine/test_engine.h"
+#include "gale/error.h"
+#include "quant/format.h"
+
+namespace gale {
+namespace {
+
+using namespace gale::testing;
+using ::testing::HasSubstr;
+
+std::vector<float> logits_of(const std::shared_ptr<const Checkpoint>& checkpoint, const std::string& quant, bool exact) {
+  EngineOptions options;
+  options.model = "under test";
+  options.threads = 2;
+  options.quant = quant;
+  options.exact = exact;
+  options.context = 64;
+  return open_engine(options, checkpoint)->logits({1, 7, 3, 99, 42, 7});
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+/// What the packed file gives is, bit by bit, what the source gives with that --quant, and its load is as large.
+void expect_the_same(const std::shared_ptr<const Checkpoint>& source, const std::string& type) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const ExportReport report = pack_checkpoint(source, "the source", type, folder / "m.gale", pool);
+  const auto packed = Checkpoint::open(folder / "m.gale");
+  for (const bool exact : {false, true})
+    EXPECT_TRUE(same_bits(logits_of(packed, "", exact), logits_of(source, type, exact))) << type << " exact " << exact;
+  verify_packed(*packed);
+  EngineOptions options;
+  options.model = "under test";
+  options.threads = 1;
+  options.context = 64;
+  const int64_t bytes = load_runtime(options, packed).info.packed_bytes;
+  EXPECT_EQ(predict_load(options, packed).info.packed_bytes, bytes);
+  EXPECT_EQ(bytes, report.bytes);
+  options.quant = type;
+  EXPECT_EQ(predict_load(options, source).info.packed_bytes, bytes);
+}
+
+TEST(PackModel, EveryFormatGivesTheSameBits) {
+  ThreadPool pool(1);
+  for (const Format* format : formats())
+    if (format->quantize != nullptr)
+      for (const RandomShape& shape : {kTinyShape, kTinyMoeShape}) {
+        SCOPED_TRACE(std::string(format->name) + " " + std::string(shape.name));
+        expect_the_same(random_checkpoint(shape, format->name, pool), "");
+      }
+}
+
+TEST(PackModel, QuantizesWhilePackingAsWhileLoading) {
+  ThreadPool pool(1);
+  for (const RandomShape& shape : {kTinyShape, kTinyMoeShape}) expect_the_same(random_checkpoint(shape, "f32", pool), "q4_k_m");
+}
+
+class PackGolden : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Cases, PackGolden,
+                         ::testing::Values("llama2", "llama3", "llama_bias", "mistral", "mixtral", "mixtral_fused", "qwen2",
+                                           "qwen3_moe", "qwen3_moe_norm"));
+TEST_P(PackGolden, GivesTheSameBits) { expect_the_same(Checkpoint::open(golden_path(GetParam())), ""); }
+
+// Rows that a GGUF interleaves, and its tokenizer.
+TEST(PackModel, AGgufGivesTheSameBitsAndTheSameText) {
+  const TemporaryFolder folder;
+  const std::string demo = std::string(GALE_SOURCE_DIR) + "/models/demo/gale-demo.gguf";
+  const auto source = Checkpoint::open(demo);
+  expect_the_same(source, "");
+  expect_the_same(source, "q4_k_m");
+  pack_model(demo, "", folder / "m.gale", 2);
+  EngineOptions options;
+  options.context = 256;
+  options.threads = 2;
+  options.model = demo;
+  const auto a = Engine::open(options);
+  options.model = folder / "m.gale";
+  const auto b = Engine::open(options);
+  ASSERT_NE(b->tokenizer(), nullptr);
+  ASSERT_NE(b->chat_template(), nullptr);
+  EXPECT_EQ(a->info().end_tokens, b->info().end_tokens);
+  const std::string text = "Why is the sky blue?\n  It's 13 + 24.";
+  EXPECT_EQ(a->tokenizer()->encode(text), b->tokenizer()->encode(text));
+  EXPECT_EQ(read_all(*a->submit(greedy({5, 6, 7}, 20))), read_all(*b->submit(greedy({5, 6, 7}, 20))));
+}
+
+template <class F>
+void expect_error(ErrorCode code, const std::string& says, F&& f) {
+  try {
+    f();
+    ADD_FAILURE() << "no error, expected: " << says;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr(says));
+  }
+}
+
+TEST(PackModel, WhatIsPackedCannotBeQuantized) {
+  const TemporaryFolder folder;
+  ThreadPool pool(1);
+  pack_checkpoint(random_checkpoint(kTinyShape, "f32", pool), "the source", "q8_0", folder / "m.gale", pool);
+  const auto packed = Checkpoint::open(folder / "m.gale");
+  expect_error(ErrorCode::invalid_argument, "already arranged in q8_0; leave --quant out, or open the source with it",
+               [&] { logits_of(packed, "q4_0", false); });
+  expect_error(ErrorCode::invalid_argument, "is packed", [&] { export_gguf(*packed, "q4_0", folder / "m.gguf", pool); });
+  expect_error(ErrorCode::invalid_argument, "is packed already",
+               [&] { pack_checkpoint(packed, "x", "", folder / "n.gale", pool); });
+  EXPECT_FALSE(std::filesystem::exists(folder / "m.gguf"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "n.gale"));
+}
+
+TEST(PackModel, AnotherArrangementIsRefused) {
+  const TemporaryFolder folder;
+  ThreadPool pool(1);
+  pack_checkpoint(random_checkpoint(kTinyShape, "q8_0", pool), "the source", "", folder / "m.gale", pool);
+  const auto file = MappedFile::open(folder / "m.gale");
+  std::string text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  const size_t index = text.find("{\"model\""), hash = text.find("\"u8 g32 f16\":\"", index) + 14;
+  text[hash] = text[hash] == '0' ? '1' : '0';
+  const auto bytes = std::as_bytes(std::span(text));
+  const auto preamble = packed_preamble(bytes.subspan(index), text.size());
+  std::memcpy(text.data(), preamble.data(), preamble.size());
+  AtomicFile other(folder / "other.gale");
+  other.write(text);
+  other.commit();
+  const auto packed = Checkpoint::open(folder / "other.gale");
+  expect_error(ErrorCode::unsupported, "u8 g32 f16 matrices are arranged as another version of Gale did",
+               [&] { logits_of(packed, "", false); });
+}
+
+}  // namespace
+}  // namespace gale

@@ -1,0 +1,69 @@
+#include "nn/arrangement.h"
+
+#include <algorithm>
+
+#include "base/fail.h"
+#include "checkpoint/hash.h"
+#include "checkpoint/packed_file.h"
+#include "kernels/cpu/kernels.h"
+
+namespace gale {
+namespace {
+
+// One panel and a part of a second, a whole unit of the widest layout and a part of another.
+constexpr int64_t kRows = 19, kColumns = 512 + 256;
+
+}  // namespace
+
+const Layout* layout_named(std::string_view name) {
+  for (const LayoutKernels& kernels : cpu_kernels(Isa::generic).layouts)
+    if (kernels.layout.name() == name) return &kernels.layout;
+  return nullptr;
+}
+
+uint64_t arrangement_hash(const Layout& layout) {
+  LogicalGroups g;
+  g.resize(layout, {0, kRows, 0, kColumns});
+  // Numbers that every type of scale holds: powers of two, and whole ones below 16.
+  const auto fill = [](auto& values, auto value) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] = value(i * 7 + i / 13);
+  };
+  const auto power = [](size_t i) { return float(1 << i % 9) / 16; };
+  const auto small = [](size_t i) { return int16_t(i % 16); };
+  fill(g.values, power);
+  fill(g.codes, [&](size_t i) { return uint8_t(i % (size_t(1) << layout.bits)); });
+  fill(g.top, power);
+  fill(g.top_min, [&](size_t i) { return power(i + 4); });
+  fill(g.zero, [&](size_t i) { return uint8_t(small(i)); });
+  fill(g.sub, small);
+  fill(g.sub_min, [&](size_t i) { return small(i + 5); });
+  PackedMatrix out = make_packed(layout, kRows, kColumns);
+  arrange(g, out);
+  return hash_bytes({out.data->data(), size_t(out.bytes())});
+}
+
+void check_arrangement(const Checkpoint& packed) {
+  for (const auto& [name, hash] : packed.packed()->layouts) {
+    const Layout* layout = layout_named(name);
+    require(layout != nullptr && arrangement_hash(*layout) == hash, ErrorCode::unsupported,
+            "{}: its {} matrices are {}; pack the model again with gale quantize --packed", packed.path().string(), name,
+            layout == nullptr ? "in a layout that this Gale does not know" : "arranged as another version of Gale did");
+  }
+}
+
+PackedMatrix arranged_matrix(const RawTensor& tensor, int64_t rows, int64_t columns) {
+  const Layout* layout = layout_named(tensor.layout);
+  require(layout != nullptr, ErrorCode::corrupt, "{}: the layout \"{}\" is not known", tensor.source, tensor.layout);
+  // No layout has less than a bit to a weight, which keeps the arithmetic below far from overflow.
+  const int64_t bytes = int64_t(tensor.bytes.size()), most = bytes * 8;
+  const bool whole = layout->kind == Layout::Kind::dense || columns % layout->block == 0;
+  require(rows > 0 && columns > 0 && whole && rows <= most && columns <= most / rows, ErrorCode::corrupt,
+          "{}: {} rows of {} columns cannot be {} in {} bytes", tensor.source, rows, columns, tensor.layout, bytes);
+  PackedMatrix out = packed_shape(*layout, rows, columns);
+  require(out.bytes() == bytes, ErrorCode::corrupt, "{}: {} rows of {} columns as {} take {} bytes, but it has {}", tensor.source,
+          rows, columns, tensor.layout, out.bytes(), bytes);
+  out.data = borrowed_storage(tensor.bytes.data(), tensor.bytes.size(), tensor.owner);
+  return out;
+}
+
+}  // namespace gale
