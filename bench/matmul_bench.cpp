@@ -1,19 +1,34 @@
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <map>
 
 #include "kernels/ops.h"
+#include "kernels/roofline.h"
 #include "kernels/test_matrix.h"
 
-// Matmul per layout and row count on the fastest instruction set here (or GALE_ISA), one thread: multiply-adds and packed bytes a
-// second.
+// Matmul per instruction set, layout and row count, one thread: multiply-adds and packed bytes a second, and the share of what
+// the set's dots or multiply-adds reach with everything in registers. Names are matmul/<isa>/<layout>/<rows>; --benchmark_filter
+// picks.
 namespace gale {
 namespace {
 
-void matmul(benchmark::State& state, Layout layout) {
+double peak_of(Isa isa, Rounding rounding) {
+  static std::map<Isa, Roofline> rooflines;
+  if (!rooflines.contains(isa)) {
+    ThreadPool pool(1);
+    rooflines[isa] = measure_roofline(cpu_kernels(isa), pool);
+  }
+  const Roofline& r = rooflines[isa];
+  return 1e12 * (rounding == Rounding::none ? r.f32_tmac_s : rounding == Rounding::bf16 ? r.bf16_tmac_s : r.int8_tmac_s);
+}
+
+void matmul(benchmark::State& state, Isa isa, Layout layout) {
   constexpr int64_t kOut = 2048, kIn = 2048;
   const int64_t rows = state.range(0);
   Arena arena(size_t(256) << 20);
   ThreadPool pool(1);
-  Ctx ctx{arena, pool, cpu_kernels(isa_to_run(detect_cpu()))};
+  Ctx ctx{arena, pool, cpu_kernels(isa)};
   const PackedMatrix w = testing::random_matrix(layout, kOut, kIn, 1);
   const auto values = testing::random_values(rows * kIn, 2);
   for (auto _ : state) {
@@ -21,25 +36,23 @@ void matmul(benchmark::State& state, Layout layout) {
     std::copy(values.begin(), values.end(), x.data<float>());
     benchmark::DoNotOptimize(ops::matmul(ctx, x, w).data<float>());
   }
-  const auto per_second = [&](int64_t n) { return benchmark::Counter(double(n), benchmark::Counter::kIsIterationInvariantRate); };
+  const auto per_second = [](int64_t n) { return benchmark::Counter(double(n), benchmark::Counter::kIsIterationInvariantRate); };
   state.counters["MAC/s"] = per_second(rows * kOut * kIn);
   state.counters["B/s"] = per_second(w.bytes());
+  state.counters["share"] = benchmark::Counter(double(rows * kOut * kIn) / peak_of(isa, layout_rounding(layout)),
+                                               benchmark::Counter::kIsIterationInvariantRate);
 }
 
 }  // namespace
 }  // namespace gale
 
 int main(int argc, char** argv) {
-  for (const gale::Layout& layout : gale::testing::all_layouts())
-    benchmark::RegisterBenchmark(("matmul/" + layout.name()).c_str(), gale::matmul, layout)
-        ->Arg(1)
-        ->Arg(2)
-        ->Arg(4)
-        ->Arg(8)
-        ->Arg(16)
-        ->Arg(32)
-        ->Arg(128)
-        ->Arg(512);
+  for (const gale::Isa isa : gale::detect_cpu().isas)
+    for (const gale::Layout& layout : gale::testing::all_layouts())
+      for (const int64_t rows : {1, 2, 4, 8, 16, 32, 128, 512})
+        benchmark::RegisterBenchmark(fmt::format("matmul/{}/{}", gale::isa_name(isa), layout.name()).c_str(), gale::matmul, isa,
+                                     layout)
+            ->Arg(rows);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -16,9 +16,10 @@ struct Fixture {
   std::vector<std::byte> rounded;
   const CpuKernels& cpu = cpu_kernels(isa_to_run(detect_cpu()));
 
-  RoundedRows rounded_rows(Rounding rounding) {
-    rounded.resize(size_t(rounded_bytes(rounding, kRows, kWidth)) + 64);
-    return rounded_view(rounded.data(), rounding, kRows, kWidth);
+  void round(Rounding rounding) {
+    rounded.resize(size_t(rounded_bytes(rounding, kRows, kWidth)));
+    const RoundedRows out = rounded_view(rounded.data(), rounding, kRows, kWidth);
+    cpu.round_pieces(a.data(), out, 0, kRows * out.pieces());
   }
 };
 
@@ -39,9 +40,9 @@ void add(const char* name, Op op) {
 
 int main(int argc, char** argv) {
   using namespace gale;
-  add("round/int8_per_32", [](Fixture& f) { f.cpu.round_rows(f.a.data(), f.rounded_rows(Rounding::int8_per_32), 0, kRows); });
-  add("round/int8_per_256", [](Fixture& f) { f.cpu.round_rows(f.a.data(), f.rounded_rows(Rounding::int8_per_256), 0, kRows); });
-  add("round/bf16", [](Fixture& f) { f.cpu.round_rows(f.a.data(), f.rounded_rows(Rounding::bf16), 0, kRows); });
+  add("round/int8_per_32", [](Fixture& f) { f.round(Rounding::int8_per_32); });
+  add("round/int8_per_256", [](Fixture& f) { f.round(Rounding::int8_per_256); });
+  add("round/bf16", [](Fixture& f) { f.round(Rounding::bf16); });
   add("rms_norm", [](Fixture& f) { f.cpu.rms_norm(f.a.data(), f.b.data(), 1e-5f, f.y.data(), kWidth, 0, kRows); });
   add("add", [](Fixture& f) { f.cpu.add(f.a.data(), f.b.data(), f.y.data(), 0, kRows * kWidth); });
   add("silu_mul", [](Fixture& f) { f.cpu.silu_mul(f.a.data(), f.b.data(), f.y.data(), 0, kRows * kWidth); });

@@ -54,7 +54,7 @@ MatmulWeights weights_in_order(Ctx& ctx, const Tensor& x, const int32_t* source,
         if (rounding == Rounding::none)
           gather_columns(row, to.order, columns, reinterpret_cast<float*>(out.own->data()) + pair * columns);
         else
-          ctx.cpu.round_rows(row, to, 0, 1);
+          ctx.cpu.round_pieces(row, to, 0, to.pieces());
       }
     }
   });

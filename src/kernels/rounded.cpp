@@ -28,7 +28,7 @@ RoundedRows rounded_view(std::byte* buffer, Rounding rounding, int64_t rows, int
   out.data = buffer;
   out.rows = rows;
   out.columns = columns;
-  out.padded = round_up(columns, 256);
+  out.padded = round_up(columns, kRoundedPiece);
   out.rounding = rounding;
   const int64_t bytes = row_bytes(rounding, out.padded);
   out.stride = round_up(bytes, 64) + 64;  // off the powers of two, where rows would share cache sets

@@ -20,13 +20,17 @@ struct RoundedBlock256 {
   int32_t minus16[16];  ///< minus the sums of 16 codes each
 };
 
-/// Rows of such blocks, or of bf16 words as the instruction set has them. Columns are filled up with zeros to a multiple of 256.
+/// Columns that are rounded as one piece of work.
+constexpr int64_t kRoundedPiece = 256;
+
+/// Rows of such blocks, or of bf16 words as the instruction set has them. Columns are filled up with zeros to whole pieces.
 struct RoundedRows {
   std::byte* data = nullptr;  ///< [rows, stride] bytes
   int64_t rows = 0, columns = 0, padded = 0, stride = 0;
   Rounding rounding = Rounding::none;
   const int32_t* order = nullptr;  ///< the input column of each rounded one (int8 per 32); null: the same
 
+  int64_t pieces() const { return padded / kRoundedPiece; }  ///< of a row
   template <class Block>
   Block* row(int64_t i) const {
     return reinterpret_cast<Block*>(data + i * stride);

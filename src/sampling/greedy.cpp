@@ -26,11 +26,26 @@ float usable_logit(float logit) {
 }
 
 int32_t argmax(std::span<const float> logits) {
-  size_t best = 0;
-  float largest = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (const float logit = usable_logit(logits[i]); logit > largest) largest = logit, best = i;
-  return int32_t(best);
+  constexpr size_t kBlock = 2048, kLanes = 16;
+  constexpr float kLowest = -std::numeric_limits<float>::infinity();
+  // The largest of each block in lanes that the compiler makes vectors of (NaN compares false), then where it is in the first
+  // best.
+  float largest = kLowest;
+  size_t block = 0;
+  for (size_t first = 0; first < logits.size(); first += kBlock) {
+    const size_t n = std::min(kBlock, logits.size() - first);
+    const float* x = logits.data() + first;
+    float lanes[kLanes];
+    std::fill_n(lanes, kLanes, kLowest);
+    for (size_t i = 0; i + kLanes <= n; i += kLanes)
+      for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    for (size_t i = n / kLanes * kLanes; i < n; ++i) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+    const float top = usable_logit(*std::max_element(lanes, lanes + kLanes));
+    if (top > largest) largest = top, block = first;
+  }
+  if (largest == kLowest) return 0;
+  while (usable_logit(logits[block]) < largest) ++block;
+  return int32_t(block);
 }
 
 float largest_logit(const std::vector<Candidate>& candidates) {

@@ -113,7 +113,8 @@ enum class RopeStyle : uint8_t { halves, pairs };
 struct CpuKernels {
   Isa isa;
   std::span<const LayoutKernels> layouts;
-  void (*round_rows)(const float* x, const RoundedRows& out, int64_t begin, int64_t end);
+  /// Pieces [begin, end) of x [rows, columns], those of a row before those of the next.
+  void (*round_pieces)(const float* x, const RoundedRows& out, int64_t begin, int64_t end);
   void (*rms_norm)(const float* x, const float* weight, float eps, float* y, int64_t width, int64_t begin, int64_t end);
   void (*add)(const float* a, const float* b, float* y, int64_t begin, int64_t end);
   /// y[r, i] = x[r, i] + bias[i]

@@ -13,7 +13,7 @@ void store_kv(const float*, const float*, const KvPages&, const KvRows&, int64_t
 void attention(const AttentionArgs&, int64_t, int64_t);
 void merge_attention(const AttentionArgs&, int64_t, int64_t);
 int64_t peak_bf16(int64_t, float*);
-void round_rows(const float*, const RoundedRows&, int64_t, int64_t);
+void round_pieces(const float*, const RoundedRows&, int64_t, int64_t);
 extern const MatmulKernel matmul_pairs;
 
 const CpuKernels& kernels() {
@@ -28,7 +28,7 @@ const CpuKernels& kernels() {
     CpuKernels out = avx512::kernels();
     out.isa = Isa::avx512_bf16;
     out.layouts = layouts;
-    out.round_rows = round_rows;
+    out.round_pieces = round_pieces;
     out.peak_bf16 = peak_bf16;
     out.store_kv = store_kv;
     out.attention = attention;

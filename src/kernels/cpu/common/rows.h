@@ -34,41 +34,46 @@ inline void round_into(const float* x, int64_t width, RoundedBlock256& out) {
   for (int i = 0; i < 16; ++i) out.minus16[i] = -sums[i];
 }
 
-// x [width] to bf16 words, zeros up to `padded`.
-inline void round_to_words(const float* x, int64_t width, int64_t padded, PairWord* to) {
-  for (int64_t i = 0; i < padded; i += 16)
+// kRoundedPiece inputs, `width` of them present at the end of a row, to bf16 words.
+inline void round_to_words(const float* x, int64_t width, PairWord* to) {
+  for (int64_t i = 0; i < kRoundedPiece; i += 16)
     store_words(to + i / 2, in_bf16_range(i < width ? load_first(x + i, width - i) : zero()));
 }
 
 template <class Block>
-void round_blocks(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
+void round_blocks(const float* x, int64_t width, const int32_t* order, Block* to) {
   constexpr int64_t kBlock = sizeof(Block::codes);
-  for (int64_t r = begin; r < end; ++r) {
-    Block* to = out.row<Block>(r);
-    for (int64_t first = 0; first < out.padded; first += kBlock, ++to) {
-      const int64_t left = out.columns - first, width = left < 0 ? 0 : left < kBlock ? left : kBlock;
-      if (out.order == nullptr) {
-        round_into(x + r * out.columns + (width > 0 ? first : 0), width, *to);
-        continue;
-      }
-      float gathered[kBlock];
-      for (int64_t i = 0; i < width; ++i) gathered[i] = x[r * out.columns + out.order[first + i]];
-      round_into(gathered, width, *to);
+  for (int64_t first = 0; first < kRoundedPiece; first += kBlock, ++to) {
+    const int64_t left = width - first, present = left < 0 ? 0 : left < kBlock ? left : kBlock;
+    if (order == nullptr) {
+      round_into(x + (present > 0 ? first : 0), present, *to);
+      continue;
     }
+    float gathered[kBlock];
+    for (int64_t i = 0; i < present; ++i) gathered[i] = x[order[first + i]];
+    round_into(gathered, present, *to);
   }
 }
 
-void round_rows(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
-  switch (out.rounding) {
-    case Rounding::int8_per_32:
-      return round_blocks<RoundedBlock32>(x, out, begin, end);
-    case Rounding::int8_per_256:
-      return round_blocks<RoundedBlock256>(x, out, begin, end);
-    case Rounding::bf16:
-      for (int64_t r = begin; r < end; ++r) round_to_words(x + r * out.columns, out.columns, out.padded, out.row<PairWord>(r));
-      return;
-    case Rounding::none:
-      return;
+void round_pieces(const float* x, const RoundedRows& out, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t r = i / out.pieces(), first = i % out.pieces() * kRoundedPiece, width = out.columns - first;
+    const float* row = x + r * out.columns;
+    const float* from = out.order ? row : row + first;  // an order counts from the row's start
+    const int32_t* order = out.order ? out.order + first : nullptr;
+    switch (out.rounding) {
+      case Rounding::int8_per_32:
+        round_blocks(from, width, order, out.row<RoundedBlock32>(r) + first / 32);
+        break;
+      case Rounding::int8_per_256:
+        round_blocks(from, width, order, out.row<RoundedBlock256>(r) + first / 256);
+        break;
+      case Rounding::bf16:
+        round_to_words(from, width, out.row<PairWord>(r) + first / 2);
+        break;
+      case Rounding::none:
+        return;
+    }
   }
 }
 
