@@ -155,6 +155,9 @@ TEST(CpuBudget, OldCgroupsAndMemory) {
   v1.put("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "1000000\n");
   EXPECT_EQ(detect_cpu_budget(v1.path).quota, 0);
   EXPECT_EQ(available_memory(v1.path), 2000000u);
+  v1.put("sys/fs/cgroup/memory/a/memory.stat",
+         "cache 900000\ninactive_file 100\ntotal_inactive_file 300000\ntotal_active_file 200000\n");
+  EXPECT_EQ(available_memory(v1.path), 2500000u) << "pages of files can be had back";
   fs::remove_all(v1.path / "sys");
   EXPECT_EQ(available_memory(v1.path), 4000u * 1024);
 }

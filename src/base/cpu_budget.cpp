@@ -79,6 +79,22 @@ CpuBudget detect_cpu_budget(const fs::path& root) {
   return out;
 }
 
+namespace {
+
+// Pages of files in a group's memory: the system takes them back when others are wanted. Zero where it does not say.
+size_t file_pages(const fs::path& folder) {
+  std::ifstream in(folder / "memory.stat");
+  size_t all = 0, of_all_below = 0;  // the old hierarchy has both
+  std::string key;
+  for (size_t bytes = 0; in >> key >> bytes;) {
+    if (key == "inactive_file" || key == "active_file") all += bytes;
+    if (key == "total_inactive_file" || key == "total_active_file") of_all_below += bytes;
+  }
+  return std::max(all, of_all_below);
+}
+
+}  // namespace
+
 size_t available_memory(const fs::path& root) {
   size_t lowest = 0;
   std::ifstream in(root / "proc/meminfo");
@@ -94,7 +110,7 @@ size_t available_memory(const fs::path& root) {
       const auto limit = first_line(folder / limit_name), used = first_line(folder / used_name);
       if (!limit || !used || !std::isdigit(static_cast<unsigned char>((*limit)[0]))) continue;
       const size_t l = std::strtoull(limit->c_str(), nullptr, 10), u = std::strtoull(used->c_str(), nullptr, 10);
-      const size_t left = l > u ? l - u : 0;
+      const size_t held = u - std::min(u, file_pages(folder)), left = l > held ? l - held : 0;
       if (l < std::numeric_limits<int64_t>::max() / 2 && (lowest == 0 || left < lowest)) lowest = left;
     }
   }

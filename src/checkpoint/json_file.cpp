@@ -1,6 +1,7 @@
 #include "checkpoint/json_file.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/fail.h"
 #include "base/file.h"
@@ -21,8 +22,13 @@ Json read_json(const std::filesystem::path& path) { return parse_json(read_text(
 
 Json parse_json(std::string_view text, std::string_view name) {
   constexpr int kMaxDepth = 64;
-  const auto guard = [&](int depth, Json::parse_event_t, Json&) {
+  constexpr size_t kMaxKeys = 1 << 15;  // a key is compared with all before it
+  std::array<size_t, kMaxDepth + 2> keys = {};
+  const auto guard = [&](int depth, Json::parse_event_t event, Json&) {
     require(depth <= kMaxDepth, ErrorCode::corrupt, "{}: nested deeper than {} levels", name, kMaxDepth);
+    if (event == Json::parse_event_t::object_start) keys[size_t(depth) + 1] = 0;  // keys are a level below their object
+    if (event == Json::parse_event_t::key)
+      require(++keys[size_t(depth)] <= kMaxKeys, ErrorCode::corrupt, "{}: an object has more than {} keys", name, kMaxKeys);
     return true;
   };
   Json value;

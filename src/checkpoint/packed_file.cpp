@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr char kMagic[] = {'G', 'A', 'L', 'E', 'P', 'A', 'C', 'K'};
 constexpr uint32_t kVersion = 1;
-constexpr uint64_t kMostIndex = uint64_t(256) << 20;
+constexpr uint64_t kMostIndex = uint64_t(64) << 20;
 constexpr size_t kMostName = 512;
 /// Panels are the same for every instruction set today. A set that wants its own says so here, and readers refuse what is not
 /// theirs.
@@ -73,14 +73,17 @@ class Reader {
     out.config = object(index, "config");
     out.generation_config = object(index, "generation_config");
     out.tokenizer_config = object(index, "tokenizer_config");
-    out.config_source = text(index, "config_source");
-    out.info.model = text(index, "model");
-    out.info.type = text(index, "type");
+    out.config_source = plain_text(index, "config_source");
+    out.info.model = plain_text(index, "model");
+    out.info.type = plain_text(index, "type");
+    out.info.owner = owner_;
     for (const Json& source : list(index, "sources")) out.info.sources.push_back(read_source(source));
     for (const auto& [layout, hash] : object(index, "layouts").items())
       out.info.layouts[layout] = parse_hash(hash.is_string() ? hash.get<std::string>() : "", where("layouts"));
     for (const auto& [key, place] : object(index, "texts").items()) {
       const auto blob = read_blob(place, key);
+      require(hash_bytes(blob) == parse_hash(text(place, "hash"), where(key)), ErrorCode::corrupt, "{} is damaged; {}",
+              where(key), kAgain);
       out.info.texts[key] = {reinterpret_cast<const char*>(blob.data()), blob.size()};
     }
     for (const Json& tensor : list(index, "tensors")) read_tensor(tensor, out);
@@ -99,6 +102,13 @@ class Reader {
     const Json& value = member(at, key);
     require(value.is_string(), ErrorCode::corrupt, "{} is no string", where(key));
     return value.get<std::string>();
+  }
+  // What messages show: nothing in it may steer a terminal.
+  std::string plain_text(const Json& at, const char* key) const {
+    std::string out = text(at, key);
+    const bool plain = std::ranges::none_of(out, [](unsigned char c) { return c < ' ' || c == 127; });
+    require(plain, ErrorCode::corrupt, "{} has control characters", where(key));
+    return out;
   }
   const Json& object(const Json& at, const char* key) const {
     const Json& value = member(at, key);
@@ -119,7 +129,7 @@ class Reader {
 
   SourceFile read_source(const Json& at) const {
     SourceFile out;
-    out.path = text(at, "path");
+    out.path = plain_text(at, "path");
     out.bytes = size(member(at, "bytes"), "bytes");
     const Json& modified = member(at, "modified");
     require(modified.is_number_integer(), ErrorCode::corrupt, "{} is no whole number", where("modified"));
@@ -214,6 +224,17 @@ std::optional<fs::path> find_source(const SourceFile& source, const fs::path& pa
   return fs::is_regular_file(path, error) ? std::optional(path) : std::nullopt;
 }
 
+/// Another user's file that may not be read is no reason to refuse what was made from it.
+std::string change_of(const SourceFile& source, const fs::path& path, bool thorough) {
+  try {
+    return changes_of(source, path, thorough);
+  } catch (const Error& e) {
+    if (thorough || e.code() != ErrorCode::not_found) throw;
+    log_warning("whether it has changed since is not known: {}", e.what());
+    return "";
+  }
+}
+
 }  // namespace
 
 std::optional<std::string> PackedInfo::text(std::string_view name) const {
@@ -234,7 +255,7 @@ void check_sources(const PackedInfo& info, const fs::path& packed, bool thorough
   for (const SourceFile& source : info.sources) {
     const auto path = find_source(source, packed, beside);
     if (!path) continue;
-    const std::string change = changes_of(source, *path, thorough);
+    const std::string change = change_of(source, *path, thorough);
     require(change.empty(), ErrorCode::corrupt, "{} is stale: {}, which it was packed from, has changed since ({}); {}",
             packed.string(), path->string(), change, kAgain);
   }
@@ -311,7 +332,8 @@ void PackedWriter::tensor(const std::string& name, TensorType type, const Shape&
 
 void PackedWriter::text(const std::string& name, std::string_view text) {
   pad();
-  texts_[name] = {{"at", file_.written()}, {"bytes", text.size()}};
+  texts_[name] = {
+      {"at", file_.written()}, {"bytes", text.size()}, {"hash", hash_text(hash_bytes(std::as_bytes(std::span(text))))}};
   file_.write(text);
 }
 

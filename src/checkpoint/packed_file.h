@@ -34,6 +34,7 @@ struct PackedInfo {
   std::map<std::string, uint64_t> layouts;  ///< hash of each arrangement by the name of its layout, see nn/arrangement.h
   std::vector<uint64_t> hashes;             ///< of each tensor's bytes, in the order of Checkpoint::tensors()
   std::map<std::string, std::string_view, std::less<>> texts;  ///< "tokenizer.json", "chat_template.jinja", "metadata.gguf"
+  std::shared_ptr<const void> owner;                           ///< keeps the texts alive
 
   std::optional<std::string> text(std::string_view name) const;
 };
@@ -45,13 +46,15 @@ struct PackedContents {
   std::vector<RawTensor> tensors;
 };
 
-/// Reads a packed file that lies in memory. Everything is checked against the bytes present; of the tensors' bytes none is read.
+/// Reads a packed file that lies in memory. Everything is checked against the bytes present; of the tensors' bytes none is read,
+/// texts are compared with their hashes.
 /// `owner` keeps `file` alive, `name` is for messages. Throws Error{corrupt} for one that is cut short or damaged,
 /// Error{unsupported} for one of another version or for other kernels.
 PackedContents parse_packed(std::span<const std::byte> file, std::shared_ptr<const void> owner, std::string_view name);
 
 /// Throws Error{corrupt} where a file that the model was packed from has changed since. Sources are looked for where they were
-/// then, and, where none is there, beside the packed file if that has all of them; what is nowhere is not checked.
+/// then, and, where none is there, beside the packed file if that has all of them; what is nowhere, or may not be read, is not
+/// checked.
 void check_sources(const PackedInfo& info, const std::filesystem::path& packed, bool thorough);
 /// Reads everything: throws Error{corrupt} where a tensor's bytes are not what was written, or check_sources() finds a change.
 void verify_packed(const Checkpoint& checkpoint);

@@ -201,6 +201,9 @@ TEST(PackedFile, WhatContradictsItselfIsRefused) {
   corrupt("/layouts", {{"f32", 7}}, "16 hexadecimal digits");
   corrupt("/texts", {{"tokenizer.json", {{"at", 64}}}}, "missing");
   corrupt("/texts", {{"tokenizer.json", 3}}, "missing");
+  corrupt("/texts", {{"tokenizer.json", {{"at", 192}, {"bytes", 4}, {"hash", "0000000000000001"}}}},
+          "tokenizer.json\" is damaged");
+  corrupt("/model", "a\x1b[2J", "control characters");
   corrupt("/sources", {{{"path", 3}}}, "no string");
   corrupt("/config", 3, "no object");
   Json index = good_index();
@@ -211,6 +214,21 @@ TEST(PackedFile, WhatContradictsItselfIsRefused) {
   file += deep;
   std::memcpy(file.data(), packed_preamble(bytes_of(deep), file.size()).data(), 64);
   expect_refused(file, ErrorCode::corrupt, "nested deeper");
+  Json wide = good_index();
+  for (int i = 0; i <= 1 << 15; ++i)
+    wide["config"].get_ref<Json::object_t&>().std::vector<std::pair<const std::string, Json>>::emplace_back(std::to_string(i), 0);
+  expect_refused(seal(wide), ErrorCode::corrupt, "more than 32768 keys");
+}
+
+// Nothing but the texts holds on to the file.
+TEST(PackedFile, TextsOfAFileWithoutTensorsStayReadable) {
+  const TempDir dir;
+  {
+    PackedWriter writer(dir / "m.gale", false);
+    writer.text("tokenizer.json", "{\"a\": 1}");
+    writer.commit({}, *source());
+  }
+  EXPECT_EQ(Checkpoint::open(dir / "m.gale")->tokenizer_json(), "{\"a\": 1}");
 }
 
 TEST(PackedFile, ATensorTwiceIsRefused) {

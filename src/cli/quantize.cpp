@@ -67,7 +67,8 @@ void add_quantize(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("quantize", "Write a model as a GGUF of a smaller type, or packed for a fast start");
   const auto flags = std::make_shared<Flags>();
   sub->add_option("-m,--model", flags->model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
-  sub->add_option("--type", flags->type, quant_names() + "; with --packed, none: the model's own")->check(check_quant);
+  sub->add_option("--type", flags->type, quant_names() + "; with --packed, none: the model's own, but for GPTQ with act-order")
+      ->check(check_quant);
   sub->add_option("-o,--output", flags->output, "The file to write: .gguf, with --packed .gale")->required();
   sub->add_flag("--packed", flags->packed, "Store matrices as kernels read them: opening the file is then an mmap");
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));

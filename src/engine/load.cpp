@@ -95,7 +95,8 @@ MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t avail
   out.info.kv_type = kv_type_name(type);
   out.info.kv_bytes_per_token = block / KvCache::kBlockSlots;
   out.info.scratch_bytes = int64_t(plan.scratch.bytes);
-  plan.kv = plan_kv(options, block, out.model->max_positions(), available - out.info.scratch_bytes);
+  plan.kv = plan_kv(options, block, out.model->max_positions(),
+                    available == 0 ? 0 : std::max<int64_t>(available - out.info.scratch_bytes, 1));
   out.info.context = plan.kv.context;
   out.info.kv_bytes = plan.kv.blocks * block;
   return plan;
@@ -123,14 +124,17 @@ Runtime start(const EngineOptions& options) {
 }
 
 Runtime finish(Runtime out, const EngineOptions& options) {
-  // A vocabulary of 150 000 takes longer than the weights of a packed file.
-  auto tokenizer = std::async(std::launch::async, [checkpoint = out.checkpoint] {
+  // A vocabulary of 150 000 takes longer than the weights of a packed file. Other weights take longer than any vocabulary: what
+  // is wrong with one is better said before them.
+  const bool beside = out.checkpoint->packed() != nullptr;
+  auto tokenizer = std::async(beside ? std::launch::async : std::launch::deferred, [checkpoint = out.checkpoint] {
     const StandardFloats mode;
     return open_tokenizer(*checkpoint);
   });
+  if (!beside) out.tokenizer = tokenizer.get();
   out.chat_template = open_chat_template(*out.checkpoint);
   load_model(out, options, false);
-  out.tokenizer = tokenizer.get();
+  if (beside) out.tokenizer = tokenizer.get();
   fill_info(out, options);
   make_memory(out, options);
   return out;

@@ -209,6 +209,13 @@ const Damage kDamages[] = {
     {"marlin", ErrorCode::unsupported, [](Vector& v) { config(v, "checkpoint_format", "marlin"); }, "Marlin"},
     {"marlin by flag", ErrorCode::unsupported, [](Vector& v) { config(v, "is_marlin_format", true); }, "Marlin"},
     {"unknown form", ErrorCode::unsupported, [](Vector& v) { config(v, "checkpoint_format", "gptq_v9"); }, "gptq_v9"},
+    {"groups beyond any row", ErrorCode::corrupt,
+     [](Vector& v) {
+       v.parts.parts.erase("g_idx");
+       config(v, "desc_act", false);
+       config(v, "group_size", INT64_MAX);
+     },
+     "1 groups"},
     {"no zeros", ErrorCode::corrupt, [](Vector& v) { v.parts.parts.erase("qzeros"); }, "qzeros"},
     {"no scales", ErrorCode::corrupt, [](Vector& v) { v.parts.parts.erase("scales"); }, "scales"},
     {"no codes", ErrorCode::corrupt, [](Vector& v) { v.parts.parts.erase("qweight"); }, "qweight"},

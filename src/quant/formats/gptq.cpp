@@ -122,7 +122,7 @@ Gptq::Gptq(const TensorGroup& group)
           "{}: no tensor \"{}.g_idx\", although \"desc_act\" says that its columns are scattered over groups", group.name,
           group.name);
   group_size = config_number(config, "group_size", -1);
-  if (group_size <= 0) group_size = in;
+  if (group_size <= 0 || group_size > in) group_size = in;
   require(ceil_div(in, group_size) == groups, ErrorCode::corrupt,
           "{}: {} columns in groups of {} are {} groups, but there are scales of {}", group.name, in, group_size,
           ceil_div(in, group_size), groups);
