@@ -3,7 +3,7 @@
 
 #include "kernels/cpu/kernels.h"
 
-// Arranging weights: rows become columns. transpose.h of the instruction set is included before; it offers
+// Arranging weights: rows become columns. transpose.h, the common one or the set's own, is included before; it offers
 // transpose_words(rows, at, v): v[i] = the word at `at` + 4 i of each of 16 rows, one a lane; part_halves(v): 32 halves of words,
 // the low ones of all lanes first; stream(to, v): 64 bytes past the caches where the set can, since nobody reads them soon, with
 // end_stream() once before others may see them.

@@ -1,6 +1,6 @@
 #define GALE_ISA neon
 #include "kernels/cpu/neon/simd.h"
 // after simd.h: they name the vocabulary
-#include "kernels/cpu/neon/transpose.h"
+#include "kernels/cpu/common/transpose.h"
 // after transpose.h
 #include "kernels/cpu/common/weave.h"

@@ -2,8 +2,8 @@
 #include <cstddef>
 #include <cstring>
 
-// after simd.h: it names the vocabulary
-namespace gale::generic {
+// For sets without one of their own. After simd.h: it names the vocabulary.
+namespace gale::GALE_ISA {
 
 inline void transpose_words(const std::byte* const* rows, int64_t at, i32x16 (&v)[16]) {
   int32_t words[16][16];  // [word][lane]
@@ -23,4 +23,4 @@ inline i32x16 part_halves(const i32x16& v) {
 inline void stream(std::byte* to, const i32x16& v) { std::memcpy(to, &v, sizeof v); }
 inline void end_stream() {}
 
-}  // namespace gale::generic
+}  // namespace gale::GALE_ISA
