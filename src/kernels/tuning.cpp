@@ -12,7 +12,7 @@ namespace gale {
 namespace {
 
 constexpr int64_t kLeastBytes = int64_t(16) << 20, kMostBytes = int64_t(48) << 20;
-constexpr int64_t kDistances[] = {0, 4096};
+constexpr int64_t kDistances[] = {0, 8192};
 constexpr int kRounds = 2;
 
 }  // namespace

@@ -78,7 +78,7 @@ template <class Codes, int N>
       add_pairs(sum[n], pairs, {_mm256_set1_epi16(factor), _mm256_set1_epi16(factor)});
     };
   };
-  prefetch_bytes(codes + ahead, kBytesOf32<Codes>);
+  prefetch_weights(codes + ahead, kBytesOf32<Codes>);
   if constexpr (Codes::kBits == 8) {
     pair_sums<Take::low_nibble>(how, codes, inputs, add_times(1));
     pair_sums<Take::high_nibble>(how, codes, inputs, add_times(16));
@@ -102,7 +102,7 @@ template <int Group, bool Minimum, class Codes, int N>
   }
   const int8_t* inputs[N];
   for (int n = 0; n < N; ++n) inputs[n] = x[n]->codes + column;
-  prefetch_bytes(codes + ahead, kBytesOf32<Codes>);
+  prefetch_weights(codes + ahead, kBytesOf32<Codes>);
   pair_sums<Take::all>(how, codes, inputs, [&](int n, auto quad, i16x32 pairs) __attribute__((always_inline)) {
     add_pairs(total[n], pairs, scale[decltype(quad)::value * 4 / Group]);
   });

@@ -20,7 +20,7 @@ template <int Columns, class Codes, int N>
                                                i32x16 (&sum)[N]) {
   for (int i = 0; i < Columns; i += Codes::kColumns, codes += Codes::kBytes) {
     u8x64 w[4];
-    prefetch_bytes(codes + ahead, Codes::kBytes);
+    prefetch_weights(codes + ahead, Codes::kBytes);
     how.template columns16<0>(codes, w);
     dot16<Codes::kBits, N>(sum, w, x, i);
     if constexpr (Codes::kColumns == 32) {

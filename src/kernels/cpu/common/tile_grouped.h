@@ -19,7 +19,7 @@ void tile_one_level(const Tile& t) {
   const uint8_t* unit = t.unit();
   for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += at.bytes) {
     const uint8_t* codes = unit + at.codes;
-    prefetch_bytes(unit + t.ahead, at.codes);
+    prefetch_weights(unit + t.ahead, at.codes);
     for (int g = 0; g < Groups; ++g) {
       const Codes how(unit, at, g);
       for (int b = 0; b < Blocks; ++b, codes += kBytesOf32<Codes>) {
@@ -52,10 +52,10 @@ void tile_two_level(const Tile& t) {
   const uint8_t* unit = t.unit();
   for (int64_t u = t.unit_begin; u < t.unit_end; ++u, unit += at.bytes) {
     const uint8_t* codes = unit + at.codes;
-    prefetch_bytes(unit + t.ahead, at.codes);
+    prefetch_weights(unit + t.ahead, at.codes);
     i32x16 total[N];
     for (int n = 0; n < N; ++n) {
-      prefetch_bytes(reinterpret_cast<const std::byte*>(x[n]) + next, int64_t(sizeof(RoundedBlock256)));
+      for (size_t i = 0; i < sizeof(RoundedBlock256); i += 64) prefetch(reinterpret_cast<const std::byte*>(x[n]) + next + i);
       total[n] = izero();
     }
     for (int column = 0; column < 256; column += 32, codes += kBytesOf32<Codes>)

@@ -18,7 +18,7 @@ void tile_pairs(const Tile& t) {
   for (int64_t k = 0; k < pairs; ++k) {
     bf16x32 v[P];
     for (int p = 0; p < P; ++p) {
-      prefetch(w[p] + 32 * k + t.ahead / 2);
+      prefetch_far(w[p] + 32 * k + t.ahead / 2);
       v[p] = load_pairs(w[p] + 32 * k);
     }
     for (int n = 0; n < N; ++n) {
