@@ -15,8 +15,8 @@ namespace gale {
 /// layers and the down projections of the first eighth are q5_k; "q5_k_s" and "q3_k_s" are one format throughout. In "q3_k_m" and
 /// "q3_k_l" value, down and output projections are q4_k and q5_k, the first ones of "q3_k_m" q5_k too; in "q2_k" they are q3_k,
 /// and q4_k where many queries share a value; in "q2_k_s" only the latter and the first eighth of the down projections are q4_k.
-/// Ternary types leave the embedding in q4_k. Everywhere the head, or the embedding that serves as one, has at least q6_k, and
-/// vectors, norms, biases and routers stay f32.
+/// The iq types give the same tensors and the embedding more, as policy.cpp lists; ternary types leave the embedding in q4_k.
+/// Everywhere the head, or the embedding that serves as one, has at least q6_k, and vectors, norms, biases and routers stay f32.
 class QuantPolicy {
  public:
   /// What is known of a tensor.

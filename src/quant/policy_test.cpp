@@ -59,6 +59,9 @@ TEST(QuantPolicy, MixesOfFewBits) {
   const QuantPolicy::Tensor narrow{.name = value, .rows = 1024, .columns = 4096, .layer = 20, .layers = 32};
   for (const std::string_view type : {"q2_k", "q2_k_s"}) EXPECT_EQ(QuantPolicy::named(type).choose(narrow).format->name, "q4_k");
   EXPECT_EQ(choice("tq2_0", "model.embed_tokens.weight", -1), "q4_k");
+  EXPECT_EQ(choice("iq2_xs", "model.embed_tokens.weight", -1), "q2_k");
+  EXPECT_EQ(choice("iq2_s", output, 20), "iq3_s");
+  EXPECT_EQ(choice("iq3_xxs", gate, 20), "iq3_xxs");
   EXPECT_EQ(choice("tq2_0", gate, 3), "tq2_0");
 }
 

@@ -65,6 +65,17 @@ constexpr Reference kReference[] = {
     {"iq4_nl", true, 0.089442, 0.080323, 0.97},
     {"iq4_xs", false, 0.075749, 0.066289, 0.97},
     {"iq4_xs", true, 0.090661, 0.082410, 0.97},
+    // iq2_xxs and iq2_xs it makes with importance only.
+    {"iq2_xxs", false, 0.34, 0.255251},
+    {"iq2_xxs", true, 0.38, 0.306507},
+    {"iq2_xs", false, 0.30, 0.210643, 0.97},
+    {"iq2_xs", true, 0.32, 0.245382, 0.97},
+    {"iq2_s", false, 0.261301, 0.207556},
+    {"iq2_s", true, 0.304748, 0.252811},
+    {"iq3_xxs", false, 0.211737, 0.126378},
+    {"iq3_xxs", true, 0.242356, 0.148752},
+    {"iq3_s", false, 0.164428, 0.105296},
+    {"iq3_s", true, 0.184770, 0.132655},
 };
 
 TEST(Quantize, ErrsLessThanTheReference) {
@@ -89,7 +100,7 @@ TEST(Quantize, ImportanceLowersTheWeightedError) {
 
 TEST(Quantize, ImportanceLowersTheWeightedErrorOfTablesToo) {
   const std::vector<float> importance = some_importance(), x = weights_like(3, 16 * kColumns, 0.02f);
-  for (const std::string_view name : {"iq4_nl", "iq4_xs", "tq1_0", "tq2_0"}) {
+  for (const std::string_view name : {"iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0"}) {
     const Format& format = find_format(name);
     const std::vector<float> without = round_trip(format, x, kColumns), with = round_trip(format, x, kColumns, importance.data());
     EXPECT_LT(relative_error(with, x, &importance), 0.98 * relative_error(without, x, &importance)) << name;
@@ -250,8 +261,8 @@ TEST(Randomize, RowsAreValidSmallAndRepeatable) {
 
 TEST(Quantize, OddImportanceIsHandled) {
   const std::vector<float> x = weights_like(6, 512, 0.02f);
-  for (const std::string_view name :
-       {"q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0"}) {
+  for (const std::string_view name : {"q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
+                                      "tq1_0", "tq2_0", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_s"}) {
     const Format& format = find_format(name);
     const double usual = relative_error(round_trip(format, x, 256), x);
     const std::vector<float> zeros(256, 0.0f), huge(256, 1e30f), tiny(256, 1e-30f);

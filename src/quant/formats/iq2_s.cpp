@@ -1,4 +1,4 @@
-#include "quant/iq.h"
+#include "quant/codebook.h"
 
 namespace gale {
 namespace {
@@ -21,6 +21,25 @@ struct Iq2S : iq::Blocks<Iq2S> {
       const int high = int(block[kHigh + i / 4]) >> (i % 4 * 2) & 3;
       iq::put_iq2(kGridIq2S[int(block[kPoints + i]) | high << 8], unsigned(block[kSigns + i]), out);
     }
+  }
+
+  /// 3.6e-4 and up.
+  static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0dd1 + bits % 64)); }
+
+  static void quantize(const blocks::BlockRow& row) {
+    static const codebook::Codebook<8, 3> book(kGridIq2S, CodeTable::iq2);
+    codebook::quantize<Iq2S>(book, false, row);
+  }
+
+  static void write(const codebook::Found<8>& found, std::byte* block) {
+    std::memset(block, 0, size_t(bytes));
+    blocks::store_u16(block, f32_to_f16(found.d));
+    for (int i = 0; i < 32; ++i) {
+      block[kPoints + i] = std::byte(found.points[i] & 255);
+      block[kSigns + i] = std::byte(found.signs[i]);
+      block[kHigh + i / 4] |= std::byte(found.points[i] >> 8 << (i % 4 * 2));
+    }
+    for (int i = 0; i < 8; ++i) block[kScales + i] = std::byte(found.s[2 * i] | found.s[2 * i + 1] << 4);
   }
 };
 

@@ -1,4 +1,4 @@
-#include "quant/iq.h"
+#include "quant/codebook.h"
 
 namespace gale {
 namespace {
@@ -20,6 +20,21 @@ struct Iq2Xs : iq::Blocks<Iq2Xs> {
       const unsigned word = blocks::load_u16(block + kPoints + i * 2);
       iq::put_iq2(kGridIq2Xs[word & 511], iq::eight_signs(word >> 9), out);
     }
+  }
+
+  /// 3.6e-4 and up.
+  static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0de1 + bits % 64)); }
+
+  static void quantize(const blocks::BlockRow& row) {
+    static const codebook::Codebook<8, 3> book(kGridIq2Xs, CodeTable::iq2);
+    codebook::quantize<Iq2Xs>(book, true, row);
+  }
+
+  static void write(const codebook::Found<8>& found, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(found.d));
+    for (int i = 0; i < 32; ++i)
+      blocks::store_u16(block + kPoints + i * 2, uint16_t(found.points[i] | (found.signs[i] & 127) << 9));
+    for (int i = 0; i < 8; ++i) block[kScales + i] = std::byte(found.s[2 * i] | found.s[2 * i + 1] << 4);
   }
 };
 

@@ -1,4 +1,4 @@
-#include "quant/iq.h"
+#include "quant/codebook.h"
 
 namespace gale {
 namespace {
@@ -19,6 +19,26 @@ struct Iq2Xxs : iq::Blocks<Iq2Xxs> {
     for (int i = 0; i < 32; ++i, out += 8) {
       const int group = i / 4, point = int(block[2 + group * 8 + i % 4]);
       iq::put_iq2(kGridIq2Xxs[point], iq::eight_signs(signs(block, group) >> (i % 4 * 7) & 127), out);
+    }
+  }
+
+  /// 3.7e-4 and up.
+  static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0e24 + bits % 64)); }
+
+  static void quantize(const blocks::BlockRow& row) {
+    static const codebook::Codebook<8, 3> book(kGridIq2Xxs, CodeTable::iq2);
+    codebook::quantize<Iq2Xxs>(book, true, row);
+  }
+
+  static void write(const codebook::Found<8>& found, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(found.d));
+    for (int group = 0; group < 8; ++group) {
+      uint32_t signs = uint32_t(found.s[group]) << 28;
+      for (int i = 0; i < 4; ++i) {
+        block[2 + group * 8 + i] = std::byte(found.points[group * 4 + i]);
+        signs |= uint32_t(found.signs[group * 4 + i] & 127) << (7 * i);
+      }
+      std::memcpy(block + 2 + group * 8 + 4, &signs, 4);
     }
   }
 };

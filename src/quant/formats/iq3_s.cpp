@@ -1,4 +1,4 @@
-#include "quant/iq.h"
+#include "quant/codebook.h"
 
 namespace gale {
 namespace {
@@ -20,6 +20,25 @@ struct Iq3S : iq::Blocks<Iq3S> {
       const int high = int(block[kHigh + i / 8]) >> (i % 8) & 1;
       iq::put_iq3(kGridIq3S[int(block[kPoints + i]) | high << 8], unsigned(block[kSigns + i / 2]) >> (i % 2 * 4), out);
     }
+  }
+
+  /// 1.4e-4 and up.
+  static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x08ab + bits % 64)); }
+
+  static void quantize(const blocks::BlockRow& row) {
+    static const codebook::Codebook<4, 8> book(kGridIq3S, CodeTable::iq3_s);
+    codebook::quantize<Iq3S>(book, false, row);
+  }
+
+  static void write(const codebook::Found<4>& found, std::byte* block) {
+    std::memset(block, 0, size_t(bytes));
+    blocks::store_u16(block, f32_to_f16(found.d));
+    for (int i = 0; i < 64; ++i) {
+      block[kPoints + i] = std::byte(found.points[i] & 255);
+      block[kHigh + i / 8] |= std::byte(found.points[i] >> 8 << (i % 8));
+    }
+    for (int i = 0; i < 32; ++i) block[kSigns + i] = std::byte(found.signs[i]);
+    for (int i = 0; i < 4; ++i) block[kScales + i] = std::byte(found.s[2 * i] | found.s[2 * i + 1] << 4);
   }
 };
 

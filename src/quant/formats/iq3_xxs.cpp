@@ -1,4 +1,4 @@
-#include "quant/iq.h"
+#include "quant/codebook.h"
 
 namespace gale {
 namespace {
@@ -20,6 +20,24 @@ struct Iq3Xxs : iq::Blocks<Iq3Xxs> {
     for (int i = 0; i < 64; ++i, out += 4) {
       const unsigned eight = iq::eight_signs(signs(block, i / 8) >> (i / 2 % 4 * 7) & 127);
       iq::put_iq3(kGridIq3Xxs[int(block[kPoints + i])], eight >> (i % 2 * 4), out);
+    }
+  }
+
+  /// 1.4e-4 and up.
+  static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x089f + bits % 64)); }
+
+  static void quantize(const blocks::BlockRow& row) {
+    static const codebook::Codebook<4, 8> book(kGridIq3Xxs, CodeTable::iq3_xxs);
+    codebook::quantize<Iq3Xxs>(book, true, row);
+  }
+
+  static void write(const codebook::Found<4>& found, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(found.d));
+    for (int i = 0; i < 64; ++i) block[kPoints + i] = std::byte(found.points[i]);
+    for (int group = 0; group < 8; ++group) {
+      uint32_t signs = uint32_t(found.s[group]) << 28;
+      for (int i = 0; i < 4; ++i) signs |= uint32_t(found.signs[group * 4 + i] & 127) << (7 * i);
+      std::memcpy(block + kSigns + group * 4, &signs, 4);
     }
   }
 };
