@@ -30,7 +30,7 @@ constexpr Known kKnown[] = {
     {"q5_1", "GGUF, 5 bits with minimum", ""},
     {"q8_0", "GGUF, 8 bits, 32 wide", "q8"},
     {"q8_1", "GGUF, 8 bits with sums", ""},
-    {"q2_k", "GGUF, 2 bits, two levels of scales", "q2k"},
+    {"q2_k", "GGUF, 2 bits, two levels of scales; made as a mix with q3_k and q4_k", "q2k"},
     {"q3_k", "GGUF, 3 bits, two levels of scales", "q3k"},
     {"q4_k", "GGUF, 4 bits, two levels of scales", "q4k"},
     {"q5_k", "GGUF, 5 bits, two levels of scales", "q5k"},

@@ -8,8 +8,8 @@ namespace gale {
 namespace {
 
 std::string_view without_bits(std::string_view type) {
-  constexpr std::pair<std::string_view, std::string_view> kBits[] = {
-      {"4", "q4_k_m"}, {"5", "q5_k_m"}, {"6", "q6_k"}, {"8", "q8_0"}};
+  constexpr std::pair<std::string_view, std::string_view> kBits[] = {{"2", "q2_k"},   {"3", "q3_k_m"}, {"4", "q4_k_m"},
+                                                                     {"5", "q5_k_m"}, {"6", "q6_k"},   {"8", "q8_0"}};
   for (const auto& [bits, name] : kBits)
     if (bits == type) return name;
   return type;

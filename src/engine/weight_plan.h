@@ -11,8 +11,8 @@ namespace gale {
 /// A quantization policy bound to one model: which format each of its tensors gets.
 class WeightPlan {
  public:
-  /// `type` as in --quant and --type: a format, a mix, or a number of bits ("4" is q4_k_m, "5" q5_k_m, "6" q6_k, "8" q8_0).
-  /// Throws Error{invalid_argument} listing the names.
+  /// `type` as in --quant and --type: a format, a mix, or a number of bits ("2" is q2_k, "3" q3_k_m, "4" q4_k_m, "5" q5_k_m, "6"
+  /// q6_k, "8" q8_0). Throws Error{invalid_argument} listing the names.
   WeightPlan(std::string_view type, int64_t layers, bool tied_head);
   static WeightPlan of(std::string_view type, const Checkpoint& checkpoint);
 

@@ -29,19 +29,36 @@ const char* scale_name(ScaleType type) {
   return "?";
 }
 
-}  // namespace
-
-const int8_t* table_values(CodeTable table) {
-  static constexpr int8_t kNone[16] = {}, kE2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-  return table == CodeTable::e2m1 ? kE2m1 : kNone;
+const char* table_name(CodeTable table) {
+  switch (table) {
+    case CodeTable::none:
+      return "none";
+    case CodeTable::e2m1:
+      return "e2m1";
+    case CodeTable::iq1:
+      return "iq1";
+    case CodeTable::iq2:
+      return "iq2";
+    case CodeTable::iq3_xxs:
+      return "iq3_xxs";
+    case CodeTable::iq3_s:
+      return "iq3_s";
+    case CodeTable::iq4:
+      return "iq4";
+  }
+  return "?";
 }
+
+}  // namespace
 
 std::string Layout::name() const {
   if (kind == Kind::dense) return dtype_name(dense);
-  std::string out = table == CodeTable::e2m1 ? fmt::format("e2m1 g{}", group) : fmt::format("u{} g{}", bits, group);
+  const bool codes = table == CodeTable::none;
+  std::string out = codes ? fmt::format("u{} g{}", bits, group) : fmt::format("{} g{}", table_name(table), group);
   if (two_level()) out += fmt::format(" {} b{}", scale_name(sub), block);
   out += fmt::format(" {}", scale_name(top));
   if (zeros) out += " zeros";
+  if (codes && !minimum && !zeros && bias != 1 << (bits - 1)) out += fmt::format(" less {}", bias);
   return minimum ? out + " min" : out;
 }
 

@@ -11,11 +11,25 @@ namespace gale {
 /// How scales are stored in a layout. e8m0 is a power of two, 2^(byte - 128): half of OCP's, since tables hold doubled values.
 enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3, u4, u6, i8 };
 
-/// Values that 4-bit codes stand for, as integers that int8 holds exactly; a power of two is left to the scales.
-/// e2m1: twice the 4-bit floats of OCP's microscaling formats (1.0, 2023): 0 1 2 3 4 6 8 12, then their negatives.
-enum class CodeTable : uint8_t { none, e2m1 };
+/// Values that codes of 3 or 4 bits stand for, as integers that int8 holds exactly; a power of two is left to the scales.
+///   e2m1     twice the 4-bit floats of OCP's microscaling formats (1.0, 2023)
+///   iq1      8 x (-1, 0 or 1, and 1/8 more or less), of GGUF's 1-bit types; 3 bits
+///   iq2      the magnitudes of the grids of GGUF's 2-bit i-types, both signs; 3 bits
+///   iq3_xxs  the halves of those of iq3_xxs
+///   iq3_s    those of iq3_s
+///   iq4      the values of iq4_nl and iq4_xs
+enum class CodeTable : uint8_t { none, e2m1, iq1, iq2, iq3_xxs, iq3_s, iq4 };
+inline constexpr int8_t kTableValues[][16] = {
+    {},
+    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
+    {-9, -7, -1, 1, 7, 9},
+    {8, 25, 43, 0, -8, -25, -43, 0},
+    {2, 6, 10, 14, 18, 22, 26, 31, -2, -6, -10, -14, -18, -22, -26, -31},
+    {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15},
+    {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
+};
 /// [16]
-const int8_t* table_values(CodeTable table);
+constexpr const int8_t* table_values(CodeTable table) { return kTableValues[size_t(table)]; }
 
 /// What kernels read: the arrangement family of a matrix. A format (quant/formats) says which layout its groups go into; kernels
 /// know nothing of formats. The values a layout stands for, all in f32 and in exactly this order of operations:
@@ -26,6 +40,7 @@ const int8_t* table_values(CodeTable table);
 ///   one level through a table   top x table[code]
 ///   one level with minimum      top x code - top_min
 ///   two levels                  (top x sub) x (code - bias)
+///   two levels through a table  (top x sub) x table[code]
 ///   two levels with minimum     (top x sub) x code - (top_min x sub_min)
 struct Layout {
   enum class Kind : uint8_t { dense, grouped };
@@ -43,7 +58,8 @@ struct Layout {
 
   bool operator==(const Layout&) const = default;
   bool two_level() const { return sub != ScaleType::none; }
-  std::string name() const;  ///< "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros"
+  std::string name()
+      const;  ///< "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros", "u2 g256 f16 less 1"
 };
 
 constexpr Layout dense_layout(DType type) { return Layout{.kind = Layout::Kind::dense, .dense = type}; }

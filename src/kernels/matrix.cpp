@@ -59,6 +59,8 @@ void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t column
 void put_scales(const float* from, ScaleType type, int64_t n, uint8_t* to) {
   if (type == ScaleType::e8m0) {
     for (int64_t i = 0; i < n; ++i) to[i * kPanelRows] = f32_to_half_e8m0(from[i]);
+  } else if (type == ScaleType::f32) {
+    for (int64_t i = 0; i < n; ++i) reinterpret_cast<float*>(to)[i * kPanelRows] = from[i];
   } else {
     for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint16_t*>(to)[i * kPanelRows] = f32_to_f16(from[i]);
   }
@@ -66,10 +68,23 @@ void put_scales(const float* from, ScaleType type, int64_t n, uint8_t* to) {
 
 float get_scale(const uint8_t* scales, ScaleType type, int64_t block, int64_t lane) {
   const int64_t at = block * kPanelRows + lane;
+  if (type == ScaleType::f32) return reinterpret_cast<const float*>(scales)[at];
   return type == ScaleType::e8m0 ? half_e8m0_to_f32(scales[at]) : f16_to_f32(reinterpret_cast<const uint16_t*>(scales)[at]);
 }
 
-int64_t scale_bytes(ScaleType type) { return type == ScaleType::e8m0 ? 1 : 2; }
+// Sub-scales, or sub-minimums: bytes, or one half of each byte.
+enum class SubPart { whole, low, high };
+SubPart scale_part(const Layout& layout) { return layout.sub == ScaleType::u4 ? SubPart::low : SubPart::whole; }
+SubPart minimum_part(const Layout& layout) { return layout.sub == ScaleType::u4 ? SubPart::high : SubPart::whole; }
+
+void put_sub(uint8_t& to, int16_t value, SubPart part) {
+  to = part == SubPart::whole ? uint8_t(value)
+       : part == SubPart::low ? uint8_t((to & 0xf0) | value)
+                              : uint8_t((to & 0x0f) | value << 4);
+}
+uint8_t get_sub(uint8_t from, SubPart part) {
+  return part == SubPart::whole ? from : part == SubPart::low ? uint8_t(from & 15) : uint8_t(from >> 4);
+}
 
 void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const PackedMatrix& m, std::byte* panel) {
   const Layout& layout = m.layout;
@@ -93,8 +108,8 @@ void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const Packed
       if (!layout.two_level()) continue;
       for (int64_t i = 0; i < columns / layout.group; ++i) {
         const size_t from = size_t(row * groups + first_group + i);
-        unit[geometry.sub + i * kPanelRows + lane] = uint8_t(g.sub[from]);
-        if (layout.minimum) unit[geometry.sub_min + sub_min_at(i, lane)] = uint8_t(g.sub_min[from]);
+        put_sub(unit[geometry.sub + i * kPanelRows + lane], g.sub[from], scale_part(layout));
+        if (layout.minimum) put_sub(unit[geometry.sub_min + sub_min_at(i, lane)], g.sub_min[from], minimum_part(layout));
       }
     }
   }
@@ -126,7 +141,7 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
   if (layout.zeros) out.zero = place(blocks * kPanelRows);
   if (layout.two_level()) {
     out.sub = place(groups * kPanelRows);
-    if (layout.minimum) out.sub_min = place(groups * kPanelRows);
+    if (layout.minimum) out.sub_min = layout.sub == ScaleType::u4 ? out.sub : place(groups * kPanelRows);
   }
   end = round_up(end, 64);
   out.codes = place(out.columns * kPanelRows * layout.bits / 8);
@@ -199,9 +214,9 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
       float scale = get_scale(unit + geometry.top, layout.top, block, lane);
       float minimum = layout.minimum ? get_scale(unit + geometry.top_min, layout.top, block, lane) : 0.0f;
       if (layout.two_level()) {
-        const uint8_t sub = unit[geometry.sub + group * kPanelRows + lane];
+        const uint8_t sub = get_sub(unit[geometry.sub + group * kPanelRows + lane], scale_part(layout));
         scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
-        if (layout.minimum) minimum *= float(unit[geometry.sub_min + sub_min_at(group, lane)]);
+        if (layout.minimum) minimum *= float(get_sub(unit[geometry.sub_min + sub_min_at(group, lane)], minimum_part(layout)));
       }
       uint8_t codes[kMostGroup];
       get_codes(unit + geometry.codes, layout.bits, k, layout.group, lane, codes);

@@ -4,16 +4,24 @@
 namespace gale {
 
 /// Sixteen groups of n values side by side, one a lane, with the weights of their squared errors and the range of their codes.
-/// A lane of zeros is a group nobody asked for. Candidates for value = scale * code - low take the nearest codes. All arithmetic
-/// is f32 in one order: the outcome is the same bits on every instruction set.
+/// A lane of zeros is a group nobody asked for. Candidates for value = scale * code - low take the nearest codes: whole numbers,
+/// or those of a table where there is one (symmetric searches only). All arithmetic is f32 in one order: the outcome is the same
+/// bits on every instruction set.
 struct CodeGroups {
   static constexpr int kLanes = 16, kMaxValues = 32;
   using Lanes = float[kLanes];
 
   int n = 0;
   float first = 0, last = 0;                       ///< codes, whole numbers
+  const int8_t* table = nullptr;                   ///< [16] rising, from first to last; nullptr: all of them
   alignas(64) Lanes x[kMaxValues], w[kMaxValues];  ///< [n, 16]
   alignas(64) Lanes sum_w, sum_wx, sum_wxx;        ///< over the values of each group
+
+  void set_table(const int8_t* values) {
+    table = values;
+    first = values[0];
+    last = values[15];
+  }
 };
 
 /// value = scale * code - low, one a group.
@@ -42,8 +50,9 @@ struct ScaleSearch {
   /// Two scales of 0..last around each fit's, four minimums around its own.
   void (*choose_affine)(const CodeGroups& groups, const ScaleFits& fits, const CodeGroups::Lanes& d,
                         const CodeGroups::Lanes& dmin, int last, ScaleChoice& out);
-  /// Four scales of -128..127 around each fit's.
-  void (*choose_symmetric)(const CodeGroups& groups, const ScaleFits& fits, const CodeGroups::Lanes& d, ScaleChoice& out);
+  /// Four scales of -1 - last .. last around each fit's.
+  void (*choose_symmetric)(const CodeGroups& groups, const ScaleFits& fits, const CodeGroups::Lanes& d, int last,
+                           ScaleChoice& out);
 };
 
 }  // namespace gale

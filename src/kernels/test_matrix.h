@@ -24,21 +24,45 @@ inline std::vector<Layout> all_layouts() {
   const auto with_zeros = [](int16_t group) {
     return Layout{.kind = Layout::Kind::grouped, .bits = 4, .group = group, .block = group, .top = ScaleType::f16, .zeros = true};
   };
-  return {
-      dense_layout(DType::f32),
-      dense_layout(DType::f16),
-      dense_layout(DType::bf16),
-      grouped(8, 32, 32, ScaleType::none, false, 128),
-      grouped(4, 32, 32, ScaleType::none, false, 8),
-      grouped(4, 32, 256, ScaleType::u6, true, 0),
-      grouped(6, 16, 256, ScaleType::i8, false, 32),
-      grouped(5, 32, 256, ScaleType::u6, true, 0),
-      Layout{
-          .kind = Layout::Kind::grouped, .bits = 4, .group = 32, .block = 32, .top = ScaleType::e8m0, .table = CodeTable::e2m1},
-      with_zeros(32),
-      with_zeros(64),
-      with_zeros(128),
-      with_zeros(256)};
+  const auto table = [](CodeTable table, uint8_t bits, int16_t group, int16_t block, ScaleType top) {
+    return Layout{.kind = Layout::Kind::grouped,
+                  .bits = bits,
+                  .group = group,
+                  .block = block,
+                  .top = top,
+                  .sub = group == block ? ScaleType::none : ScaleType::i8,
+                  .table = table};
+  };
+  Layout wide = grouped(8, 256, 256, ScaleType::none, false, 128);
+  wide.top = ScaleType::f32;
+  return {dense_layout(DType::f32),
+          dense_layout(DType::f16),
+          dense_layout(DType::bf16),
+          grouped(8, 32, 32, ScaleType::none, false, 128),
+          grouped(4, 32, 32, ScaleType::none, false, 8),
+          grouped(4, 32, 256, ScaleType::u6, true, 0),
+          grouped(6, 16, 256, ScaleType::i8, false, 32),
+          grouped(5, 32, 256, ScaleType::u6, true, 0),
+          grouped(5, 32, 32, ScaleType::none, false, 16),
+          grouped(4, 32, 32, ScaleType::none, true, 0),
+          grouped(5, 32, 32, ScaleType::none, true, 0),
+          wide,
+          grouped(2, 256, 256, ScaleType::none, false, 1),
+          grouped(2, 16, 256, ScaleType::u4, true, 0),
+          grouped(3, 16, 256, ScaleType::i8, false, 4),
+          table(CodeTable::e2m1, 4, 32, 32, ScaleType::e8m0),
+          table(CodeTable::iq4, 4, 32, 32, ScaleType::f16),
+          table(CodeTable::iq4, 4, 32, 256, ScaleType::f16),
+          table(CodeTable::iq3_s, 4, 32, 256, ScaleType::f32),
+          table(CodeTable::iq3_xxs, 4, 32, 256, ScaleType::f32),
+          table(CodeTable::iq2, 3, 32, 256, ScaleType::f32),
+          table(CodeTable::iq2, 3, 16, 256, ScaleType::f32),
+          table(CodeTable::iq1, 3, 32, 256, ScaleType::f32),
+          table(CodeTable::iq1, 3, 16, 256, ScaleType::f32),
+          with_zeros(32),
+          with_zeros(64),
+          with_zeros(128),
+          with_zeros(256)};
 }
 
 inline float round_to(DType type, float x) {
@@ -56,12 +80,14 @@ inline LogicalGroups random_groups(const Layout& layout, int64_t rows, int64_t c
   for (float& v : g.values) v = round_to(layout.dense, random.uniform() - 0.5f);
   for (uint8_t& c : g.codes) c = uint8_t(code(int64_t(1) << layout.bits));
   for (float& t : g.top)
-    t = layout.top == ScaleType::e8m0 ? half_e8m0_to_f32(uint8_t(extreme ? code(141) : 118 + code(8)))
-                                      : round_to(DType::f16, (random.uniform() - 0.5f) * 0.02f);
+    t = layout.top == ScaleType::e8m0  ? half_e8m0_to_f32(uint8_t(extreme ? code(141) : 118 + code(8)))
+        : layout.top == ScaleType::f32 ? (random.uniform() - 0.5f) * 0.02f
+                                       : round_to(DType::f16, (random.uniform() - 0.5f) * 0.02f);
   for (float& t : g.top_min) t = round_to(DType::f16, random.uniform() * 0.02f);
   for (uint8_t& z : g.zero) z = uint8_t(code(17));
-  for (int16_t& s : g.sub) s = int16_t(layout.sub == ScaleType::i8 ? code(256) - 128 : code(64));
-  for (int16_t& s : g.sub_min) s = int16_t(code(64));
+  const int64_t subs = layout.sub == ScaleType::u4 ? 16 : 64;
+  for (int16_t& s : g.sub) s = int16_t(layout.sub == ScaleType::i8 ? code(256) - 128 : code(subs));
+  for (int16_t& s : g.sub_min) s = int16_t(code(subs));
   return g;
 }
 

@@ -6,22 +6,36 @@
 namespace gale {
 namespace {
 
-// Only layouts written out here: one with a field that this file does not know of is left to arrange_plainly().
-constexpr Layout kOneLevel8{
-    .kind = Layout::Kind::grouped, .bits = 8, .group = 32, .block = 32, .top = ScaleType::f16, .bias = 128};
-constexpr Layout kOneLevel4{.kind = Layout::Kind::grouped, .bits = 4, .group = 32, .block = 32, .top = ScaleType::f16, .bias = 8};
-constexpr Layout kTwoLevel4{.kind = Layout::Kind::grouped,
-                            .bits = 4,
-                            .group = 32,
-                            .block = 256,
-                            .top = ScaleType::f16,
-                            .sub = ScaleType::u6,
-                            .minimum = true};
-constexpr Layout kTwoLevel6{
-    .kind = Layout::Kind::grouped, .bits = 6, .group = 16, .block = 256, .top = ScaleType::f16, .sub = ScaleType::i8, .bias = 32};
+// One with a field that this file does not know of is left to arrange_plainly().
+bool known(const Layout& l) {
+  const Layout same{.kind = Layout::Kind::grouped,
+                    .bits = l.bits,
+                    .group = l.group,
+                    .block = l.block,
+                    .top = l.top,
+                    .sub = l.sub,
+                    .minimum = l.minimum,
+                    .bias = l.bias,
+                    .table = l.table};
+  const bool top = l.top == ScaleType::f16 || l.top == ScaleType::f32;
+  return l == same && top && (l.sub == ScaleType::none || l.sub == ScaleType::u6 || l.sub == ScaleType::i8);
+}
 
-bool known(const Layout& layout) {
-  return layout == kOneLevel8 || layout == kOneLevel4 || layout == kTwoLevel4 || layout == kTwoLevel6;
+Weaving codes_of(int bits) {
+  switch (bits) {
+    case 2:
+      return Weaving::codes2;
+    case 3:
+      return Weaving::codes3;
+    case 4:
+      return Weaving::codes4;
+    case 5:
+      return Weaving::codes5;
+    case 6:
+      return Weaving::codes6;
+    default:
+      return Weaving::words;
+  }
 }
 
 struct Panel {
@@ -49,16 +63,14 @@ void weave_grouped(const LogicalGroups& g, const Panel& panel) {
   const Layout& l = panel.matrix.layout;
   const PanelGeometry& at = panel.matrix.geometry;
   const int64_t columns = panel.matrix.columns, unit = at.columns;
-  panel.weave(Weaving::f16, g.top.data(), columns / l.block, unit / l.block, at.top);
-  if (l.minimum) panel.weave(Weaving::f16, g.top_min.data(), columns / l.block, unit / l.block, at.top_min);
+  const Weaving top = l.top == ScaleType::f32 ? Weaving::words : Weaving::f16;
+  panel.weave(top, g.top.data(), columns / l.block, unit / l.block, at.top);
+  if (l.minimum) panel.weave(top, g.top_min.data(), columns / l.block, unit / l.block, at.top_min);
   if (l.two_level()) panel.weave(Weaving::bytes, g.sub.data(), columns / l.group, unit / l.group, at.sub);
   if (l.two_level() && l.minimum)
     panel.weave(Weaving::byte_pairs, g.sub_min.data(), columns / l.group, unit / l.group, at.sub_min);
   // Last: what comes after them waits until they are written.
-  panel.weave(l.bits == 8   ? Weaving::words
-              : l.bits == 4 ? Weaving::codes4
-                            : Weaving::codes6,
-              g.codes.data(), columns, unit, at.codes);
+  panel.weave(codes_of(l.bits), g.codes.data(), columns, unit, at.codes);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "nn/arrangement.h"
 
 #include <algorithm>
+#include <cstring>
+#include <span>
 
 #include "base/fail.h"
 #include "checkpoint/hash.h"
@@ -39,7 +41,14 @@ uint64_t arrangement_hash(const Layout& layout) {
   fill(g.sub_min, [&](size_t i) { return small(i + 5); });
   PackedMatrix out = make_packed(layout, kRows, kColumns);
   arrange(g, out);
-  return hash_bytes({out.data->data(), size_t(out.bytes())});
+  const uint64_t hash = hash_bytes({out.data->data(), size_t(out.bytes())});
+  if (layout.table == CodeTable::none) return hash;
+  // The same bytes through another table are other values.
+  const auto table = std::as_bytes(std::span(table_values(layout.table), 16));
+  std::byte both[8 + 16];
+  std::memcpy(both, &hash, 8);
+  std::ranges::copy(table, both + 8);
+  return hash_bytes(both);
 }
 
 void check_arrangement(const Checkpoint& packed) {

@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(Here, PackedFormats, ::testing::ValuesIn(detect_cpu().i
                          [](const auto& info) { return std::string(isa_name(info.param)); });
 
 TEST(PackedFormat, UnpackedRowsAreTheDequantizedOnes) {
-  for (const Format* format : quant_test::made_formats())
+  for (const Format* format : quant_test::typed_formats())
     for (const int fill : {-1, 0x00, 0xff, 0x80, 0x7f}) {
       const quant_test::Weight weight = quant_test::any_weight(*format, kRows, kColumns, fill);
       const std::vector<float> want = quant_test::dequantize(*format, weight, weight.whole());
@@ -65,7 +65,7 @@ TEST(PackedFormat, UnpackedRowsAreTheDequantizedOnes) {
 TEST_P(PackedFormats, EmbeddingsAreTheDequantizedRows) {
   std::vector<int32_t> ids(static_cast<size_t>(kRows));
   std::iota(ids.rbegin(), ids.rend(), 0);
-  for (const Format* format : quant_test::made_formats()) {
+  for (const Format* format : quant_test::typed_formats()) {
     const quant_test::Weight weight = quant_test::any_weight(*format, kRows, kColumns, -1);
     const std::vector<float> want = quant_test::dequantize(*format, weight, weight.whole());
     const PackedMatrix packed = pack(*format, weight);
@@ -80,7 +80,7 @@ TEST_P(PackedFormats, EmbeddingsAreTheDequantizedRows) {
 TEST_P(PackedFormats, ExactProductsAreThoseOfTheDequantizedWeights) {
   constexpr int64_t kInputs = 3;
   const std::vector<float> x = quant_test::weights_like(11, size_t(kInputs * kColumns), 1);
-  for (const Format* format : quant_test::made_formats()) {
+  for (const Format* format : quant_test::typed_formats()) {
     const quant_test::Weight weight = quant_test::any_weight(*format, kRows, kColumns, -1);
     const std::vector<float> w = quant_test::dequantize(*format, weight, weight.whole());
     const PackedMatrix packed = pack(*format, weight);

@@ -35,6 +35,21 @@ inline void split_nibbles(const std::byte* from, uint8_t* out) {
   for (int i = 0; i < N; ++i) out[N + i] = both[i] >> 4;
 }
 
+/// 32 codes of 5 bits: the low 4 of columns 0-15 and 16-31 in the halves of 16 bytes, and 4 bytes with the fifth of column i at
+/// bit i.
+inline void split_fives(const std::byte* nibbles, const std::byte* fifths, uint8_t* out) {
+  split_nibbles<16>(nibbles, out);
+  uint32_t high;
+  std::memcpy(&high, fifths, 4);
+  for (int i = 0; i < 32; ++i) out[i] |= uint8_t((high >> i & 1) << 4);
+}
+inline void join_fives(const uint8_t* codes, std::byte* nibbles, std::byte* fifths) {
+  uint32_t high = 0;
+  for (int i = 0; i < 32; ++i) high |= uint32_t(codes[i] >> 4) << i;
+  for (int i = 0; i < 16; ++i) nibbles[i] = std::byte((codes[i] & 15) | (codes[i + 16] & 15) << 4);
+  std::memcpy(fifths, &high, 4);
+}
+
 /// Nearest integer, halves away from zero, for |x| < 2^22. The constant is the largest float below a half: with a half itself,
 /// 0.49999997 would come out as 1. Vectorises everywhere, which std::round does not.
 inline int32_t round_away(float x) { return int32_t(x + std::copysign(0x1.fffffep-2f, x)); }
@@ -72,8 +87,8 @@ void check_slice(std::string_view name, const Shape& shape, const Slice2& slice,
 inline void check_slice(const RawTensor& weight, const Slice2& slice, int64_t block) {
   check_slice(weight.name, {weight.rows(), weight.columns()}, slice, block);
 }
-/// Throws Error{corrupt} where a scale that was read is not finite: its block would poison every sum it enters.
-[[noreturn]] void fail_scale(const RawTensor& weight, int64_t row, int64_t column);
+/// Throws Error{corrupt} saying what is wrong with a block.
+[[noreturn]] void fail_block(const RawTensor& weight, int64_t row, int64_t column, std::string_view fault);
 /// Throws Error{corrupt} naming row and column of the first value that is not finite or whose magnitude is above `limit`,
 /// Error{invalid_argument} for columns that are not a multiple or importance that is negative or not finite.
 void check_input(std::string_view format, const float* values, int64_t rows, int64_t columns, const float* importance,
@@ -98,11 +113,26 @@ struct BlockRow {
   std::byte* out;
 };
 
+/// 1 / d; 0 where that is no number.
+inline float inverse_or_zero(float d) {
+  const float inverse = d != 0 ? 1.0f / d : 0.0f;
+  return std::isfinite(inverse) ? inverse : 0.0f;
+}
+
 /// Random bytes; of every 64-bit word the bits in `kept`, the others from `fixed`.
 void draw_bytes(uint64_t seed, int64_t n, std::byte* out, uint64_t kept = ~uint64_t(0), uint64_t fixed = 0);
 
 /// Largest magnitude a format with f16 scales takes; a scale computed from it cannot overflow.
 inline constexpr float kF16Limit = 65504.0f;
+
+/// What is wrong with a block that is not valid: usually a scale that is not finite, which would poison every sum it enters.
+template <class F>
+constexpr std::string_view fault_of(const std::byte* block) {
+  if constexpr (requires { F::fault(block); })
+    return F::fault(block);
+  else
+    return "its scale gives no finite values";
+}
 
 /// Takes row `row` of a slice apart, which begins at `bytes`. The pointers are locals and the check of a run's scales one, so
 /// that the compiler keeps everything in registers; and memory is asked for ahead, since hardware stops at the end of each page:
@@ -136,16 +166,17 @@ void split_row(const RawTensor& weight, const Slice2& slice, int64_t row, const 
       if constexpr (two_level && minimum) parts.sub_min += groups;
     }
     for (int64_t i = 0; !valid && i < n; ++i)
-      if (!F::valid(bytes - (n - i) * F::bytes)) fail_scale(weight, slice.row + row, slice.column + (first + i) * block);
+      if (const std::byte* at = bytes - (n - i) * F::bytes; !F::valid(at))
+        fail_block(weight, slice.row + row, slice.column + (first + i) * block, fault_of<F>(at));
   }
 }
 
-/// A Format of blocks. F has: name, type, layout, bytes (of a block), valid(block) (its scales are finite), values(block, out),
-/// split(block, parts), quantize(BlockRow) and draw_scales(random bits, block), which makes a block of random bytes one of small
-/// weights.
+/// A Format of blocks. F has: name, type, layout, bytes (of a block), valid(block) (its scales are finite), values(block, out)
+/// and split(block, parts). Where it can be made it has quantize(BlockRow) and draw_scales(random bits, block), which makes a
+/// block of random bytes one of small weights. fault(block) says what is not valid if that may be anything else than a scale.
 template <class F>
 constexpr Format block_format() {
-  return Format{
+  Format out{
       .name = F::name,
       .claims = [](const TensorGroup& group) { return is_lone_weight(group, F::type); },
       .shape = weight_shape,
@@ -154,7 +185,7 @@ constexpr Format block_format() {
           [](const TensorGroup& group, const Slice2& slice, float* out) {
             const RawTensor& weight = weight_of(group);
             for_each_block(weight, slice, [&](const std::byte* block, int64_t row, int64_t column) {
-              if (!F::valid(block)) fail_scale(weight, slice.row + row, slice.column + column);
+              if (!F::valid(block)) fail_block(weight, slice.row + row, slice.column + column, fault_of<F>(block));
               F::values(block, out + row * slice.columns + column);
             });
           },
@@ -172,21 +203,22 @@ constexpr Format block_format() {
           },
       .stored = F::type,
       .columns_multiple = F::layout.block,
-      .quantize =
-          [](const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance, std::byte* out) {
-            constexpr int64_t block = F::layout.block;
-            check_input(F::name, values, rows, columns, importance, block, kF16Limit);
-            const int64_t n = columns / block;
-            for (int64_t row = 0; row < rows; ++row)
-              F::quantize({cpu, values + row * columns, importance, n, out + row * n * F::bytes});
-          },
-      .randomize =
-          [](uint64_t seed, int64_t columns, std::byte* out) {
-            draw_bytes(seed, columns / F::layout.block * F::bytes, out);
-            SplitMix64 scales{~seed};
-            for (int64_t at = 0; at < columns; at += F::layout.block, out += F::bytes) F::draw_scales(scales(), out);
-          },
   };
+  if constexpr (requires(const BlockRow& row) { F::quantize(row); }) {
+    out.quantize = [](const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
+                      std::byte* to) {
+      constexpr int64_t block = F::layout.block;
+      check_input(F::name, values, rows, columns, importance, block, kF16Limit);
+      const int64_t n = columns / block;
+      for (int64_t row = 0; row < rows; ++row) F::quantize({cpu, values + row * columns, importance, n, to + row * n * F::bytes});
+    };
+    out.randomize = [](uint64_t seed, int64_t columns, std::byte* to) {
+      draw_bytes(seed, columns / F::layout.block * F::bytes, to);
+      SplitMix64 scales{~seed};
+      for (int64_t at = 0; at < columns; at += F::layout.block, to += F::bytes) F::draw_scales(scales(), to);
+    };
+  }
+  return out;
 }
 
 /// A Format of plain elements. F has: name, type, layout, limit, Element, read(Element), write(float), and for random weights the

@@ -47,17 +47,16 @@ struct Format {
   /// The column of the matrix at each place of groups(); empty, or the function nullptr, where they are the same.
   std::vector<int32_t> (*order)(const TensorGroup& group) = nullptr;
 
-  /// Where the format can be made; all three are set or none.
-  /// Type under which a single "weight" tensor of this format is stored.
+  /// Type under which a single "weight" tensor of this format is stored; f32 for formats of several tensors.
   TensorType stored = TensorType::f32;
   /// Columns must be a multiple of this.
   int32_t columns_multiple = 1;
+  /// Where the format can be made; both are set or none.
   /// Quantizes whole rows: f32 [rows, columns] -> rows x row_bytes(stored, columns) bytes. `importance` is f32 [columns] (mean of
   /// squared inputs) or nullptr. The same bytes with the kernels of any instruction set; nullptr: the format is read only.
   void (*quantize)(const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
                    std::byte* out) = nullptr;
   /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
-  /// Set where quantize is.
   void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;
 };
 

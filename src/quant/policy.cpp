@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <cctype>
 #include <initializer_list>
+#include <iterator>
 
 #include "base/fail.h"
 
 namespace gale {
 namespace {
-
-struct MixName {
-  std::string_view name, base, better;
-};
-constexpr MixName kMixes[] = {
-    {"q4_k_s", "q4_k", "q5_k"}, {"q4_k_m", "q4_k", "q6_k"}, {"q5_k_s", "q5_k", "q5_k"}, {"q5_k_m", "q5_k", "q6_k"}};
 
 bool has_any(std::string_view name, std::initializer_list<std::string_view> parts) {
   return std::ranges::any_of(parts, [=](std::string_view part) { return name.find(part) != name.npos; });
@@ -28,10 +23,68 @@ bool is_router(std::string_view name) { return has_any(name, {"mlp.gate.", "moe.
 bool is_value(std::string_view name) { return has_any(name, {"v_proj.", "qkv", "query_key_value.", "attn.c_attn.", "W_pack."}); }
 bool is_down(std::string_view name) { return has_any(name, {"down_proj", ".w2.", "dense_4h_to_h.", "mlp.c_proj.", "mlp.fc2."}); }
 
+bool is_output(std::string_view name) {
+  return has_any(name, {"o_proj.", "out_proj.", "attn.c_proj.", "attention.dense.", "self_attn.dense.", ".wo."});
+}
+
 bool use_more_bits(int layer, int layers) {
   const int eighth = layers / 8;
   return layer < eighth || layer >= 7 * layers / 8 || (layer - eighth) % 3 == 2;
 }
+
+using Tensor = QuantPolicy::Tensor;
+
+// What a rule may ask of a tensor.
+bool value(const Tensor& t) { return t.layer >= 0 && is_value(t.name); }
+bool narrow_value(const Tensor& t) { return value(t) && t.rows * 4 <= t.columns; }  // four queries or more to a value
+bool value_of_first2(const Tensor& t) { return value(t) && t.layer < 2; }
+bool value_of_first4(const Tensor& t) { return value(t) && t.layer < 4; }
+bool down(const Tensor& t) { return t.layer >= 0 && is_down(t.name); }
+bool down_of_first16th(const Tensor& t) { return down(t) && t.layer < t.layers / 16; }
+bool down_of_first8th(const Tensor& t) { return down(t) && t.layer < t.layers / 8; }
+bool output(const Tensor& t) { return t.layer >= 0 && is_output(t.name); }
+bool where_more_helps(const Tensor& t) { return (value(t) || down(t)) && use_more_bits(t.layer, t.layers); }
+bool embedding(const Tensor& t) { return is_embedding(t.name); }
+
+}  // namespace
+
+/// The first rule that a tensor meets says its format; where there is none it is the base.
+struct QuantPolicy::Mix {
+  struct Rule {
+    bool (*meets)(const Tensor&) = nullptr;
+    std::string_view format;
+  };
+  std::string_view name, base;
+  Rule rules[5] = {};
+};
+
+namespace {
+
+// llama.cpp's mixes.
+constexpr QuantPolicy::Mix kMixes[] = {
+    {"q2_k", "q2_k", {{narrow_value, "q4_k"}, {value, "q3_k"}, {down, "q3_k"}, {output, "q3_k"}}},
+    {"q2_k_s", "q2_k", {{narrow_value, "q4_k"}, {down_of_first8th, "q4_k"}}},
+    {"q3_k_s", "q3_k"},
+    {"q3_k_m",
+     "q3_k",
+     {{value_of_first2, "q5_k"}, {value, "q4_k"}, {down_of_first16th, "q5_k"}, {down, "q4_k"}, {output, "q4_k"}}},
+    {"q3_k_l", "q3_k", {{value, "q5_k"}, {down, "q5_k"}, {output, "q5_k"}}},
+    {"q4_k_s", "q4_k", {{value_of_first4, "q5_k"}, {down_of_first8th, "q5_k"}}},
+    {"q4_k_m", "q4_k", {{where_more_helps, "q6_k"}}},
+    {"q5_k_s", "q5_k"},
+    {"q5_k_m", "q5_k", {{where_more_helps, "q6_k"}}},
+    {"iq2_xxs", "iq2_xxs", {{embedding, "q2_k"}, {narrow_value, "q4_k"}, {value, "q2_k"}, {down_of_first8th, "q2_k"}}},
+    {"iq2_xs", "iq2_xs", {{embedding, "q2_k"}, {narrow_value, "q4_k"}, {value, "q2_k"}, {down_of_first8th, "q2_k"}}},
+    {"iq2_s",
+     "iq2_s",
+     {{embedding, "iq3_s"}, {narrow_value, "q4_k"}, {value, "iq3_s"}, {down_of_first8th, "iq3_s"}, {output, "iq3_s"}}},
+    {"iq3_xxs", "iq3_xxs", {{embedding, "iq3_s"}, {narrow_value, "q4_k"}, {output, "iq3_s"}}},
+    {"iq3_s", "iq3_s", {{narrow_value, "q4_k"}}},
+    {"iq4_nl", "iq4_nl", {{narrow_value, "q5_k"}}},
+    {"iq4_xs", "iq4_xs", {{narrow_value, "q5_k"}}},
+    {"tq1_0", "tq1_0", {{embedding, "q4_k"}}},
+    {"tq2_0", "tq2_0", {{embedding, "q4_k"}}},
+};
 
 double bits_per_weight(const Format& format) {
   const TensorTypeInfo& info = tensor_type_info(format.stored);
@@ -44,7 +97,8 @@ std::vector<std::string_view> QuantPolicy::names() {
   std::vector<std::string_view> out;
   for (const Format* format : formats())
     if (format->quantize != nullptr) out.push_back(format->name);
-  for (const MixName& mix : kMixes) out.push_back(mix.name);
+  for (const Mix& mix : kMixes)
+    if (std::ranges::find(out, mix.name) == out.end()) out.push_back(mix.name);
   return out;
 }
 
@@ -56,14 +110,9 @@ QuantPolicy QuantPolicy::named(std::string_view name) {
     if (known == lower) out.name_ = known;
   if (out.name_.empty())
     fail(ErrorCode::invalid_argument, "unknown quantization type \"{}\"; known: {}", name, fmt::join(names(), ", "));
-  std::string_view base = out.name_;
-  for (const MixName& mix : kMixes) {
-    if (mix.name != out.name_) continue;
-    base = mix.base;
-    out.better_ = &find_format(mix.better);
-    out.mix_ = mix.name.ends_with("_m") ? Mix::medium : Mix::small;
-  }
-  out.base_ = &find_format(base);
+  for (const Mix& mix : kMixes)
+    if (mix.name == out.name_) out.mix_ = &mix;
+  out.base_ = &find_format(out.mix_ ? out.mix_->base : out.name_);
   return out;
 }
 
@@ -76,12 +125,9 @@ const Format* QuantPolicy::wanted(const Tensor& tensor) const {
   const bool vector = tensor.rows <= 1 || tensor.columns <= 1;
   if (vector || name.ends_with(".bias") || has_any(name, {"norm"}) || is_router(name)) return &find_format("f32");
   if (is_head(name) || (tensor.tied_head && is_embedding(name))) return at_least(find_format("q6_k"));
-  bool more = false;
-  if (mix_ == Mix::medium && tensor.layer >= 0)
-    more |= (is_value(name) || is_down(name)) && use_more_bits(tensor.layer, tensor.layers);
-  if (mix_ == Mix::small && tensor.layer >= 0)
-    more |= (is_value(name) && tensor.layer < 4) || (is_down(name) && tensor.layer < tensor.layers / 8);
-  return more ? at_least(*better_) : base_;
+  for (size_t i = 0; mix_ != nullptr && i < std::size(mix_->rules) && mix_->rules[i].meets != nullptr; ++i)
+    if (mix_->rules[i].meets(tensor)) return at_least(find_format(mix_->rules[i].format));
+  return base_;
 }
 
 QuantPolicy::Choice QuantPolicy::choose(const Tensor& tensor) const {

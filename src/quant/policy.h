@@ -12,8 +12,11 @@ namespace gale {
 /// A plain type ("q4_0", "q8_0", "bf16" ...) is one format for every matrix. A mix ("q4_k_m", "q5_k_s" ...) spends more bits
 /// where they help most, as llama.cpp's mixes of those names do: in "q4_k_m" and "q5_k_m" the value and down projections of the
 /// first and last eighth of the layers and of every third between are q6_k; in "q4_k_s" the value projections of the first four
-/// layers and the down projections of the first eighth are q5_k; "q5_k_s" is q5_k throughout. Everywhere the head, or the
-/// embedding that serves as one, has at least q6_k, and vectors, norms, biases and routers stay f32.
+/// layers and the down projections of the first eighth are q5_k; "q5_k_s" and "q3_k_s" are one format throughout. In "q3_k_m" and
+/// "q3_k_l" value, down and output projections are q4_k and q5_k, the first ones of "q3_k_m" q5_k too; in "q2_k" they are q3_k,
+/// and q4_k where many queries share a value; in "q2_k_s" only the latter and the first eighth of the down projections are q4_k.
+/// The iq types give the same tensors and the embedding more, as policy.cpp lists; ternary types leave the embedding in q4_k.
+/// Everywhere the head, or the embedding that serves as one, has at least q6_k, and vectors, norms, biases and routers stay f32.
 class QuantPolicy {
  public:
   /// What is known of a tensor.
@@ -39,15 +42,15 @@ class QuantPolicy {
   /// Where the columns are not a multiple of the wanted format's blocks: q8_0, and where they are not of 32 either, f16.
   Choice choose(const Tensor& tensor) const;
 
+  struct Mix;
+
  private:
-  enum class Mix { none, small, medium };
   const Format* wanted(const Tensor& tensor) const;
   const Format* at_least(const Format& other) const;
 
   std::string_view name_;
   const Format* base_ = nullptr;
-  const Format* better_ = nullptr;  // what a mix gives the tensors it favours
-  Mix mix_ = Mix::none;
+  const Mix* mix_ = nullptr;  // nullptr for a plain type
 };
 
 /// Gathers the tensors whose blocks did not fit, so that a model with hundreds of them leads to one message.

@@ -41,6 +41,30 @@ TEST(QuantPolicy, SmallMixGivesMoreBitsToTheFirstLayersOnly) {
   EXPECT_EQ(choice("q4_k_s", "model.layers.2.mlp.down_proj.weight", 2, 16), "q4_k");
 }
 
+TEST(QuantPolicy, MixesOfFewBits) {
+  const std::string value = "model.layers.9.self_attn.v_proj.weight", down = "model.layers.9.mlp.down_proj.weight",
+                    output = "model.layers.9.self_attn.o_proj.weight", gate = "model.layers.9.mlp.gate_proj.weight";
+  const auto all = [&](std::string_view type, int layer) {
+    std::string out;
+    for (const std::string& name : {value, down, output, gate}) out += choice(type, name, layer).substr(1, 1);
+    return out;
+  };
+  EXPECT_EQ(all("q3_k_s", 0), "3333");
+  EXPECT_EQ(all("q3_k_m", 1), "5543");
+  EXPECT_EQ(all("q3_k_m", 2), "4443");
+  EXPECT_EQ(all("q3_k_l", 20), "5553");
+  EXPECT_EQ(all("q2_k", 20), "3332");
+  EXPECT_EQ(all("q2_k_s", 3), "2422");
+  EXPECT_EQ(all("q2_k_s", 4), "2222");
+  const QuantPolicy::Tensor narrow{.name = value, .rows = 1024, .columns = 4096, .layer = 20, .layers = 32};
+  for (const std::string_view type : {"q2_k", "q2_k_s"}) EXPECT_EQ(QuantPolicy::named(type).choose(narrow).format->name, "q4_k");
+  EXPECT_EQ(choice("tq2_0", "model.embed_tokens.weight", -1), "q4_k");
+  EXPECT_EQ(choice("iq2_xs", "model.embed_tokens.weight", -1), "q2_k");
+  EXPECT_EQ(choice("iq2_s", output, 20), "iq3_s");
+  EXPECT_EQ(choice("iq3_xxs", gate, 20), "iq3_xxs");
+  EXPECT_EQ(choice("tq2_0", gate, 3), "tq2_0");
+}
+
 TEST(QuantPolicy, FiveBitsSmallIsOneTypeButForTheHead) {
   for (const std::string_view name : {"self_attn.v_proj", "mlp.down_proj", "mlp.gate_proj"})
     EXPECT_EQ(choice("q5_k_s", fmt::format("model.layers.0.{}.weight", name), 0), "q5_k");

@@ -1,5 +1,6 @@
 #pragma once
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/rng.h"
@@ -8,7 +9,15 @@
 
 namespace gale::quant_test {
 
-/// The formats that can be made: a lone weight of a type of their own.
+/// The formats of a lone weight of a type of their own.
+inline std::vector<const Format*> typed_formats() {
+  std::vector<const Format*> out;
+  for (const Format* format : formats())
+    if (format->name == tensor_type_info(format->stored).name) out.push_back(format);
+  return out;
+}
+
+/// Those that can be made.
 inline std::vector<const Format*> made_formats() {
   std::vector<const Format*> out;
   for (const Format* format : formats())
@@ -35,6 +44,15 @@ struct Weight {
   Slice2 whole() const { return {0, tensor.rows(), 0, tensor.columns()}; }
 };
 
+/// The sums of the codes of a q8_k block.
+inline void add_sums(std::byte* block) {
+  for (int group = 0; group < 16; ++group) {
+    int16_t sum = 0;
+    for (int i = 0; i < 16; ++i) sum = int16_t(sum + int8_t(block[4 + group * 16 + i]));
+    std::memcpy(block + 260 + group * 2, &sum, 2);
+  }
+}
+
 /// Bytes without infinities and NaN: any byte, but f16 exponents below the last and powers of two up to 2^-1. `fill` < 0: random.
 inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, int fill) {
   SplitMix64 rng{uint64_t(fill + 7)};
@@ -45,6 +63,8 @@ inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, in
     for (int64_t odd = 1; odd < std::min<int64_t>(size, 4); odd += 2) bytes[at + size_t(odd)] &= std::byte(0xbb);
     bytes[at + size_t(size) - 1] &= std::byte(0xbb);
     if (format.stored == TensorType::mxfp4) bytes[at] &= std::byte(0x7f);
+    if (format.stored == TensorType::q2_k) bytes[at + 81] &= std::byte(0xbb);
+    if (format.stored == TensorType::q8_k) add_sums(bytes.data() + at);
   }
   return Weight(format.stored, rows, columns, std::move(bytes));
 }

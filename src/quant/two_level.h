@@ -174,9 +174,9 @@ Blocks<Groups> search_affine(const ScaleSearch& search, const CodeGroups& groups
   return best;
 }
 
-/// Codes on both sides of 0, scales -128..127.
+/// Codes on both sides of 0, scales -1 - last_scale .. last_scale.
 template <int Groups>
-Blocks<Groups> search_symmetric(const ScaleSearch& search, const CodeGroups& groups) {
+Blocks<Groups> search_symmetric(const ScaleSearch& search, const CodeGroups& groups, int last_scale) {
   ScaleFits fits;
   ScaleChoice choice;
   search.fit_symmetric(groups, fits);
@@ -186,12 +186,12 @@ Blocks<Groups> search_symmetric(const ScaleSearch& search, const CodeGroups& gro
   for (int start = 0; start < kStarts; ++start) {
     for (size_t b = 0; b < best.size(); ++b) {
       const auto smaller = [](float x, float y) { return std::fabs(x) < std::fabs(y); };
-      d.exact[b] =
-          *std::max_element(fits.scale + b * Groups, fits.scale + (b + 1) * Groups, smaller) / float(kStartStep * start - 128);
+      d.exact[b] = *std::max_element(fits.scale + b * Groups, fits.scale + (b + 1) * Groups, smaller) /
+                   float(kStartStep * start - 1 - last_scale);
     }
     for (int fit = 0; fit < kFits; ++fit) {
       d.round();
-      search.choose_symmetric(groups, fits, d.rounded, choice);
+      search.choose_symmetric(groups, fits, d.rounded, last_scale, choice);
       keep_better<Groups>(groups, choice, d, none, best);
     }
   }

@@ -88,9 +88,12 @@ struct ExpertSumArgs {
 
 /// How words of 4 bytes from 16 rows, taken together as a vector of 16 lanes, are written. Bytes a word, for all rows:
 enum class Weaving : uint8_t {
-  words,       ///< 64: as they are (f32, pairs of bf16, 8-bit codes)
+  words,       ///< 64: as they are (f32, also scales, pairs of bf16, 8-bit codes)
   halves,      ///< 64: the low 16 bits of all lanes, then the high ones (f16)
+  codes2,      ///< 16: four words of 2-bit codes into one (panel.h has the order of all codes)
+  codes3,      ///< 24: eight words of 3-bit codes into three
   codes4,      ///< 32: two words of 4-bit codes into one, the second in the high nibbles
+  codes5,      ///< 40: eight words of 5-bit codes into five
   codes6,      ///< 48: four words of 6-bit codes into three
   f16,         ///< 32: f32 that f16 holds exactly, as f16 (scales)
   bytes,       ///< 32: the low bytes of the low 16 bits, then those of the high ones (sub-scales)

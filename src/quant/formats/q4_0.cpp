@@ -1,6 +1,4 @@
-#include <algorithm>
-
-#include "quant/blocks.h"
+#include "quant/one_level.h"
 
 namespace gale {
 namespace {
@@ -33,23 +31,10 @@ struct Q4_0 {
   /// 4.3e-3 and up: codes have a deviation of 4.6.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x1c67 + bits % 64)); }
 
-  /// The reference definition: the value of largest magnitude, the first of several, becomes code 0.
-  static void quantize(const blocks::BlockRow& row) {
-    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
-  }
-  static void quantize_block(const float* x, std::byte* block) {
-    float largest = 0;
-    for (int i = 0; i < 32; ++i)
-      if (std::fabs(x[i]) > std::fabs(largest)) largest = x[i];
-    const float d = largest / -8.0f;
-    float inverse = d != 0 ? 1.0f / d : 0.0f;
-    if (!std::isfinite(inverse)) inverse = 0;
+  static void quantize(const blocks::BlockRow& row) { one_level::quantize_symmetric<Q4_0, 8>(row); }
+  static void write(float d, const uint8_t* codes, std::byte* block) {
     blocks::store_u16(block, f32_to_f16(d));
-    for (int i = 0; i < 16; ++i) {
-      const int low = std::min(15, int(x[i] * inverse + 8.5f));
-      const int high = std::min(15, int(x[i + 16] * inverse + 8.5f));
-      block[2 + i] = std::byte(low | high << 4);
-    }
+    for (int i = 0; i < 16; ++i) block[2 + i] = std::byte(codes[i] | codes[i + 16] << 4);
   }
 };
 

@@ -63,7 +63,7 @@ void Q6K::quantize(const blocks::BlockRow& row) {
   for (int64_t i = 0; i < row.blocks; ++i) {
     const float *x = row.x + i * 256, *importance = row.importance ? row.importance + i * 256 : nullptr;
     two_level::side_by_side<16, 16>(row.cpu.search, x, importance, 1, -32, 31, groups);
-    write(x, two_level::search_symmetric<16>(row.cpu.search, groups).front(), row.out + i * bytes);
+    write(x, two_level::search_symmetric<16>(row.cpu.search, groups, 127).front(), row.out + i * bytes);
   }
 }
 

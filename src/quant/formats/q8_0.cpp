@@ -38,8 +38,7 @@ struct Q8_0 {
     float largest = 0;
     for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
     const float d = largest / 127.0f;
-    float inverse = d != 0 ? 1.0f / d : 0.0f;
-    if (!std::isfinite(inverse)) inverse = 0;  // d is below f16's reach by far: all zeros either way
+    const float inverse = blocks::inverse_or_zero(d);  // 0: d is below f16's reach by far, all zeros either way
     blocks::store_u16(block, f32_to_f16(d));
     for (int i = 0; i < 32; ++i) block[2 + i] = std::byte(blocks::round_away(x[i] * inverse));
   }

@@ -24,8 +24,27 @@ struct Candidate {
   f32x16 q, qq, qx;  // weighted sums of its codes, their squares and their products with the values
 };
 
+// Codes next to a place: of all whole numbers, or of a table, where halfway between two the lower one counts.
+struct AnyCode {
+  f32x16 first, last;
+  explicit AnyCode(const CodeGroups& g) : first(set1(g.first)), last(set1(g.last)) {}
+  f32x16 operator()(f32x16 place) const { return nearest(min(max(place, first), last)); }
+};
+struct TableCode {
+  float between[15], value[16];
+  explicit TableCode(const CodeGroups& g) {
+    for (int i = 0; i < 16; ++i) value[i] = g.table[i];
+    for (int i = 0; i < 15; ++i) between[i] = 0.5f * (value[i] + value[i + 1]);
+  }
+  f32x16 operator()(f32x16 place) const {
+    f32x16 out = set1(value[0]);
+    for (int i = 0; i < 15; ++i) out = select_less(set1(between[i]), place, set1(value[i + 1]), out);
+    return out;
+  }
+};
+
 // The sums of N candidates; those without a low have low 0, and are spared the addition.
-template <int N, bool Low>
+template <int N, bool Low, class Code>
 inline void sum_codes(const CodeGroups& g, Candidate* c) {
   f32x16 inverse[N], shift[N], q[N], qq[N], qx[N];
   for (int j = 0; j < N; ++j) {
@@ -33,12 +52,12 @@ inline void sum_codes(const CodeGroups& g, Candidate* c) {
     shift[j] = mul(c[j].low, inverse[j]);
     q[j] = qq[j] = qx[j] = zero();
   }
-  const f32x16 first = set1(g.first), last = set1(g.last);
+  const Code next(g);
   for (int i = 0; i < g.n; ++i) {
     const f32x16 x = load(g.x[i]), w = load(g.w[i]);
     for (int j = 0; j < N; ++j) {
       const f32x16 place = Low ? fma(x, inverse[j], shift[j]) : mul(x, inverse[j]);
-      const f32x16 code = nearest(min(max(place, first), last)), wc = mul(w, code);
+      const f32x16 code = next(place), wc = mul(w, code);
       q[j] = add(q[j], wc);
       qq[j] = fma(wc, code, qq[j]);
       qx[j] = fma(wc, x, qx[j]);
@@ -52,9 +71,15 @@ inline void sum_codes(const CodeGroups& g, Candidate* c) {
 }
 
 // As many at a time as registers hold. REQUIRES: `count` a multiple of kSearchCandidates.
-template <bool Low>
+template <bool Low, class Code = AnyCode>
 inline void sum_all_codes(const CodeGroups& g, Candidate* c, int count) {
-  for (int j = 0; j < count; j += kSearchCandidates) sum_codes<kSearchCandidates, Low>(g, c + j);
+  for (int j = 0; j < count; j += kSearchCandidates) sum_codes<kSearchCandidates, Low, Code>(g, c + j);
+}
+inline void sum_symmetric(const CodeGroups& g, Candidate* c, int count) {
+  if (g.table != nullptr)
+    sum_all_codes<false, TableCode>(g, c, count);
+  else
+    sum_all_codes<false>(g, c, count);
 }
 
 // The error of a candidate with its codes.
@@ -157,15 +182,16 @@ void fit_symmetric(const CodeGroups& g, ScaleFits& out) {
   for (int i = 0; i < g.n; ++i) extreme = select_less(abs(extreme), abs(load(g.x[i])), load(g.x[i]), extreme);
   BestFit best{zero(), zero(), sums.wxx};
   const float ends[] = {g.first, g.last};
+  const float apart = g.table != nullptr ? 8.0f : 2.0f;
   for (const float end : ends) {
-    const float step = end < 0 ? -2.0f : 2.0f;
+    const float step = end < 0 ? -apart : apart;
     Candidate c[kScales];
     for (int j = 0; j < kScales; ++j) {
       c[j].scale = div(extreme, set1(end + step * float(j - 3)));
       c[j].low = zero();
     }
     for (int round = 0; round < kRounds; ++round) {
-      sum_all_codes<false>(g, c, kScales);
+      sum_symmetric(g, c, kScales);
       for (Candidate& each : c) {
         solve_symmetric(each);
         best.keep(each, sums);
@@ -216,9 +242,9 @@ void choose_affine(const CodeGroups& g, const ScaleFits& fits, const CodeGroups:
   store_best(c, scale, minimum, 8, SearchSums(g), out);
 }
 
-void choose_symmetric(const CodeGroups& g, const ScaleFits& fits, const CodeGroups::Lanes& block_d, ScaleChoice& out) {
+void choose_symmetric(const CodeGroups& g, const ScaleFits& fits, const CodeGroups::Lanes& block_d, int last, ScaleChoice& out) {
   const f32x16 d = load(block_d);
-  const f32x16 near = min(max(mul(load(fits.scale), inverse_of(d)), set1(-127.0f)), set1(125.0f));
+  const f32x16 near = min(max(mul(load(fits.scale), inverse_of(d)), set1(float(-last))), set1(float(last - 2)));
   const f32x16 s = sub(floor_of(near), set1(1.0f));
   Candidate c[4];
   f32x16 scale[4], minimum[4];
@@ -228,7 +254,7 @@ void choose_symmetric(const CodeGroups& g, const ScaleFits& fits, const CodeGrou
     c[j].scale = mul(d, scale[j]);
     c[j].low = zero();
   }
-  sum_all_codes<false>(g, c, 4);
+  sum_symmetric(g, c, 4);
   store_best(c, scale, minimum, 4, SearchSums(g), out);
 }
 

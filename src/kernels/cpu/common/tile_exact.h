@@ -29,12 +29,14 @@ inline void exact_columns16(const Tile& t, const uint8_t* unit, int64_t k, const
   f32x16 scale = Scale::at(unit + at.top, block), minimum = zero();
   if (layout.two_level()) {
     const uint8_t* p = unit + at.sub + group * 16;
-    scale = mul(scale, to_float(layout.sub == ScaleType::i8 ? load_i8(p) : load_u8(p)));
+    const i32x16 sub = layout.sub == ScaleType::i8 ? load_i8(p) : load_u8(p);
+    scale = mul(scale, to_float(layout.sub == ScaleType::u4 ? iand(sub, 15) : sub));
   }
   if (layout.minimum) {
     minimum = Scale::at(unit + at.top_min, block);
     const i16x32 pairs = load_u8_pairs(unit + at.sub_min + group / 2 * 32);
-    if (layout.two_level()) minimum = mul(minimum, to_float(group % 2 == 0 ? even_of(pairs) : odd_of(pairs)));
+    const i32x16 sub = group % 2 == 0 ? even_of(pairs) : odd_of(pairs);
+    if (layout.two_level()) minimum = mul(minimum, to_float(layout.sub == ScaleType::u4 ? ishr<4>(sub) : sub));
   }
   u8x64 bytes[4];
   float w[256];

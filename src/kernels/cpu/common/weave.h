@@ -24,6 +24,38 @@ struct WeaveHalves {
   static constexpr int kTogether = 1, kBytes = 64;
   static void put(const i32x16* v, std::byte* to) { stream(to, part_halves(v[0])); }
 };
+// Four words of the low two bits of 16 columns.
+inline i32x16 join_twos(const i32x16* v) {
+  constexpr int32_t kLow = 0x03030303;
+  return iadd(iadd(iand(v[0], kLow), ishl<2>(iand(v[1], kLow))), iadd(ishl<4>(iand(v[2], kLow)), ishl<6>(iand(v[3], kLow))));
+}
+// Bit `At` of the bytes of eight words, that of word i at bit i.
+template <int At>
+inline i32x16 join_ones(const i32x16* v) {
+  const auto one = [&](int i) { return iand(ishr<At>(v[i]), 0x01010101); };
+  const i32x16 low = iadd(iadd(one(0), ishl<1>(one(1))), iadd(ishl<2>(one(2)), ishl<3>(one(3))));
+  return iadd(low, iadd(iadd(ishl<4>(one(4)), ishl<5>(one(5))), iadd(ishl<6>(one(6)), ishl<7>(one(7)))));
+}
+struct WeaveCodes2 {
+  static constexpr int kTogether = 4, kBytes = 64;
+  static void put(const i32x16* v, std::byte* to) { stream(to, join_twos(v)); }
+};
+struct WeaveCodes3 {
+  static constexpr int kTogether = 8, kBytes = 192;
+  static void put(const i32x16* v, std::byte* to) {
+    stream(to, join_twos(v));
+    stream(to + 64, join_twos(v + 4));
+    stream(to + 128, join_ones<2>(v));
+  }
+};
+struct WeaveCodes5 {
+  static constexpr int kTogether = 8, kBytes = 320;
+  static void put(const i32x16* v, std::byte* to) {
+    constexpr int32_t kLow = 0x0f0f0f0f;
+    for (int i = 0; i < 4; ++i) stream(to + 64 * i, iadd(iand(v[2 * i], kLow), ishl<4>(iand(v[2 * i + 1], kLow))));
+    stream(to + 256, join_ones<4>(v));
+  }
+};
 struct WeaveCodes4 {
   static constexpr int kTogether = 2, kBytes = 64;
   static void put(const i32x16* v, std::byte* to) { stream(to, iadd(v[0], ishl<4>(v[1]))); }
@@ -96,8 +128,14 @@ void weave(const WeaveArgs& a) {
       return weave_as<WeaveWords>(a);
     case Weaving::halves:
       return weave_as<WeaveHalves>(a);
+    case Weaving::codes2:
+      return weave_as<WeaveCodes2>(a);
+    case Weaving::codes3:
+      return weave_as<WeaveCodes3>(a);
     case Weaving::codes4:
       return weave_as<WeaveCodes4>(a);
+    case Weaving::codes5:
+      return weave_as<WeaveCodes5>(a);
     case Weaving::codes6:
       return weave_as<WeaveCodes6>(a);
     case Weaving::f16:
