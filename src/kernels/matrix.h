@@ -23,7 +23,8 @@ struct PanelGeometry {
 /// Columns of a unit of a grouped layout. One-level units span as many groups as fill cache lines with their scales, within
 /// limits: a rounded input row is a multiple of the largest.
 constexpr int64_t unit_columns(const Layout& layout) {
-  const int64_t scale_bytes = (layout.top == ScaleType::e8m0 ? 1 : 2) + (layout.zeros ? 1 : 0);
+  const int64_t each = layout.top == ScaleType::e8m0 ? 1 : layout.top == ScaleType::f32 ? 4 : 2;
+  const int64_t scale_bytes = each + (layout.zeros ? 1 : 0);
   int64_t columns = layout.block < 64 ? 64 : layout.block;
   while (columns < 256 && columns / layout.block * scale_bytes * kPanelRows % 64 != 0) columns *= 2;
   return columns;

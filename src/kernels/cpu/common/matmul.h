@@ -1,7 +1,9 @@
 #pragma once
+#include "kernels/cpu/common/tile_affine.h"
 #include "kernels/cpu/common/tile_dense.h"
 #include "kernels/cpu/common/tile_exact.h"
 #include "kernels/cpu/common/tile_grouped.h"
+#include "kernels/cpu/common/tile_numbers.h"
 #include "kernels/cpu/common/tile_pairs.h"
 #include "kernels/cpu/common/walk.h"
 
@@ -24,6 +26,24 @@ struct TwoLevel {
   template <int N>
   static void tile(const Tile& t) {
     tile_two_level<Plain<L.bits>, L.group, L.minimum, N>(t);
+  }
+};
+template <class Codes>
+struct Affine {
+  static constexpr int kRows = kTwoLevelRows, kPanels = 1;
+  static constexpr int64_t kInputBytes = 1;
+  template <int N>
+  static void tile(const Tile& t) {
+    tile_affine<Codes, N>(t);
+  }
+};
+template <class Codes>
+struct Sixteen {
+  static constexpr int kRows = kTwoLevelRows, kPanels = 1;
+  static constexpr int64_t kInputBytes = 1;
+  template <int N>
+  static void tile(const Tile& t) {
+    tile_sixteen<Codes, N>(t);
   }
 };
 template <class Codes, class Scale>
@@ -65,7 +85,69 @@ constexpr LayoutKernels one_level_kernels{L, &walk<OneLevel<L, Codes, Scale>>, &
 template <Layout L>
 constexpr LayoutKernels two_level_kernels{L, &walk<TwoLevel<L>>, &walk<Exact<Plain<L.bits>, F16Scale>>};
 
-extern const LayoutKernels kLayouts[] = {
+// Entries of layouts that share their kernels.
+template <int N>
+struct Entries {
+  static constexpr int kCount = N;
+  LayoutKernels all[N];
+};
+constexpr int16_t kWidths[] = {32, 64, 128, 256};
+constexpr int kWidthCount = sizeof kWidths / sizeof kWidths[0];
+
+// Numbers under f32 scales, groups of every width.
+template <class Numbers>
+constexpr auto number_kernels(CodeTable table, uint8_t bits) {
+  Entries<kWidthCount> out{};
+  for (int i = 0; i < kWidthCount; ++i) {
+    const Layout layout{.kind = Layout::Kind::grouped,
+                        .bits = bits,
+                        .group = kWidths[i],
+                        .block = kWidths[i],
+                        .top = ScaleType::f32,
+                        .table = table};
+    out.all[i] = {layout, nullptr, &walk_dense<NumbersTiles<Numbers>::template Tiles, kLaneVectors>};
+  }
+  return out;
+}
+
+// Every width of group x type of scale x form.
+template <uint8_t Bits>
+constexpr auto affine_kernels() {
+  constexpr ScaleType kTypes[] = {ScaleType::f16, ScaleType::bf16, ScaleType::f32};
+  Entries<kWidthCount * 3 * 3> out{};
+  for (int i = 0; i < out.kCount; ++i) {
+    const int form = i / (kWidthCount * 3);
+    const Layout layout{.kind = Layout::Kind::grouped,
+                        .bits = Bits,
+                        .group = kWidths[i % kWidthCount],
+                        .block = kWidths[i % kWidthCount],
+                        .top = kTypes[i / kWidthCount % 3],
+                        .minimum = form == 1,
+                        .bias = uint8_t(form == 0 ? 1 << (Bits - 1) : 0),
+                        .real_zeros = form == 2};
+    out.all[i] = {layout, &walk<Affine<Plain<Bits>>>, &walk<Exact<Plain<Bits>, AnyScale>>};
+  }
+  return out;
+}
+
+// 4-bit floats under e4m3 scales for each 16 and an f32 one.
+constexpr auto sixteen_kernels() {
+  Entries<2 * 3> out{};
+  for (int i = 0; i < out.kCount; ++i) {
+    const Layout layout{.kind = Layout::Kind::grouped,
+                        .bits = 4,
+                        .group = 16,
+                        .block = kWidths[1 + i % 3],
+                        .top = ScaleType::f32,
+                        .sub = ScaleType::e4m3,
+                        .table = CodeTable::e2m1,
+                        .divided = i >= 3};
+    out.all[i] = {layout, &walk<Sixteen<E2m1>>, &walk<Exact<E2m1, AnyScale>>};
+  }
+  return out;
+}
+
+constexpr LayoutKernels kKnownLayouts[] = {
     {dense_layout(DType::f32), nullptr, &walk_dense<F32Tile, kLaneVectors>},
     {dense_layout(DType::f16), nullptr, &walk_dense<F16Tile, kLaneVectors>},
     {dense_layout(DType::bf16), &walk_dense<PairsTile, kPairVectors>, &walk_dense<Bf16Tile, kLaneVectors>},
@@ -80,6 +162,25 @@ extern const LayoutKernels kLayouts[] = {
     two_level_kernels<two_level(5, 32, ScaleType::u6, true)>,
     two_level_kernels<two_level(6, 16, ScaleType::i8, false)>,
 };
-extern const size_t kLayoutCount = sizeof kLayouts / sizeof kLayouts[0];
+constexpr int kKnownCount = sizeof kKnownLayouts / sizeof kKnownLayouts[0];
+
+template <class... Lists>
+constexpr auto join(const Lists&... lists) {
+  Entries<kKnownCount + (Lists::kCount + ...)> out{};
+  int n = 0;
+  for (const LayoutKernels& known : kKnownLayouts) out.all[n++] = known;  // first: where two serve a layout, the one made for it
+  const auto add = [&](const auto& list) {
+    for (const LayoutKernels& entry : list.all) out.all[n++] = entry;
+  };
+  (add(lists), ...);
+  return out;
+}
+
+constexpr auto kEveryLayout =
+    join(number_kernels<E4m3>(CodeTable::e4m3, 8), number_kernels<E5m2>(CodeTable::e5m2, 8),
+         number_kernels<Numbers4>(CodeTable::nf4, 4), number_kernels<Numbers4>(CodeTable::fp4, 4), affine_kernels<4>(),
+         affine_kernels<5>(), affine_kernels<6>(), affine_kernels<8>(), sixteen_kernels());
+extern const LayoutKernels* const kLayouts = kEveryLayout.all;
+extern const size_t kLayoutCount = kEveryLayout.kCount;
 
 }  // namespace gale::GALE_ISA
