@@ -38,6 +38,16 @@ const char* table_name(CodeTable table) {
       return "u";
     case CodeTable::e2m1:
       return "e2m1";
+    case CodeTable::iq1:
+      return "iq1";
+    case CodeTable::iq2:
+      return "iq2";
+    case CodeTable::iq3_xxs:
+      return "iq3_xxs";
+    case CodeTable::iq3_s:
+      return "iq3_s";
+    case CodeTable::iq4:
+      return "iq4";
     case CodeTable::nf4:
       return "nf4";
     case CodeTable::fp4:
@@ -87,11 +97,6 @@ const float* table_numbers(CodeTable table) {
   return table == CodeTable::nf4 ? kNf4 : table == CodeTable::fp4 ? kFp4 : table == CodeTable::e4m3 ? e4m3.data() : e5m2.data();
 }
 
-const int8_t* table_values(CodeTable table) {
-  static constexpr int8_t kNone[16] = {}, kE2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-  return table == CodeTable::e2m1 ? kE2m1 : kNone;
-}
-
 std::string Layout::name() const {
   if (kind == Kind::dense) return dtype_name(dense);
   std::string out = table_name(table);
@@ -101,6 +106,7 @@ std::string Layout::name() const {
   out += fmt::format(" {}{}", divided ? "1/" : "", scale_name(top));
   if (real_zeros) out += " real zeros";
   if (zeros) out += " zeros";
+  if (table == CodeTable::none && !has_offset() && !zeros && bias != 1 << (bits - 1)) out += fmt::format(" less {}", bias);
   return minimum ? out + " min" : out;
 }
 

@@ -12,15 +12,30 @@ namespace gale {
 /// e4m3, as a sub-scale, is a float of 8 bits without a sign.
 enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3, u4, u6, i8 };
 
-/// Values that 4-bit codes stand for, as integers that int8 holds exactly; a power of two is left to the scales.
-/// e2m1: twice the 4-bit floats of OCP's microscaling formats (1.0, 2023): 0 1 2 3 4 6 8 12, then their negatives.
-enum class CodeTable : uint8_t { none, e2m1, nf4, fp4, e4m3, e5m2 };
-/// [16]
-const int8_t* table_values(CodeTable table);
-
-/// Tables of numbers that int8 does not hold exactly: their layouts take inputs as f32.
+/// Values that codes stand for. Of 3 or 4 bits, as integers that int8 holds exactly; a power of two is left to the scales.
+///   e2m1     twice the 4-bit floats of OCP's microscaling formats (1.0, 2023)
+///   iq1      8 x (-1, 0 or 1, and 1/8 more or less), of GGUF's 1-bit types; 3 bits
+///   iq2      the magnitudes of the grids of GGUF's 2-bit i-types, both signs; 3 bits
+///   iq3_xxs  the halves of those of iq3_xxs
+///   iq3_s    those of iq3_s
+///   iq4      the values of iq4_nl and iq4_xs
+/// And numbers that int8 does not hold exactly: their layouts take inputs as f32.
 ///   nf4, fp4    the 16 values of bitsandbytes' types (csrc/kernels.cu, dDequantizeNF4 and dDequantizeFP4Tree)
 ///   e4m3, e5m2  all 8-bit floats of OCP's "OFP8" specification (1.0, 2023), e4m3 without infinities; NaN never gets here
+enum class CodeTable : uint8_t { none, e2m1, iq1, iq2, iq3_xxs, iq3_s, iq4, nf4, fp4, e4m3, e5m2 };
+/// [table below nf4][code]
+inline constexpr int8_t kTableValues[][16] = {
+    {},
+    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
+    {-9, -7, -1, 1, 7, 9},
+    {8, 25, 43, 0, -8, -25, -43, 0},
+    {2, 6, 10, 14, 18, 22, 26, 31, -2, -6, -10, -14, -18, -22, -26, -31},
+    {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15},
+    {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
+};
+/// [16] REQUIRES: a table of integers.
+constexpr const int8_t* table_values(CodeTable table) { return kTableValues[size_t(table)]; }
+
 constexpr bool is_number_table(CodeTable table) { return table >= CodeTable::nf4; }
 /// [1 << bits of a code]
 const float* table_numbers(CodeTable table);
@@ -57,7 +72,8 @@ struct Layout {
   constexpr bool two_level() const { return sub != ScaleType::none; }
   /// A second number of the scale's type for each block, a minimum or a zero.
   constexpr bool has_offset() const { return minimum || real_zeros; }
-  /// "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros", "u3 g64 bf16 real zeros"
+  /// "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros", "u2 g256 f16 less 1",
+  /// "u3 g64 bf16 real zeros"
   std::string name() const;
 };
 

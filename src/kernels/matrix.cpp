@@ -87,7 +87,19 @@ float sub_scale(const Layout& layout, uint8_t sub) {
   return layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
 }
 
-int64_t scale_bytes(ScaleType type) { return type == ScaleType::e8m0 ? 1 : type == ScaleType::f32 ? 4 : 2; }
+// Sub-scales, or sub-minimums: bytes, or one half of each byte.
+enum class SubPart { whole, low, high };
+SubPart scale_part(const Layout& layout) { return layout.sub == ScaleType::u4 ? SubPart::low : SubPart::whole; }
+SubPart minimum_part(const Layout& layout) { return layout.sub == ScaleType::u4 ? SubPart::high : SubPart::whole; }
+
+void put_sub(uint8_t& to, int16_t value, SubPart part) {
+  to = part == SubPart::whole ? uint8_t(value)
+       : part == SubPart::low ? uint8_t((to & 0xf0) | value)
+                              : uint8_t((to & 0x0f) | value << 4);
+}
+uint8_t get_sub(uint8_t from, SubPart part) {
+  return part == SubPart::whole ? from : part == SubPart::low ? uint8_t(from & 15) : uint8_t(from >> 4);
+}
 
 void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const PackedMatrix& m, std::byte* panel) {
   const Layout& layout = m.layout;
@@ -111,8 +123,8 @@ void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const Packed
       if (!layout.two_level()) continue;
       for (int64_t i = 0; i < columns / layout.group; ++i) {
         const size_t from = size_t(row * groups + first_group + i);
-        unit[geometry.sub + i * kPanelRows + lane] = uint8_t(g.sub[from]);
-        if (layout.minimum) unit[geometry.sub_min + sub_min_at(i, lane)] = uint8_t(g.sub_min[from]);
+        put_sub(unit[geometry.sub + i * kPanelRows + lane], g.sub[from], scale_part(layout));
+        if (layout.minimum) put_sub(unit[geometry.sub_min + sub_min_at(i, lane)], g.sub_min[from], minimum_part(layout));
       }
     }
   }
@@ -144,7 +156,7 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
   if (layout.zeros) out.zero = place(blocks * kPanelRows);
   if (layout.two_level()) {
     out.sub = place(groups * kPanelRows);
-    if (layout.minimum) out.sub_min = place(groups * kPanelRows);
+    if (layout.minimum) out.sub_min = layout.sub == ScaleType::u4 ? out.sub : place(groups * kPanelRows);
   }
   end = round_up(end, 64);
   out.codes = place(out.columns * kPanelRows * layout.bits / 8);
@@ -207,8 +219,8 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
   const Layout& layout = m.layout;
   const PanelGeometry& geometry = m.geometry;
   if (layout.kind == Layout::Kind::dense) return unpack_dense(panel, layout.dense, lane, m.columns, out);
-  const int8_t* table = layout.table == CodeTable::none ? nullptr : table_values(layout.table);
   const float* numbers = is_number_table(layout.table) ? table_numbers(layout.table) : nullptr;
+  const int8_t* table = numbers || layout.table == CodeTable::none ? nullptr : table_values(layout.table);
   const int32_t* order = m.column_order();
   for (int64_t u = 0; u < geometry.units; ++u) {
     const auto* unit = reinterpret_cast<const uint8_t*>(panel) + u * geometry.bytes;
@@ -218,9 +230,9 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
       float scale = get_scale(unit + geometry.top, layout.top, block, lane);
       float offset = layout.has_offset() ? get_scale(unit + geometry.top_min, layout.top, block, lane) : 0.0f;
       if (layout.two_level()) {
-        const uint8_t sub = unit[geometry.sub + group * kPanelRows + lane];
+        const uint8_t sub = get_sub(unit[geometry.sub + group * kPanelRows + lane], scale_part(layout));
         scale = layout.divided ? sub_scale(layout, sub) / scale : scale * sub_scale(layout, sub);
-        if (layout.minimum) offset *= float(unit[geometry.sub_min + sub_min_at(group, lane)]);
+        if (layout.minimum) offset *= float(get_sub(unit[geometry.sub_min + sub_min_at(group, lane)], minimum_part(layout)));
       }
       uint8_t codes[kMostGroup];
       get_codes(unit + geometry.codes, layout.bits, k, layout.group, lane, codes);

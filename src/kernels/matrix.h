@@ -11,7 +11,8 @@ constexpr int64_t kPanelRows = 16;
 
 /// A panel is a row of units, each with everything about the same few columns, in the order kernels walk K: the scale arrays
 /// [blocks or groups of the unit][16], then the codes (panel.h), from a multiple of 64 bytes on. Units of dense panels are
-/// [columns][16], for bf16 [column pairs][16][2].
+/// [columns][16], for bf16 [column pairs][16][2]. Sub-scales of 4 bits and their sub-minimums share bytes: the low and the high
+/// halves of what would be an array of each.
 struct PanelGeometry {
   int64_t columns = 0;                                                      ///< of a unit; the last one is filled up with zeros
   int64_t top = 0, top_min = 0, zero = 0, sub = 0, sub_min = 0, codes = 0;  ///< in bytes from the unit's start
@@ -20,13 +21,14 @@ struct PanelGeometry {
 
   int64_t panel_bytes() const { return units * bytes; }
 };
+/// Bytes of a top scale.
+constexpr int64_t scale_bytes(ScaleType type) { return type == ScaleType::e8m0 ? 1 : type == ScaleType::f32 ? 4 : 2; }
 /// Columns of a unit of a grouped layout. One-level units span as many groups as fill cache lines with their scales, within
 /// limits: a rounded input row is a multiple of the largest.
 constexpr int64_t unit_columns(const Layout& layout) {
-  const int64_t each = layout.top == ScaleType::e8m0 ? 1 : layout.top == ScaleType::f32 ? 4 : 2;
-  const int64_t scale_bytes = each + (layout.zeros ? 1 : 0);
+  const int64_t bytes = scale_bytes(layout.top) + (layout.zeros ? 1 : 0);
   int64_t columns = layout.block < 64 ? 64 : layout.block;
-  while (columns < 256 && columns / layout.block * scale_bytes * kPanelRows % 64 != 0) columns *= 2;
+  while (columns < 256 && columns / layout.block * bytes * kPanelRows % 64 != 0) columns *= 2;
   return columns;
 }
 

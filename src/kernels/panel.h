@@ -11,8 +11,17 @@ inline uint32_t load_word(const uint8_t* p) {
   return word;
 }
 
+// The low two bits of 16 codes.
+inline uint32_t join_pairs(const uint8_t* from) {
+  uint32_t out = 0;
+  for (int i = 0; i < 4; ++i) out |= (load_word(from + 4 * i) & 0x03030303) << (2 * i);
+  return out;
+}
+
 /// Where the code of (column k, lane) lies among the codes of one unit of a panel. A vector of 16 lanes holds 4 consecutive
 /// columns of each output as bytes, so that one int8 dot instruction takes 16 outputs x 4 columns:
+///   2 bits  64 bytes for 16: columns 4i..4i+3 at bit 2i
+///   3 bits  192 bytes for 32: two vectors of low bits as above, then one of high bits, that of columns 4i..4i+3 at bit i
 ///   8 bits  64 bytes for 4 columns
 ///   4 bits  64 bytes for 8: columns 0-3 in the low nibbles, 4-7 in the high ones
 ///   5 bits  320 bytes for 32: four vectors of nibbles as above, then one of high bits, that of columns 4i..4i+3 at bit i
@@ -24,6 +33,17 @@ inline void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* t
     for (int64_t k = 0; k < columns; k += 4) put(k / 4, load_word(from + k));
   } else if (bits == 4) {
     for (int64_t k = 0; k < columns; k += 8) put(k / 8, load_word(from + k) | load_word(from + k + 4) << 4);
+  } else if (bits == 2) {
+    for (int64_t k = 0; k < columns; k += 16) put(k / 16, join_pairs(from + k));
+  } else if (bits == 3) {
+    constexpr uint32_t kHigh = 0x01010101;
+    for (int64_t k = 0; k < columns; k += 32) {
+      uint32_t high = 0;
+      for (int i = 0; i < 8; ++i) high |= (load_word(from + k + 4 * i) >> 2 & kHigh) << i;
+      put(k / 32 * 3, join_pairs(from + k));
+      put(k / 32 * 3 + 1, join_pairs(from + k + 16));
+      put(k / 32 * 3 + 2, high);
+    }
   } else if (bits == 5) {
     constexpr uint32_t kLow = 0x0f0f0f0f, kHigh = 0x01010101;
     for (int64_t k = 0; k < columns; k += 32) {
@@ -48,7 +68,8 @@ inline void put_codes(const uint8_t* from, int bits, int64_t columns, uint8_t* t
   }
 }
 
-/// The other way: codes of columns [first, first + n), 16 at a time, or 32 where they have 5 bits.
+/// The other way: codes of columns [first, first + n), 16 at a time, or 32 where they have 5 bits. REQUIRES: n a multiple of
+/// that.
 inline void get_codes(const uint8_t* codes, int bits, int64_t first, int64_t n, int64_t lane, uint8_t* out) {
   const auto word = [&](int64_t vector) { return load_word(codes + vector * 64 + lane * 4); };
   const auto put = [&](int64_t k, uint32_t four) { std::memcpy(out + k, &four, 4); };
@@ -64,6 +85,12 @@ inline void get_codes(const uint8_t* codes, int bits, int64_t first, int64_t n, 
   for (int64_t k = 0; bits != 5 && k < n; k += 16) {
     if (bits == 8) {
       for (int64_t i = 0; i < 4; ++i) put(k + 4 * i, word((first + k) / 4 + i));
+      continue;
+    }
+    if (bits <= 3) {
+      const int64_t sixteen = (first + k) / 16, vector = bits == 2 ? sixteen : sixteen / 2 * 3 + sixteen % 2;
+      const uint32_t low = word(vector), high = bits == 2 ? 0 : word(sixteen / 2 * 3 + 2) >> (sixteen % 2 * 4);
+      for (int64_t i = 0; i < 4; ++i) put(k + 4 * i, (low >> (2 * i) & 0x03030303) | (high >> i & 0x01010101) << 2);
       continue;
     }
     const int64_t vector = (first + k) / 16 * (bits == 4 ? 2 : 3);

@@ -17,6 +17,7 @@ struct RoundedBlock256 {
   int8_t codes[256];
   float scale;
   int16_t sums32[8];    ///< of 32 codes each, as pairs for 16-bit dots
+  int16_t sums16[16];   ///< the same of 16 codes each
   int32_t minus16[16];  ///< minus the sums of 16 codes each
 };
 

@@ -11,7 +11,8 @@ namespace gale::GALE_ISA {
 template <int Bits>
 constexpr int kQuadsTogether = Bits <= 4   ? 8
                                : Bits == 5 ? 4
-                                           : 2;
+                               : Bits == 6 ? 2
+                                           : 1;
 
 enum class Take { all, low_nibble, high_nibble };  // of a code
 
@@ -38,10 +39,11 @@ template <Take Part, int Quad, class Codes>
   return w[Quad % 4];
 }
 
-// 32 columns: calls f(n, Int<quad>, sums) wherever 16 bits are full, with pairs of them a lane, `quad` the first summed.
-template <Take Part, class Codes, int N, class F>
+// 32 columns: calls f(n, Int<quad>, sums) wherever 16 bits are full or Quads are summed, with pairs of them a lane, `quad` the
+// first summed.
+template <Take Part, int Quads, class Codes, int N, class F>
 [[gnu::always_inline]] inline void pair_sums(const Codes& how, const uint8_t* codes, const int8_t* const (&x)[N], const F& f) {
-  constexpr int kTogether = Part == Take::all ? kQuadsTogether<Codes::kBits> : 8;
+  constexpr int kFull = Part == Take::all ? kQuadsTogether<Codes::kBits> : 8, kTogether = kFull < Quads ? kFull : Quads;
   unrolled<8 / kTogether>([&](auto run) __attribute__((always_inline)) {
     constexpr int kFirst = decltype(run)::value * kTogether;
     i16x32 sum[N];
@@ -64,14 +66,14 @@ template <Take Part, class Codes, int N, class F>
   to.b = _mm256_add_epi32(to.b, _mm256_madd_epi16(pairs.b, factors.b));
 }
 
-// sum[n] = 32 columns of (byte - half the range) x those of the block x[n].
-template <class Codes, int N>
+// sum[n] = 32 columns of (byte - half the range, or 0 with minimums) x those of the block x[n].
+template <bool Minimum, class Codes, int N>
 [[gnu::always_inline]] inline void dot_group(const Codes& how, const uint8_t* codes, const RoundedBlock32* const (&x)[N],
                                              int64_t ahead, i32x16 (&sum)[N]) {
   const int8_t* inputs[N];
   for (int n = 0; n < N; ++n) {
     inputs[n] = x[n]->codes;
-    sum[n] = ishl<Codes::kBits - 1>(iset1(x[n]->minus));
+    sum[n] = Minimum ? izero() : ishl<Codes::kBits - 1>(iset1(x[n]->minus));
   }
   const auto add_times = [&](int16_t factor) {
     return [&sum, factor](int n, auto, i16x32 pairs) __attribute__((always_inline)) {
@@ -80,10 +82,10 @@ template <class Codes, int N>
   };
   prefetch_bytes(codes + ahead, kBytesOf32<Codes>);
   if constexpr (Codes::kBits == 8) {
-    pair_sums<Take::low_nibble>(how, codes, inputs, add_times(1));
-    pair_sums<Take::high_nibble>(how, codes, inputs, add_times(16));
+    pair_sums<Take::low_nibble, 8>(how, codes, inputs, add_times(1));
+    pair_sums<Take::high_nibble, 8>(how, codes, inputs, add_times(16));
   } else {
-    pair_sums<Take::all>(how, codes, inputs, add_times(1));
+    pair_sums<Take::all, 8>(how, codes, inputs, add_times(1));
   }
 }
 
@@ -93,24 +95,32 @@ template <int Group, bool Minimum, class Codes, int N>
 [[gnu::always_inline]] inline void dot_scaled(const Codes& how, const uint8_t* codes, const uint8_t* subs,
                                               const RoundedBlock256* const (&x)[N], int column, int64_t ahead,
                                               i32x16 (&total)[N]) {
-  static_assert(Codes::kBits <= 6 && (Minimum || Group == 16));
   const auto low = [](i32x16 all) { return iand(all, 0xffff); };
-  i16x32 scale[32 / Group];  // the sub-scale twice a lane
-  for (int g = 0; g < 32 / Group; ++g) {
-    const i32x16 one = low(Minimum ? load_u8(subs + 16 * g) : load_i8(subs + 16 * g)), other = ishl<16>(one);
-    scale[g] = {_mm256_or_si256(one.a, other.a), _mm256_or_si256(one.b, other.b)};
-  }
+  const auto twice = [&](i32x16 x) -> i16x32 {  // in both halves of a lane
+    const i32x16 one = low(x), other = ishl<16>(one);
+    return {_mm256_or_si256(one.a, other.a), _mm256_or_si256(one.b, other.b)};
+  };
+  i16x32 scale[32 / Group];
+  for (int g = 0; g < 32 / Group; ++g) scale[g] = twice(Minimum ? load_u8(subs + 16 * g) : load_i8(subs + 16 * g));
   const int8_t* inputs[N];
   for (int n = 0; n < N; ++n) inputs[n] = x[n]->codes + column;
   prefetch_bytes(codes + ahead, kBytesOf32<Codes>);
-  pair_sums<Take::all>(how, codes, inputs, [&](int n, auto quad, i16x32 pairs) __attribute__((always_inline)) {
+  const auto add_scaled = [&](int n, auto quad, i16x32 pairs) __attribute__((always_inline)) {
     add_pairs(total[n], pairs, scale[decltype(quad)::value * 4 / Group]);
-  });
+  };
+  if constexpr (Codes::kBits == 8) {
+    pair_sums<Take::low_nibble, Group / 4>(how, codes, inputs, add_scaled);
+    for (int g = 0; g < 32 / Group; ++g) scale[g] = {_mm256_slli_epi16(scale[g].a, 4), _mm256_slli_epi16(scale[g].b, 4)};
+    pair_sums<Take::high_nibble, Group / 4>(how, codes, inputs, add_scaled);
+  } else {
+    pair_sums<Take::all, Group / 4>(how, codes, inputs, add_scaled);
+  }
   if constexpr (!Minimum)
-    for (int g = 0; g < 32 / Group; ++g) {
-      const i32x16 owed = low(ishl<Codes::kBits - 1>(load_i8(subs + 16 * g)));  // a lane's upper half counts nothing
+    for (int i = 0; i < 2; ++i) {
+      const i32x16 owed =
+          low(ishl<Codes::kBits - 1>(load_i8(subs + 16 * (16 * i / Group))));  // a lane's upper half counts nothing
       for (int n = 0; n < N; ++n) {
-        const __m256i minus = _mm256_set1_epi32(x[n]->minus16[column / 16 + g]);
+        const __m256i minus = _mm256_set1_epi32(x[n]->minus16[column / 16 + i]);
         add_pairs(total[n], {minus, minus}, {owed.a, owed.b});
       }
     }

@@ -16,16 +16,16 @@ struct OneLevel {
   static constexpr int64_t kInputBytes = 1;
   template <int N>
   static void tile(const Tile& t) {
-    tile_one_level<Codes, Scale, unit_columns(L) / L.group, L.group / 32, N>(t);
+    tile_one_level<Codes, Scale, L.minimum, unit_columns(L) / L.group, L.group / 32, N>(t);
   }
 };
-template <Layout L>
+template <Layout L, class Codes, class Scale>
 struct TwoLevel {
   static constexpr int kRows = kTwoLevelRows, kPanels = 1;
   static constexpr int64_t kInputBytes = 1;
   template <int N>
   static void tile(const Tile& t) {
-    tile_two_level<Plain<L.bits>, L.group, L.minimum, N>(t);
+    tile_two_level<Codes, Scale, L.sub, L.group, L.minimum, N>(t);
   }
 };
 template <class Codes>
@@ -63,11 +63,26 @@ constexpr Layout one_level(uint8_t bits) {
           .top = ScaleType::f16,
           .bias = uint8_t(1 << (bits - 1))};
 }
+constexpr Layout with_minimum(uint8_t bits) {
+  return {.kind = Layout::Kind::grouped, .bits = bits, .group = 32, .block = 32, .top = ScaleType::f16, .minimum = true};
+}
+constexpr Layout whole_block(uint8_t bits, ScaleType top, uint8_t bias) {
+  return {.kind = Layout::Kind::grouped, .bits = bits, .group = 256, .block = 256, .top = top, .bias = bias};
+}
 constexpr Layout with_zeros(int16_t group) {
   return {.kind = Layout::Kind::grouped, .bits = 4, .group = group, .block = group, .top = ScaleType::f16, .zeros = true};
 }
-constexpr Layout through_table(CodeTable table) {
-  return {.kind = Layout::Kind::grouped, .bits = 4, .group = 32, .block = 32, .top = ScaleType::e8m0, .table = table};
+constexpr Layout through_table(CodeTable table, ScaleType top) {
+  return {.kind = Layout::Kind::grouped, .bits = 4, .group = 32, .block = 32, .top = top, .table = table};
+}
+constexpr Layout two_level_table(CodeTable table, uint8_t bits, int16_t group, ScaleType top) {
+  return {.kind = Layout::Kind::grouped,
+          .bits = bits,
+          .group = group,
+          .block = 256,
+          .top = top,
+          .sub = ScaleType::i8,
+          .table = table};
 }
 constexpr Layout two_level(uint8_t bits, int16_t group, ScaleType sub, bool minimum) {
   return {.kind = Layout::Kind::grouped,
@@ -82,8 +97,11 @@ constexpr Layout two_level(uint8_t bits, int16_t group, ScaleType sub, bool mini
 
 template <Layout L, class Codes = Plain<L.bits>, class Scale = F16Scale>
 constexpr LayoutKernels one_level_kernels{L, &walk<OneLevel<L, Codes, Scale>>, &walk<Exact<Codes, Scale>>};
-template <Layout L>
-constexpr LayoutKernels two_level_kernels{L, &walk<TwoLevel<L>>, &walk<Exact<Plain<L.bits>, F16Scale>>};
+template <Layout L, class Codes = Plain<L.bits>, class Scale = F16Scale>
+constexpr LayoutKernels two_level_kernels{L, &walk<TwoLevel<L, Codes, Scale>>, &walk<Exact<Codes, Scale>>};
+template <CodeTable T, uint8_t Bits, int16_t Group, ScaleType Top, class Scale>
+constexpr LayoutKernels two_level_table_kernels =
+    two_level_kernels<two_level_table(T, Bits, Group, Top), Through<T, Bits>, Scale>;
 
 // Entries of layouts that share their kernels.
 template <int N>
@@ -142,7 +160,8 @@ constexpr auto sixteen_kernels() {
                         .sub = ScaleType::e4m3,
                         .table = CodeTable::e2m1,
                         .divided = i >= 3};
-    out.all[i] = {layout, &walk<Sixteen<E2m1>>, &walk<Exact<E2m1, AnyScale>>};
+    using Codes = Through<CodeTable::e2m1, 4>;
+    out.all[i] = {layout, &walk<Sixteen<Codes>>, &walk<Exact<Codes, AnyScale>>};
   }
   return out;
 }
@@ -157,30 +176,53 @@ constexpr LayoutKernels kKnownLayouts[] = {
     one_level_kernels<with_zeros(64), WithZeros>,
     one_level_kernels<with_zeros(128), WithZeros>,
     one_level_kernels<with_zeros(256), WithZeros>,
-    one_level_kernels<through_table(CodeTable::e2m1), E2m1, E8m0Scale>,
+    one_level_kernels<one_level(5)>,
+    one_level_kernels<with_minimum(4)>,
+    one_level_kernels<with_minimum(5)>,
+    one_level_kernels<whole_block(8, ScaleType::f32, 128), Plain<8>, F32Scale>,
+    one_level_kernels<whole_block(2, ScaleType::f16, 1), Ternary>,
+    one_level_kernels<through_table(CodeTable::e2m1, ScaleType::e8m0), Through<CodeTable::e2m1, 4>, E8m0Scale>,
+    one_level_kernels<through_table(CodeTable::iq4, ScaleType::f16), Through<CodeTable::iq4, 4>>,
     two_level_kernels<two_level(4, 32, ScaleType::u6, true)>,
     two_level_kernels<two_level(5, 32, ScaleType::u6, true)>,
     two_level_kernels<two_level(6, 16, ScaleType::i8, false)>,
+    two_level_kernels<two_level(2, 16, ScaleType::u4, true)>,
+    two_level_kernels<two_level(3, 16, ScaleType::i8, false)>,
+    two_level_table_kernels<CodeTable::iq4, 4, 32, ScaleType::f16, F16Scale>,
+    two_level_table_kernels<CodeTable::iq3_s, 4, 32, ScaleType::f32, F32Scale>,
+    two_level_table_kernels<CodeTable::iq3_xxs, 4, 32, ScaleType::f32, F32Scale>,
+    two_level_table_kernels<CodeTable::iq2, 3, 32, ScaleType::f32, F32Scale>,
+    two_level_table_kernels<CodeTable::iq2, 3, 16, ScaleType::f32, F32Scale>,
+    two_level_table_kernels<CodeTable::iq1, 3, 32, ScaleType::f32, F32Scale>,
+    two_level_table_kernels<CodeTable::iq1, 3, 16, ScaleType::f32, F32Scale>,
 };
 constexpr int kKnownCount = sizeof kKnownLayouts / sizeof kKnownLayouts[0];
 
+// The entries of all lists, each layout once: where two serve it, the one made for it.
 template <class... Lists>
 constexpr auto join(const Lists&... lists) {
-  Entries<kKnownCount + (Lists::kCount + ...)> out{};
-  int n = 0;
-  for (const LayoutKernels& known : kKnownLayouts) out.all[n++] = known;  // first: where two serve a layout, the one made for it
-  const auto add = [&](const auto& list) {
-    for (const LayoutKernels& entry : list.all) out.all[n++] = entry;
+  struct {
+    int count = 0;
+    LayoutKernels all[kKnownCount + (Lists::kCount + ...)] = {};
+  } out;
+  const auto add = [&](const LayoutKernels& entry) {
+    for (int i = 0; i < out.count; ++i)
+      if (out.all[i].layout == entry.layout) return;
+    out.all[out.count++] = entry;
   };
-  (add(lists), ...);
+  const auto add_all = [&](const auto& list) {
+    for (const LayoutKernels& entry : list.all) add(entry);
+  };
+  for (const LayoutKernels& known : kKnownLayouts) add(known);
+  (add_all(lists), ...);
   return out;
 }
 
-constexpr auto kEveryLayout =
-    join(number_kernels<E4m3>(CodeTable::e4m3, 8), number_kernels<E5m2>(CodeTable::e5m2, 8),
-         number_kernels<Numbers4>(CodeTable::nf4, 4), number_kernels<Numbers4>(CodeTable::fp4, 4), affine_kernels<4>(),
-         affine_kernels<5>(), affine_kernels<6>(), affine_kernels<8>(), sixteen_kernels());
+constexpr auto kEveryLayout = join(number_kernels<E4m3>(CodeTable::e4m3, 8), number_kernels<E5m2>(CodeTable::e5m2, 8),
+                                   number_kernels<Numbers4>(CodeTable::nf4, 4), number_kernels<Numbers4>(CodeTable::fp4, 4),
+                                   affine_kernels<2>(), affine_kernels<3>(), affine_kernels<4>(), affine_kernels<5>(),
+                                   affine_kernels<6>(), affine_kernels<8>(), sixteen_kernels());
 extern const LayoutKernels* const kLayouts = kEveryLayout.all;
-extern const size_t kLayoutCount = kEveryLayout.kCount;
+extern const size_t kLayoutCount = kEveryLayout.count;
 
 }  // namespace gale::GALE_ISA

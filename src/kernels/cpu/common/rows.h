@@ -31,6 +31,7 @@ inline void round_into(const float* x, int64_t width, RoundedBlock256& out) {
   int32_t sums[16];
   store_lanes(sums, sums_of_16(out.codes));
   for (int i = 0; i < 8; ++i) out.sums32[i] = int16_t(sums[2 * i] + sums[2 * i + 1]);
+  for (int i = 0; i < 16; ++i) out.sums16[i] = int16_t(sums[i]);
   for (int i = 0; i < 16; ++i) out.minus16[i] = -sums[i];
 }
 

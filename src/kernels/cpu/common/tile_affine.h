@@ -33,7 +33,7 @@ void tile_affine(const Tile& t) {
       const Codes how(unit, at, g);
       for (int64_t b = 0; b < blocks; ++b, codes += kBytesOf32<Codes>) {
         i32x16 sum[N];
-        dot_group(how, codes, x, t.ahead, sum);
+        dot_group<false>(how, codes, x, t.ahead, sum);
         const f32x16 d = AnyScale::at(unit + at.top, g, layout.top);  // after the dots, which need the registers
         for (int n = 0; n < N; ++n) sum[n] = bits_of(mul(d, to_float(sum[n])));
         if (layout.has_offset()) {

@@ -34,12 +34,14 @@ inline void exact_columns16(const Tile& t, const uint8_t* unit, int64_t k, const
     scale = e4m3_scale(unit + at.sub, group, scale, layout.divided);
   } else if (layout.two_level()) {
     const uint8_t* p = unit + at.sub + group * 16;
-    scale = mul(scale, to_float(layout.sub == ScaleType::i8 ? load_i8(p) : load_u8(p)));
+    const i32x16 sub = layout.sub == ScaleType::i8 ? load_i8(p) : load_u8(p);
+    scale = mul(scale, to_float(layout.sub == ScaleType::u4 ? iand(sub, 15) : sub));
   }
   if (layout.has_offset()) offset = Scale::at(unit + at.top_min, block, layout.top);
   if (layout.minimum && layout.two_level()) {
     const i16x32 pairs = load_u8_pairs(unit + at.sub_min + group / 2 * 32);
-    offset = mul(offset, to_float(group % 2 == 0 ? even_of(pairs) : odd_of(pairs)));
+    const i32x16 sub = group % 2 == 0 ? even_of(pairs) : odd_of(pairs);
+    offset = mul(offset, to_float(layout.sub == ScaleType::u4 ? ishr<4>(sub) : sub));
   }
   u8x64 bytes[4];
   float w[256];

@@ -27,6 +27,47 @@ struct Plain<8> {
   }
 };
 
+// Two bits of each byte of a vector, from bit `At` on.
+template <int At>
+inline u8x64 pair_at(const u8x64& v) {
+  return as_bytes(iand(ishr<At>(as_lanes(v)), 0x03030303));
+}
+
+template <>
+struct Plain<2> {
+  static constexpr int kBits = 2, kColumns = 16;
+  static constexpr int64_t kBytes = 64;
+  Plain(const uint8_t*, const PanelGeometry&, int64_t) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    pairs(p, w);
+  }
+  static void pairs(const uint8_t* p, u8x64 (&w)[4]) {
+    const u8x64 all = load_bytes(p);
+    w[0] = pair_at<0>(all);
+    w[1] = pair_at<2>(all);
+    w[2] = pair_at<4>(all);
+    w[3] = pair_at<6>(all);
+  }
+};
+
+template <>
+struct Plain<3> {
+  static constexpr int kBits = 3, kColumns = 32;
+  static constexpr int64_t kBytes = 192;
+  Plain(const uint8_t*, const PanelGeometry&, int64_t) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    Plain<2>::pairs(p + 64 * Part, w);
+    const i32x16 high = as_lanes(load_bytes(p + 128)), bit2 = ishl<2>(Part == 0 ? high : ishr<4>(high));  // of the first quad
+    w[0] = join(w[0], bit2);
+    w[1] = join(w[1], ishr<1>(bit2));
+    w[2] = join(w[2], ishr<2>(bit2));
+    w[3] = join(w[3], ishr<3>(bit2));
+  }
+  static u8x64 join(const u8x64& low, const i32x16& high) { return as_bytes(iadd(as_lanes(low), iand(high, 0x04040404))); }
+};
+
 template <>
 struct Plain<4> {
   static constexpr int kBits = 4, kColumns = 16;
@@ -77,17 +118,43 @@ struct Plain<6> {
   }
 };
 
-// 4 bits through a table whose values are less than 16 away from 0: here 16 more.
-struct E2m1 {
-  static constexpr int kBits = 5, kColumns = 16;
-  static constexpr int64_t kBytes = 128;
-  static constexpr uint8_t kTable[16] = {16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
+// A table's values, as many more as make half a range of all of them.
+template <CodeTable T>
+struct TableBytes {
+  int bits = 1;
+  uint8_t at[16] = {};
+  constexpr TableBytes() {
+    for (const int8_t value : kTableValues[size_t(T)])
+      while (value < -(1 << (bits - 1)) || value >= 1 << (bits - 1)) ++bits;
+    for (int i = 0; i < 16; ++i) at[i] = uint8_t(kTableValues[size_t(T)][i] + (1 << (bits - 1)));
+  }
+};
+
+// Codes of `Width` bits through a table.
+template <CodeTable T, int Width>
+struct Through {
+  static constexpr TableBytes<T> kTable{};
+  static constexpr int kBits = kTable.bits, kColumns = Plain<Width>::kColumns;
+  static constexpr int64_t kBytes = Plain<Width>::kBytes;
+  Plain<Width> codes;
   u8x64 table;
-  E2m1(const uint8_t*, const PanelGeometry&, int64_t) : table(repeat16(kTable)) {}
+  Through(const uint8_t* unit, const PanelGeometry& at, int64_t group) : codes(unit, at, group), table(repeat16(kTable.at)) {}
   template <int Part>
   void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
-    Plain<4>::nibbles(p, w);
+    codes.template columns16<Part>(p, w);
     for (int i = 0; i < 4; ++i) w[i] = look_up(table, w[i]);
+  }
+};
+
+// 2 bits that stand for -1, 0, 1 and 2: here 4 more.
+struct Ternary {
+  static constexpr int kBits = 3, kColumns = 16;
+  static constexpr int64_t kBytes = 64;
+  Ternary(const uint8_t*, const PanelGeometry&, int64_t) {}
+  template <int Part>
+  void columns16(const uint8_t* p, u8x64 (&w)[4]) const {
+    Plain<2>::pairs(p, w);
+    for (int i = 0; i < 4; ++i) w[i] = as_bytes(iadd(as_lanes(w[i]), iset1(0x03030303)));
   }
 };
 
@@ -110,6 +177,12 @@ struct WithZeros {
 struct F16Scale {
   static f32x16 at(const uint8_t* scales, int64_t i, ScaleType = ScaleType::f16) {
     return load_f16(reinterpret_cast<const uint16_t*>(scales) + 16 * i);
+  }
+};
+
+struct F32Scale {
+  static f32x16 at(const uint8_t* scales, int64_t i, ScaleType = ScaleType::f32) {
+    return load(reinterpret_cast<const float*>(scales) + 16 * i);
   }
 };
 
