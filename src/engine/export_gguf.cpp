@@ -59,7 +59,8 @@ Part find_part(const Checkpoint& source, const std::string& name) {
   Part out;
   out.raw = source.find(name);
   if (name.ends_with(kWeight)) out.group = group_of(source, std::string_view(name).substr(0, name.size() - kWeight.size()));
-  if (out.raw == nullptr) {
+  if (out.raw == nullptr || out.group.parts.size() > 1) {
+    out.raw = nullptr;
     require(!out.group.parts.empty(), ErrorCode::corrupt, "{}: no tensor {}", source.path().string(), name);
     out.from = &format_of(out.group);
     const auto [rows, columns] = out.from->shape(out.group);

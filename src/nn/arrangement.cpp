@@ -39,7 +39,10 @@ uint64_t arrangement_hash(const Layout& layout) {
   fill(g.sub_min, [&](size_t i) { return small(i + 5); });
   PackedMatrix out = make_packed(layout, kRows, kColumns);
   arrange(g, out);
-  return hash_bytes({out.data->data(), size_t(out.bytes())});
+  // Layouts may share an arrangement and stand for different values.
+  std::vector<float> values(size_t(kRows * kColumns));
+  for (int64_t r = 0; r < kRows; ++r) unpack_row(out, r, values.data() + r * kColumns);
+  return hash_bytes({out.data->data(), size_t(out.bytes())}) + 31 * hash_bytes(std::as_bytes(std::span(values)));
 }
 
 void check_arrangement(const Checkpoint& packed) {
