@@ -99,8 +99,12 @@ std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t block = i / size_t(l.block), group = i / size_t(l.group);
     const float scale = l.two_level() ? g.top[block] * float(g.sub[group]) : g.top[block];
-    if (l.table != CodeTable::none) {
+    if (is_number_table(l.table)) {
+      out[i] = scale * table_numbers(l.table)[g.codes[i]];
+    } else if (l.table != CodeTable::none) {
       out[i] = scale * float(table_values(l.table)[g.codes[i]]);
+    } else if (l.real_zeros) {
+      out[i] = scale * (float(g.codes[i]) - g.top_min[block]);
     } else if (!l.minimum) {
       out[i] = scale * float(int(g.codes[i]) - int(l.bias));
     } else {
@@ -150,7 +154,10 @@ TEST(Formats, LayoutsHoldWhatGroupsGive) {
     format->groups(weight.group, weight.whole(), g);
     for (const uint8_t code : g.codes) ASSERT_LT(int(code), 1 << layout.bits);
     for (const float top : g.top)
-      ASSERT_EQ(layout.top == ScaleType::e8m0 ? half_e8m0_to_f32(f32_to_half_e8m0(top)) : f16_to_f32(f32_to_f16(top)), top);
+      ASSERT_EQ(layout.top == ScaleType::e8m0  ? half_e8m0_to_f32(f32_to_half_e8m0(top))
+                : layout.top == ScaleType::f32 ? top
+                                               : f16_to_f32(f32_to_f16(top)),
+                top);
     for (const float top : g.top_min) ASSERT_EQ(f16_to_f32(f32_to_f16(top)), top);
     for (const int16_t sub : g.sub_min) ASSERT_TRUE(sub >= 0 && sub < 64);
     const auto [least, most] = layout.sub == ScaleType::i8 ? std::pair(-128, 127) : std::pair(0, 63);
