@@ -112,6 +112,7 @@ std::string Layout::name() const {
 
 Rounding layout_rounding(const Layout& layout) {
   if (layout.kind == Layout::Kind::dense) return layout.dense == DType::bf16 ? Rounding::bf16 : Rounding::none;
+  if (layout.table == CodeTable::e4m3 || layout.table == CodeTable::e5m2) return Rounding::bf16;
   if (is_number_table(layout.table)) return Rounding::none;
   return layout.two_level() ? Rounding::int8_per_256 : Rounding::int8_per_32;
 }

@@ -19,7 +19,7 @@ enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3, u4, u6, i8 };
 ///   iq3_xxs  the halves of those of iq3_xxs
 ///   iq3_s    those of iq3_s
 ///   iq4      the values of iq4_nl and iq4_xs
-/// And numbers that int8 does not hold exactly: their layouts take inputs as f32.
+/// And numbers that int8 does not hold exactly: inputs stay f32, or become bf16 for 8-bit floats, which bf16 holds.
 ///   nf4, fp4    the 16 values of bitsandbytes' types (csrc/kernels.cu, dDequantizeNF4 and dDequantizeFP4Tree)
 ///   e4m3, e5m2  all 8-bit floats of OCP's "OFP8" specification (1.0, 2023), e4m3 without infinities; NaN never gets here
 enum class CodeTable : uint8_t { none, e2m1, iq1, iq2, iq3_xxs, iq3_s, iq4, nf4, fp4, e4m3, e5m2 };
@@ -80,7 +80,7 @@ struct Layout {
 constexpr Layout dense_layout(DType type) { return Layout{.kind = Layout::Kind::dense, .dense = type}; }
 
 /// How an input row is rounded before it meets a layout: bytes per 32 columns for one level, per 256 for two (as llama.cpp does),
-/// bf16 for bf16 weights; none for other dense layouts, for tables of numbers, and in exact mode.
+/// bf16 for weights of bf16 and of 8-bit floats; none for other dense layouts, for nf4 and fp4, and in exact mode.
 enum class Rounding : uint8_t { none, int8_per_32, int8_per_256, bf16 };
 Rounding layout_rounding(const Layout& layout);
 

@@ -209,6 +209,31 @@ const Damage kDamages[] = {
      [](HfWeight& w) { std::fill_n(w.part("weight_global_scale").bytes.begin(), 4, std::byte(0)); }, "divided by 0"},
 };
 
+// What a loader and everything that counts weights sees of a checkpoint: parts, with either spelling of the config.
+TEST(HfFormats, PartsOfACheckpointAreFoundFromEachOfThem) {
+  for (const char* name : {"afq4", "bnb_nf4_nested", "hqq4", "fp8_block", "nvfp4_ct"}) {
+    SCOPED_TRACE(name);
+    const HfVector v = hf_vector(name);
+    const HfGroup weight(v.weight);
+    std::vector<RawTensor> tensors;
+    for (const auto& [suffix, tensor] : weight.tensors) tensors.push_back(tensor);
+    RawTensor norm = tensors.front();
+    norm.name = "model.layers.0.input_layernorm.weight";
+    tensors.push_back(norm);
+    const Json config = {{"architectures", {"LlamaForCausalLM"}},
+                         {v.name == "afq4" ? "quantization" : "quantization_config", v.weight.config}};
+    const auto checkpoint = Checkpoint::assemble("m", config, tensors);
+    const TensorGroup whole = group_of(*checkpoint, v.weight.name);
+    EXPECT_EQ(hash_of(dequantized(format_of(whole), whole)), v.hash);
+    for (const RawTensor& tensor : checkpoint->tensors()) {
+      const TensorGroup around = group_around(*checkpoint, tensor);
+      const bool part = tensor.name.starts_with(v.weight.name);
+      EXPECT_EQ(around.name, part ? v.weight.name : tensor.name);
+      EXPECT_EQ(around.parts.size(), part ? v.weight.parts.size() : 1);
+    }
+  }
+}
+
 TEST(HfFormats, UnknownMethodsListTheTensorsAndTheNearestFormat) {
   HfWeight weight = hf_vector("gptq8_f16").weight;
   weight.config = {{"quant_method", "exl2"}, {"bits", 4.0}};

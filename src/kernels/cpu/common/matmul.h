@@ -3,6 +3,7 @@
 #include "kernels/cpu/common/tile_dense.h"
 #include "kernels/cpu/common/tile_exact.h"
 #include "kernels/cpu/common/tile_grouped.h"
+#include "kernels/cpu/common/tile_number_pairs.h"
 #include "kernels/cpu/common/tile_numbers.h"
 #include "kernels/cpu/common/tile_pairs.h"
 #include "kernels/cpu/common/walk.h"
@@ -112,9 +113,9 @@ struct Entries {
 constexpr int16_t kWidths[] = {32, 64, 128, 256};
 constexpr int kWidthCount = sizeof kWidths / sizeof kWidths[0];
 
-// Numbers under f32 scales, groups of every width.
+// Numbers under f32 scales, groups of every width. `rounded`: for those that bf16 holds.
 template <class Numbers>
-constexpr auto number_kernels(CodeTable table, uint8_t bits) {
+constexpr auto number_kernels(CodeTable table, uint8_t bits, MatmulKernel rounded = nullptr) {
   Entries<kWidthCount> out{};
   for (int i = 0; i < kWidthCount; ++i) {
     const Layout layout{.kind = Layout::Kind::grouped,
@@ -123,7 +124,7 @@ constexpr auto number_kernels(CodeTable table, uint8_t bits) {
                         .block = kWidths[i],
                         .top = ScaleType::f32,
                         .table = table};
-    out.all[i] = {layout, nullptr, &walk_dense<NumbersTiles<Numbers>::template Tiles, kLaneVectors>};
+    out.all[i] = {layout, rounded, &walk_dense<NumbersTiles<Numbers>::template Tiles, kLaneVectors>};
   }
   return out;
 }
@@ -218,10 +219,11 @@ constexpr auto join(const Lists&... lists) {
   return out;
 }
 
-constexpr auto kEveryLayout = join(number_kernels<E4m3>(CodeTable::e4m3, 8), number_kernels<E5m2>(CodeTable::e5m2, 8),
-                                   number_kernels<Numbers4>(CodeTable::nf4, 4), number_kernels<Numbers4>(CodeTable::fp4, 4),
-                                   affine_kernels<2>(), affine_kernels<3>(), affine_kernels<4>(), affine_kernels<5>(),
-                                   affine_kernels<6>(), affine_kernels<8>(), sixteen_kernels());
+constexpr auto kEveryLayout =
+    join(number_kernels<E4m3>(CodeTable::e4m3, 8, &walk_number_pairs<E4m3>),
+         number_kernels<E5m2>(CodeTable::e5m2, 8, &walk_number_pairs<E5m2>), number_kernels<Numbers4>(CodeTable::nf4, 4),
+         number_kernels<Numbers4>(CodeTable::fp4, 4), affine_kernels<2>(), affine_kernels<3>(), affine_kernels<4>(),
+         affine_kernels<5>(), affine_kernels<6>(), affine_kernels<8>(), sixteen_kernels());
 extern const LayoutKernels* const kLayouts = kEveryLayout.all;
 extern const size_t kLayoutCount = kEveryLayout.count;
 

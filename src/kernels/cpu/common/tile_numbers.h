@@ -4,12 +4,12 @@
 #include "kernels/cpu/common/unpack.h"
 
 // Codes that stand for f32 numbers, under f32 scales, on f32 inputs: one fma a weight, K in order, each weight by the layout's
-// own formula. Exact mode and the standard one are the same.
+// own formula. What nf4 and fp4 have in every mode, and 8-bit floats in the exact one.
 namespace gale::GALE_ISA {
 
 // Calls f(Int<0>) .. f(Int<Count - 1>).
 template <int Count, int I = 0, class F>
-inline void for_columns(const F& f) {
+[[gnu::always_inline]] inline void for_columns(const F& f) {
   f(Int<I>{});
   if constexpr (I + 1 < Count) for_columns<Count, I + 1>(f);
 }
@@ -39,7 +39,7 @@ void tile_numbers(const Tile& t) {
           prefetch(from + t.ahead);
           codes[p] = as_lanes(load_bytes(from));
         }
-        for_columns<Numbers::kColumns>([&](auto i) {
+        for_columns<Numbers::kColumns>([&](auto i) __attribute__((always_inline)) {
           constexpr int kI = decltype(i)::value;
           f32x16 w[P];
           for (int p = 0; p < P; ++p) w[p] = mul(scale[p], numbers.template numbers<kI>(codes[p]));

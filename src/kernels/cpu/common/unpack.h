@@ -213,16 +213,15 @@ inline f32x16 e4m3_scale(const uint8_t* subs, int64_t i, f32x16 top, bool divide
 
 // Codes that stand for f32 numbers. kColumns of a panel are a vector; numbers<I>(vector) are those of its column I.
 
-// 8-bit floats with as many bits of exponent: moved to where an f32 has them they are a power of two too small.
+// 8-bit floats with as many bits of exponent: moved to where an f32 has them, the sign first, they are a power of two too small.
 template <int Exponent>
 struct Floats8 {
   static constexpr int kColumns = 4;
   explicit Floats8(CodeTable) {}
   template <int I>
   f32x16 numbers(i32x16 codes) const {
-    const i32x16 top = ishl<24 - 8 * I>(codes);
-    const i32x16 magnitude = iand(ishr<8 - Exponent>(top), 0x7f << (16 + Exponent));
-    return mul(float_of(iadd(iand(top, INT32_MIN), magnitude)), set1(Exponent == 4 ? 0x1p120f : 0x1p112f));
+    const i32x16 moved = isra<8 - Exponent>(ishl<24 - 8 * I>(codes));
+    return mul(float_of(iand(moved, INT32_MIN | 0x7f << (16 + Exponent))), set1(Exponent == 4 ? 0x1p120f : 0x1p112f));
   }
 };
 using E4m3 = Floats8<4>;
