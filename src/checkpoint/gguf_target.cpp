@@ -160,12 +160,16 @@ void put_metadata(Metadata& out, bool llama) {
   put_experts(out, llama);
 }
 
-/// The weight that a quantized checkpoint's parts stand for.
+std::optional<std::string> name_in_gguf(const std::string& name) {
+  const std::optional<ExpertName> expert = expert_name(name);
+  return gguf_tensor_name(expert ? expert->fused : name);
+}
+
+/// The weight that a quantized checkpoint's part stands for: the longest stem of its name that is a weight's.
 std::string logical_name(const std::string& name) {
-  for (std::string_view part : {".qweight", ".qzeros", ".scales", ".g_idx", ".weight_scale", ".weight_scale_inv", ".input_scale",
-                                ".weight_packed", ".weight_shape", ".weight_zero_point", ".weight_g_idx"})
-    if (name.ends_with(part)) return name.substr(0, name.size() - part.size()) + ".weight";
-  if (const size_t at = name.find(".weight."); at != name.npos) return name.substr(0, at) + ".weight";  // bitsandbytes
+  if (name_in_gguf(name)) return name;
+  for (size_t dot = name.rfind('.'); dot != name.npos && dot > 0; dot = name.rfind('.', dot - 1))
+    if (std::string weight = name.substr(0, dot) + ".weight"; name_in_gguf(weight)) return weight;
   return name;
 }
 

@@ -18,17 +18,6 @@ struct Matrix {
   Rounding rounding = Rounding::none;
 };
 
-constexpr std::string_view kCodes = ".qweight";  // of weights in several parts; the others are counted with it
-
-TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor) {
-  if (tensor.name.ends_with(kCodes))
-    return group_of(checkpoint, std::string_view(tensor.name).substr(0, tensor.name.size() - kCodes.size()));
-  TensorGroup group;
-  group.name = tensor.name;
-  group.parts = {{"weight", &tensor}};
-  return group;
-}
-
 const Format* format_reading(const TensorGroup& group) {
   for (const Format* format : formats())
     if (format->claims(group)) return format;
@@ -36,8 +25,7 @@ const Format* format_reading(const TensorGroup& group) {
 }
 
 // In the file's own form, or in that which --quant turns it into. What nothing reads is counted as it lies.
-Matrix matrix_of(const Checkpoint& checkpoint, const RawTensor& tensor, WeightPlan* plan) {
-  const TensorGroup group = group_around(checkpoint, tensor);
+Matrix matrix_of(const TensorGroup& group, const RawTensor& tensor, WeightPlan* plan) {
   Matrix out{.elements = double(tensor.elements())};
   for (const auto& [part, raw] : group.parts) out.bytes += double(raw->bytes.size());
   if (const Layout* layout = layout_named(tensor.layout)) out.rounding = layout_rounding(*layout);
@@ -47,7 +35,7 @@ Matrix matrix_of(const Checkpoint& checkpoint, const RawTensor& tensor, WeightPl
   out.elements = double(rows) * double(columns);
   out.rounding = layout_rounding(format->layout(group));
   if (plan == nullptr) return out;
-  const Format& target = plan->choose(tensor.name, rows, columns);
+  const Format& target = plan->choose(group.parts.size() > 1 ? group.name + ".weight" : tensor.name, rows, columns);
   RawTensor made;
   made.type = target.stored;
   made.shape = {rows, columns};
@@ -56,13 +44,6 @@ Matrix matrix_of(const Checkpoint& checkpoint, const RawTensor& tensor, WeightPl
   out.bytes = double(rows) * double(row_bytes(target.stored, columns, tensor.name));
   out.rounding = layout_rounding(target.layout(alone));
   return out;
-}
-
-// Scales, zero points and the like of a weight whose codes are counted.
-bool counted_elsewhere(const Checkpoint& checkpoint, const RawTensor& tensor) {
-  const size_t dot = tensor.name.rfind('.');
-  return dot != std::string::npos && !tensor.name.ends_with(kCodes) && !tensor.name.ends_with(".bias") &&
-         checkpoint.find(tensor.name.substr(0, dot) + std::string(kCodes)) != nullptr;
 }
 
 }  // namespace
@@ -79,11 +60,13 @@ ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
     const bool embedding = t.name.find("embed_tokens") != std::string::npos,
                head = t.name.starts_with("lm_head") || (embedding && tied);
     if (embedding && !tied) continue;  // one row of it a token
-    if (counted_elsewhere(checkpoint, t)) continue;
+    const TensorGroup group = group_around(checkpoint, t);
+    const bool several = group.parts.size() > 1;
+    if (several && group.parts.begin()->second != &t) continue;  // counted with the first
     const bool expert = t.name.find("experts.") != std::string::npos && t.name.find("shared") == std::string::npos;
     const double share = expert ? sizes.used_experts : 1;
-    const bool matrix = t.shape.rank() >= 2;
-    const Matrix m = matrix ? matrix_of(checkpoint, t, plan ? &*plan : nullptr) : Matrix{.bytes = double(t.bytes.size())};
+    const bool matrix = several || t.shape.rank() >= 2;
+    const Matrix m = matrix ? matrix_of(group, t, plan ? &*plan : nullptr) : Matrix{.bytes = double(t.bytes.size())};
     out.bytes += m.bytes;
     out.active_bytes += m.bytes * share;
     if (!matrix) continue;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/threads.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/packed_file.h"
 #include "cli/cli.h"
@@ -14,7 +15,8 @@
 #include "cli/text.h"
 #include "gale/features.h"
 #include "models/model.h"
-#include "quant/format.h"
+#include "nn/config.h"
+#include "nn/weights.h"
 
 namespace gale::cli {
 namespace {
@@ -71,18 +73,15 @@ std::string tokenizer_kind(const Checkpoint& checkpoint) {
   return model == nullptr ? "" : pre == nullptr ? *model : fmt::format("{} ({})", *model, *pre);
 }
 
-// What the weights' own format says against them; "" where the first one that is in parts can be read.
-std::string why_not_read(const Checkpoint& checkpoint) {
-  constexpr std::string_view kCodes = ".qweight";
-  for (const RawTensor& t : checkpoint.tensors()) {
-    if (!t.name.ends_with(kCodes)) continue;
-    try {
-      const TensorGroup group = group_of(checkpoint, std::string_view(t.name).substr(0, t.name.size() - kCodes.size()));
-      format_of(group).layout(group);
-    } catch (const Error& e) {
-      return e.what();
-    }
-    break;
+// What loading says against the weights, with no byte of them read; "" where nothing.
+std::string why_not_loaded(const std::shared_ptr<const Checkpoint>& checkpoint, const Arch& arch) {
+  try {
+    ThreadPool pool(1);
+    Loader loader(checkpoint, pool, {.requantize = {}, .shape_only = true, .progress = {}});
+    arch.build(Config(checkpoint->config(), checkpoint->config_source()), Weights(loader));
+    loader.finish();
+  } catch (const Error& e) {
+    return e.what();
   }
   return "";
 }
@@ -95,16 +94,10 @@ QuantState state_of(const Report& r, const std::string& type) {
 
 std::string why_not(const Report& r) {
   try {
-    find_architecture(r.checkpoint->architecture());
+    return why_not_loaded(r.checkpoint, find_architecture(r.checkpoint->architecture()));
   } catch (const Error& e) {
     return e.what();
   }
-  if (!r.quant_method.empty())
-    if (const QuantSupport q = quantization_support(r.quant_method); !q.is_usable()) return q.warning_message();
-  if (const std::string problem = why_not_read(*r.checkpoint); !problem.empty()) return problem;
-  for (const auto& [type, sum] : r.types)
-    if (const QuantSupport q = quantization_support(type); r.quant_method.empty() && !q.is_usable()) return q.warning_message();
-  return "";
 }
 
 Report look(const Flags& flags) {

@@ -59,7 +59,8 @@ Part find_part(const Checkpoint& source, const std::string& name) {
   Part out;
   out.raw = source.find(name);
   if (name.ends_with(kWeight)) out.group = group_of(source, std::string_view(name).substr(0, name.size() - kWeight.size()));
-  if (out.raw == nullptr) {
+  if (out.raw == nullptr || out.group.parts.size() > 1) {
+    out.raw = nullptr;
     require(!out.group.parts.empty(), ErrorCode::corrupt, "{}: no tensor {}", source.path().string(), name);
     out.from = &format_of(out.group);
     const auto [rows, columns] = out.from->shape(out.group);
@@ -92,6 +93,9 @@ Plan plan_tensor(std::vector<Part> parts, const std::string& logical, std::strin
     require(part.shape == tensor.shape, ErrorCode::corrupt, "{} is {}, but {} is {}; experts must be of one shape", part.source,
             part.shape.text(), tensor.source, tensor.shape.text());
   plan.to = vector ? &find_format("f32") : &types.choose(logical, plan.rows, plan.columns);
+  require(tensor_type_info(plan.to->stored).ggml >= 0, ErrorCode::unsupported,
+          "GGUF has no type for {}, which {} would get; write a packed file (--packed), or load the model with --quant {}",
+          plan.to->name, logical, plan.to->name);
   plan.stride = row_bytes(plan.to->stored, plan.columns, tensor.source);
   require(heads == 0 || (vector ? plan.columns : plan.rows) % (2 * heads) == 0, ErrorCode::corrupt,
           "{}: {} rows cannot be the halves of {} heads", tensor.source, vector ? plan.columns : plan.rows, heads);

@@ -95,7 +95,7 @@ TEST(QuantizationSupport, NamesAndAliasesAreUnique) {
 TEST(QuantizationSupport, StatesAndMessages) {
   EXPECT_EQ(quantization_support("Q4-K").name, "q4_k");
   EXPECT_EQ(quantization_support("Q4_K_M").state, QuantState::stable);
-  EXPECT_EQ(quantization_support("nf4").name, "bnb_nf4");
+  EXPECT_EQ(quantization_support("bnb-nf4").name, "bitsandbytes");
   const QuantSupport unknown = quantization_support("q9_z");
   EXPECT_EQ(unknown.state, QuantState::unknown);
   EXPECT_FALSE(unknown.is_usable());

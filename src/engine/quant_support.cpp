@@ -15,15 +15,17 @@ struct Known {
   std::string_view name;
   std::string_view detail;
   std::string_view aliases;     // by spaces
-  std::string_view needs = "";  // by spaces: what files in this mix hold; "" means the format itself
+  std::string_view needs = "";  // by spaces: the formats that read what files of this name hold; "" means the format itself
 };
 
 constexpr Known kKnown[] = {
     {"f32", "32-bit floats", "fp32 float32"},
     {"f16", "16-bit floats", "fp16 float16 half"},
     {"bf16", "bfloat16", "bfloat16"},
-    {"f8_e4m3", "8-bit floats with tensor, channel or block scales", "fp8 f8 float8 fp8_e4m3 e4m3 f8e4m3"},
-    {"f8_e5m2", "8-bit floats, wide range", "fp8_e5m2 e5m2 float8_e5m2"},
+    {"fp8_hf", "8-bit floats with tensor, channel or block scales, in safetensors", "f8_e4m3 e4m3 fp8_e4m3 f8e4m3 fbgemm_fp8"},
+    {"f8_e5m2", "8-bit floats, wide range", "fp8_e5m2 e5m2 float8_e5m2", "fp8_hf"},
+    {"fp8", "8-bit floats with a scale for each output", "f8 float8"},
+    {"fp8_block", "8-bit floats with a scale for every 128 columns", ""},
     {"q4_0", "GGUF, 4 bits, 32 wide", "q4"},
     {"q4_1", "GGUF, 4 bits with minimum", ""},
     {"q5_0", "GGUF, 5 bits, 32 wide", "q5"},
@@ -56,19 +58,30 @@ constexpr Known kKnown[] = {
     {"tq1_0", "GGUF, ternary, 1.7 bits", ""},
     {"tq2_0", "GGUF, ternary, 2 bits", ""},
     {"mxfp4", "4-bit floats with a power of two per 32 (OCP)", "mxfp4_moe"},
-    {"nvfp4", "4-bit floats with an e4m3 scale per 16", "modelopt"},
-    {"gptq", "GPTQ of 4 bits, act-order too", "gptqmodel autogptq"},
-    {"awq", "AWQ, 4 bits", "autoawq"},
-    {"hqq", "HQQ of 1 to 8 bits, along either axis", "hqq4 hqq8"},
-    {"bnb_nf4", "bitsandbytes NormalFloat4", "nf4 bnb bitsandbytes bnb4 bnb_4bit"},
-    {"bnb_fp4", "bitsandbytes FP4", "fp4"},
-    {"bnb_int8", "bitsandbytes LLM.int8()", "int8 bnb8 llm_int8 bnb_8bit"},
+    {"nvfp4", "4-bit floats with an e4m3 scale per 16", ""},
+    {"mxfp4_ocp", "mxfp4 in safetensors (gpt-oss, compressed-tensors, MLX)", ""},
+    {"nvfp4_hf", "nvfp4 in safetensors (ModelOpt, compressed-tensors)", "modelopt"},
+    {"gptq", "GPTQ of 2, 3, 4 and 8 bits, act-order and Marlin's form too", "gptqmodel autogptq gptq_marlin marlin"},
+    {"awq", "AWQ, 4 bits, gemm and gemv", "autoawq"},
+    {"hqq", "HQQ of 1, 2, 3, 4 or 8 bits, along either axis, in safetensors", ""},
+    {"hqq1", "HQQ of 1 bit, 64 wide", ""},
+    {"hqq2", "HQQ of 2 bits, 64 wide", ""},
+    {"hqq3", "HQQ of 3 bits, 64 wide", ""},
+    {"hqq4", "HQQ of 4 bits, 64 wide", ""},
+    {"hqq8", "HQQ of 8 bits, 64 wide", ""},
+    {"bitsandbytes", "NF4 and FP4 of bitsandbytes, in safetensors", "bnb bnb4 bnb_4bit bnb_nf4 bnb_fp4"},
+    {"bnb_int8", "LLM.int8() of bitsandbytes, in safetensors", "bnb8 llm_int8 bnb_8bit"},
+    {"nf4", "bitsandbytes' NormalFloat4, 64 wide", ""},
+    {"fp4", "bitsandbytes' FP4, 64 wide", ""},
+    {"int8", "8-bit integers with a scale for each output", ""},
     {"compressed_tensors", "llm-compressor's containers", "ct llmcompressor"},
-    {"afq2", "affine, 2 bits (MLX)", ""},
-    {"afq3", "affine, 3 bits (MLX)", ""},
-    {"afq4", "affine, 4 bits (MLX)", "afq mlx"},
-    {"afq6", "affine, 6 bits (MLX)", ""},
-    {"afq8", "affine, 8 bits (MLX)", ""},
+    {"afq", "affine of 2, 3, 4, 5, 6 or 8 bits (MLX), in safetensors", "mlx"},
+    {"afq2", "affine, 2 bits (MLX), 64 wide", ""},
+    {"afq3", "affine, 3 bits (MLX), 64 wide", ""},
+    {"afq4", "affine, 4 bits (MLX), 64 wide", ""},
+    {"afq5", "affine, 5 bits (MLX), 64 wide", ""},
+    {"afq6", "affine, 6 bits (MLX), 64 wide", ""},
+    {"afq8", "affine, 8 bits (MLX), 64 wide", ""},
     {"uqff", "mistral.rs's container of quantized tensors", ""},
 };
 

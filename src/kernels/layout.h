@@ -9,16 +9,21 @@
 namespace gale {
 
 /// How scales are stored in a layout. e8m0 is a power of two, 2^(byte - 128): half of OCP's, since tables hold doubled values.
+/// e4m3, as a sub-scale, is a float of 8 bits without a sign.
 enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3, u4, u6, i8 };
 
-/// Values that codes of 3 or 4 bits stand for, as integers that int8 holds exactly; a power of two is left to the scales.
+/// Values that codes stand for. Of 3 or 4 bits, as integers that int8 holds exactly; a power of two is left to the scales.
 ///   e2m1     twice the 4-bit floats of OCP's microscaling formats (1.0, 2023)
 ///   iq1      8 x (-1, 0 or 1, and 1/8 more or less), of GGUF's 1-bit types; 3 bits
 ///   iq2      the magnitudes of the grids of GGUF's 2-bit i-types, both signs; 3 bits
 ///   iq3_xxs  the halves of those of iq3_xxs
 ///   iq3_s    those of iq3_s
 ///   iq4      the values of iq4_nl and iq4_xs
-enum class CodeTable : uint8_t { none, e2m1, iq1, iq2, iq3_xxs, iq3_s, iq4 };
+/// And numbers that int8 does not hold exactly: inputs stay f32, or become bf16 for 8-bit floats, which bf16 holds.
+///   nf4, fp4    the 16 values of bitsandbytes' types (csrc/kernels.cu, dDequantizeNF4 and dDequantizeFP4Tree)
+///   e4m3, e5m2  all 8-bit floats of OCP's "OFP8" specification (1.0, 2023), e4m3 without infinities; NaN never gets here
+enum class CodeTable : uint8_t { none, e2m1, iq1, iq2, iq3_xxs, iq3_s, iq4, nf4, fp4, e4m3, e5m2 };
+/// [table below nf4][code]
 inline constexpr int8_t kTableValues[][16] = {
     {},
     {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
@@ -28,8 +33,12 @@ inline constexpr int8_t kTableValues[][16] = {
     {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15},
     {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
 };
-/// [16]
+/// [16] REQUIRES: a table of integers.
 constexpr const int8_t* table_values(CodeTable table) { return kTableValues[size_t(table)]; }
+
+constexpr bool is_number_table(CodeTable table) { return table >= CodeTable::nf4; }
+/// [1 << bits of a code]
+const float* table_numbers(CodeTable table);
 
 /// What kernels read: the arrangement family of a matrix. A format (quant/formats) says which layout its groups go into; kernels
 /// know nothing of formats. The values a layout stands for, all in f32 and in exactly this order of operations:
@@ -38,10 +47,11 @@ constexpr const int8_t* table_values(CodeTable table) { return kTableValues[size
 ///   one level                   top x (code - bias)
 ///   one level with zeros        top x (code - zero)
 ///   one level through a table   top x table[code]
+///   one level with real zeros   top x (code - top_min)
 ///   one level with minimum      top x code - top_min
 ///   two levels                  (top x sub) x (code - bias)
-///   two levels through a table  (top x sub) x table[code]
 ///   two levels with minimum     (top x sub) x code - (top_min x sub_min)
+///   two levels through a table  (top x sub) x table[code], divided: (sub / top) x table[code]
 struct Layout {
   enum class Kind : uint8_t { dense, grouped };
   Kind kind = Kind::dense;
@@ -55,17 +65,22 @@ struct Layout {
   uint8_t bias = 0;
   bool zeros = false;  ///< an integer in 0..16 per group is taken off the codes instead of the bias
   CodeTable table = CodeTable::none;
+  bool real_zeros = false;  ///< any number of the scale's type per group is taken off the codes; it lies where minimums do
+  bool divided = false;     ///< top scales are what sub-scales are divided by
 
   bool operator==(const Layout&) const = default;
-  bool two_level() const { return sub != ScaleType::none; }
-  std::string name()
-      const;  ///< "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros", "u2 g256 f16 less 1"
+  constexpr bool two_level() const { return sub != ScaleType::none; }
+  /// A second number of the scale's type for each block, a minimum or a zero.
+  constexpr bool has_offset() const { return minimum || real_zeros; }
+  /// "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros", "u2 g256 f16 less 1",
+  /// "u3 g64 bf16 real zeros"
+  std::string name() const;
 };
 
 constexpr Layout dense_layout(DType type) { return Layout{.kind = Layout::Kind::dense, .dense = type}; }
 
 /// How an input row is rounded before it meets a layout: bytes per 32 columns for one level, per 256 for two (as llama.cpp does),
-/// bf16 for bf16 weights; none for other dense layouts and in exact mode.
+/// bf16 for weights of bf16 and of 8-bit floats; none for other dense layouts, for nf4 and fp4, and in exact mode.
 enum class Rounding : uint8_t { none, int8_per_32, int8_per_256, bf16 };
 Rounding layout_rounding(const Layout& layout);
 
@@ -81,9 +96,9 @@ struct LogicalGroups {
   std::vector<float> values;     ///< dense only: [rows, columns], exactly representable in the layout's dtype
   std::vector<uint8_t> codes;    ///< [rows, columns]
   std::vector<float> top;        ///< [rows, columns / block], exactly representable in layout.top
-  std::vector<float> top_min;    ///< same, where there is a minimum
+  std::vector<float> top_min;    ///< same, where there is a minimum or a real zero
   std::vector<uint8_t> zero;     ///< same, where there are zeros
-  std::vector<int16_t> sub;      ///< [rows, columns / group], two levels only
+  std::vector<int16_t> sub;      ///< [rows, columns / group], two levels only: the number, of e4m3 its byte
   std::vector<int16_t> sub_min;  ///< same, where there is a minimum
   /// Dense, where the file's elements are the layout's own: where each row of the slice begins. Then `values` is empty.
   std::vector<const std::byte*> elements;

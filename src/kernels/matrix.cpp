@@ -62,14 +62,29 @@ void put_scales(const float* from, ScaleType type, int64_t n, uint8_t* to) {
   } else if (type == ScaleType::f32) {
     for (int64_t i = 0; i < n; ++i) reinterpret_cast<float*>(to)[i * kPanelRows] = from[i];
   } else {
-    for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint16_t*>(to)[i * kPanelRows] = f32_to_f16(from[i]);
+    auto* halves = reinterpret_cast<uint16_t*>(to);
+    for (int64_t i = 0; i < n; ++i) halves[i * kPanelRows] = type == ScaleType::bf16 ? f32_to_bf16(from[i]) : f32_to_f16(from[i]);
   }
 }
 
 float get_scale(const uint8_t* scales, ScaleType type, int64_t block, int64_t lane) {
   const int64_t at = block * kPanelRows + lane;
-  if (type == ScaleType::f32) return reinterpret_cast<const float*>(scales)[at];
-  return type == ScaleType::e8m0 ? half_e8m0_to_f32(scales[at]) : f16_to_f32(reinterpret_cast<const uint16_t*>(scales)[at]);
+  const auto* halves = reinterpret_cast<const uint16_t*>(scales);
+  switch (type) {
+    case ScaleType::e8m0:
+      return half_e8m0_to_f32(scales[at]);
+    case ScaleType::f32:
+      return reinterpret_cast<const float*>(scales)[at];
+    case ScaleType::bf16:
+      return bf16_to_f32(halves[at]);
+    default:
+      return f16_to_f32(halves[at]);
+  }
+}
+
+float sub_scale(const Layout& layout, uint8_t sub) {
+  if (layout.sub == ScaleType::e4m3) return table_numbers(CodeTable::e4m3)[sub];
+  return layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
 }
 
 // Sub-scales, or sub-minimums: bytes, or one half of each byte.
@@ -102,7 +117,7 @@ void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const Packed
       };
       put_codes(g.codes.data() + row * m.columns + column, layout.bits, columns, unit + geometry.codes + lane * 4);
       put_top(g.top, geometry.top);
-      if (layout.minimum) put_top(g.top_min, geometry.top_min);
+      if (layout.has_offset()) put_top(g.top_min, geometry.top_min);
       for (int64_t b = 0; layout.zeros && b < columns / layout.block; ++b)
         unit[geometry.zero + b * kPanelRows + lane] = g.zero[size_t(row * blocks + first_block + b)];
       if (!layout.two_level()) continue;
@@ -137,7 +152,7 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
   const int64_t top_bytes = kPanelRows * scale_bytes(layout.top);
   const int64_t blocks = out.columns / layout.block, groups = out.columns / layout.group;
   out.top = place(blocks * top_bytes);
-  if (layout.minimum) out.top_min = place(blocks * top_bytes);
+  if (layout.has_offset()) out.top_min = place(blocks * top_bytes);
   if (layout.zeros) out.zero = place(blocks * kPanelRows);
   if (layout.two_level()) {
     out.sub = place(groups * kPanelRows);
@@ -204,7 +219,8 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
   const Layout& layout = m.layout;
   const PanelGeometry& geometry = m.geometry;
   if (layout.kind == Layout::Kind::dense) return unpack_dense(panel, layout.dense, lane, m.columns, out);
-  const int8_t* table = layout.table == CodeTable::none ? nullptr : table_values(layout.table);
+  const float* numbers = is_number_table(layout.table) ? table_numbers(layout.table) : nullptr;
+  const int8_t* table = numbers || layout.table == CodeTable::none ? nullptr : table_values(layout.table);
   const int32_t* order = m.column_order();
   for (int64_t u = 0; u < geometry.units; ++u) {
     const auto* unit = reinterpret_cast<const uint8_t*>(panel) + u * geometry.bytes;
@@ -212,11 +228,11 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
     for (int64_t k = 0; k < columns; k += layout.group) {
       const int64_t block = k / layout.block, group = k / layout.group;
       float scale = get_scale(unit + geometry.top, layout.top, block, lane);
-      float minimum = layout.minimum ? get_scale(unit + geometry.top_min, layout.top, block, lane) : 0.0f;
+      float offset = layout.has_offset() ? get_scale(unit + geometry.top_min, layout.top, block, lane) : 0.0f;
       if (layout.two_level()) {
         const uint8_t sub = get_sub(unit[geometry.sub + group * kPanelRows + lane], scale_part(layout));
-        scale *= layout.sub == ScaleType::i8 ? float(int8_t(sub)) : float(sub);
-        if (layout.minimum) minimum *= float(get_sub(unit[geometry.sub_min + sub_min_at(group, lane)], minimum_part(layout)));
+        scale = layout.divided ? sub_scale(layout, sub) / scale : scale * sub_scale(layout, sub);
+        if (layout.minimum) offset *= float(get_sub(unit[geometry.sub_min + sub_min_at(group, lane)], minimum_part(layout)));
       }
       uint8_t codes[kMostGroup];
       get_codes(unit + geometry.codes, layout.bits, k, layout.group, lane, codes);
@@ -225,7 +241,11 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
       float* to = order ? sorted : out + first + k;
       const int32_t n = layout.group;
       if (layout.minimum)
-        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i]) - minimum;
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i]) - offset;
+      else if (layout.real_zeros)
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * (float(codes[i]) - offset);
+      else if (numbers)
+        for (int32_t i = 0; i < n; ++i) to[i] = scale * numbers[codes[i]];
       else if (table)
         for (int32_t i = 0; i < n; ++i) to[i] = scale * float(table[codes[i]]);
       else

@@ -29,7 +29,7 @@ struct RoundedRows {
   std::byte* data = nullptr;  ///< [rows, stride] bytes
   int64_t rows = 0, columns = 0, padded = 0, stride = 0;
   Rounding rounding = Rounding::none;
-  const int32_t* order = nullptr;  ///< the input column of each rounded one (int8 per 32); null: the same
+  const int32_t* order = nullptr;  ///< the input column of each rounded one (int8 per 32, bf16); null: the same
 
   int64_t pieces() const { return padded / kRoundedPiece; }  ///< of a row
   template <class Block>

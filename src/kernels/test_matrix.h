@@ -24,6 +24,32 @@ inline std::vector<Layout> all_layouts() {
   const auto with_zeros = [](int16_t group) {
     return Layout{.kind = Layout::Kind::grouped, .bits = 4, .group = group, .block = group, .top = ScaleType::f16, .zeros = true};
   };
+  const auto numbers = [](CodeTable table, int16_t group) {
+    const uint8_t bits = table == CodeTable::e4m3 || table == CodeTable::e5m2 ? 8 : 4;
+    return Layout{
+        .kind = Layout::Kind::grouped, .bits = bits, .group = group, .block = group, .top = ScaleType::f32, .table = table};
+  };
+  enum class Form { bias, minimum, real_zeros };
+  const auto affine = [](uint8_t bits, int16_t group, ScaleType top, Form form) {
+    return Layout{.kind = Layout::Kind::grouped,
+                  .bits = bits,
+                  .group = group,
+                  .block = group,
+                  .top = top,
+                  .minimum = form == Form::minimum,
+                  .bias = uint8_t(form == Form::bias ? 1 << (bits - 1) : 0),
+                  .real_zeros = form == Form::real_zeros};
+  };
+  const auto sixteen = [](int16_t block, bool divided) {
+    return Layout{.kind = Layout::Kind::grouped,
+                  .bits = 4,
+                  .group = 16,
+                  .block = block,
+                  .top = ScaleType::f32,
+                  .sub = ScaleType::e4m3,
+                  .table = CodeTable::e2m1,
+                  .divided = divided};
+  };
   const auto table = [](CodeTable table, uint8_t bits, int16_t group, int16_t block, ScaleType top) {
     return Layout{.kind = Layout::Kind::grouped,
                   .bits = bits,
@@ -35,38 +61,41 @@ inline std::vector<Layout> all_layouts() {
   };
   Layout wide = grouped(8, 256, 256, ScaleType::none, false, 128);
   wide.top = ScaleType::f32;
-  return {dense_layout(DType::f32),
-          dense_layout(DType::f16),
-          dense_layout(DType::bf16),
-          grouped(8, 32, 32, ScaleType::none, false, 128),
-          grouped(4, 32, 32, ScaleType::none, false, 8),
-          grouped(4, 32, 256, ScaleType::u6, true, 0),
-          grouped(6, 16, 256, ScaleType::i8, false, 32),
-          grouped(5, 32, 256, ScaleType::u6, true, 0),
-          grouped(5, 32, 32, ScaleType::none, false, 16),
-          grouped(4, 32, 32, ScaleType::none, true, 0),
-          grouped(5, 32, 32, ScaleType::none, true, 0),
-          wide,
-          grouped(2, 256, 256, ScaleType::none, false, 1),
-          grouped(2, 16, 256, ScaleType::u4, true, 0),
-          grouped(3, 16, 256, ScaleType::i8, false, 4),
-          table(CodeTable::e2m1, 4, 32, 32, ScaleType::e8m0),
-          table(CodeTable::iq4, 4, 32, 32, ScaleType::f16),
-          table(CodeTable::iq4, 4, 32, 256, ScaleType::f16),
-          table(CodeTable::iq3_s, 4, 32, 256, ScaleType::f32),
-          table(CodeTable::iq3_xxs, 4, 32, 256, ScaleType::f32),
-          table(CodeTable::iq2, 3, 32, 256, ScaleType::f32),
-          table(CodeTable::iq2, 3, 16, 256, ScaleType::f32),
-          table(CodeTable::iq1, 3, 32, 256, ScaleType::f32),
-          table(CodeTable::iq1, 3, 16, 256, ScaleType::f32),
-          with_zeros(32),
-          with_zeros(64),
-          with_zeros(128),
-          with_zeros(256)};
+  return {dense_layout(DType::f32), dense_layout(DType::f16), dense_layout(DType::bf16),
+          grouped(8, 32, 32, ScaleType::none, false, 128), grouped(4, 32, 32, ScaleType::none, false, 8),
+          grouped(4, 32, 256, ScaleType::u6, true, 0), grouped(6, 16, 256, ScaleType::i8, false, 32),
+          grouped(5, 32, 256, ScaleType::u6, true, 0), grouped(5, 32, 32, ScaleType::none, false, 16),
+          grouped(4, 32, 32, ScaleType::none, true, 0), grouped(5, 32, 32, ScaleType::none, true, 0), wide,
+          grouped(2, 256, 256, ScaleType::none, false, 1), grouped(2, 16, 256, ScaleType::u4, true, 0),
+          grouped(3, 16, 256, ScaleType::i8, false, 4), table(CodeTable::e2m1, 4, 32, 32, ScaleType::e8m0),
+          table(CodeTable::iq4, 4, 32, 32, ScaleType::f16), table(CodeTable::iq4, 4, 32, 256, ScaleType::f16),
+          table(CodeTable::iq3_s, 4, 32, 256, ScaleType::f32), table(CodeTable::iq3_xxs, 4, 32, 256, ScaleType::f32),
+          table(CodeTable::iq2, 3, 32, 256, ScaleType::f32), table(CodeTable::iq2, 3, 16, 256, ScaleType::f32),
+          table(CodeTable::iq1, 3, 32, 256, ScaleType::f32), table(CodeTable::iq1, 3, 16, 256, ScaleType::f32), with_zeros(32),
+          with_zeros(64), with_zeros(128), with_zeros(256),
+          // Those that share kernels: every width of group, type of scale and form at least once.
+          numbers(CodeTable::e4m3, 32), numbers(CodeTable::e4m3, 128), numbers(CodeTable::e5m2, 256), numbers(CodeTable::nf4, 64),
+          numbers(CodeTable::fp4, 32), affine(2, 64, ScaleType::f16, Form::bias),
+          affine(2, 32, ScaleType::bf16, Form::real_zeros), affine(3, 128, ScaleType::f16, Form::minimum),
+          affine(3, 64, ScaleType::f32, Form::real_zeros), affine(4, 32, ScaleType::bf16, Form::bias),
+          affine(4, 64, ScaleType::f16, Form::minimum), affine(4, 128, ScaleType::bf16, Form::real_zeros),
+          affine(5, 64, ScaleType::bf16, Form::minimum), affine(6, 128, ScaleType::f16, Form::minimum),
+          affine(6, 32, ScaleType::f32, Form::real_zeros), affine(8, 128, ScaleType::f32, Form::bias),
+          affine(8, 64, ScaleType::bf16, Form::minimum), affine(8, 128, ScaleType::f16, Form::real_zeros), sixteen(64, false),
+          sixteen(128, true), sixteen(256, false)};
 }
 
 inline float round_to(DType type, float x) {
   return type == DType::f16 ? f16_to_f32(f32_to_f16(x)) : type == DType::bf16 ? bf16_to_f32(f32_to_bf16(x)) : x;
+}
+inline DType scale_dtype(ScaleType type) {
+  return type == ScaleType::f32 ? DType::f32 : type == ScaleType::bf16 ? DType::bf16 : DType::f16;
+}
+/// Another code for those of 8-bit floats that are no number.
+inline uint8_t number_code(CodeTable table, uint8_t code) {
+  if (table == CodeTable::e4m3 && (code & 0x7f) == 0x7f) return code - 1;
+  if (table == CodeTable::e5m2 && (code & 0x7c) == 0x7c) return code - 4;
+  return code;
 }
 
 /// `extreme`: codes and sub-scales only at the ends of their ranges.
@@ -78,14 +107,16 @@ inline LogicalGroups random_groups(const Layout& layout, int64_t rows, int64_t c
     return extreme ? int64_t(random() % 2) * (count - 1) : int64_t(random() % uint64_t(count));
   };
   for (float& v : g.values) v = round_to(layout.dense, random.uniform() - 0.5f);
-  for (uint8_t& c : g.codes) c = uint8_t(code(int64_t(1) << layout.bits));
+  for (uint8_t& c : g.codes) c = number_code(layout.table, uint8_t(code(int64_t(1) << layout.bits)));
+  const DType scale = scale_dtype(layout.top);
   for (float& t : g.top)
-    t = layout.top == ScaleType::e8m0  ? half_e8m0_to_f32(uint8_t(extreme ? code(141) : 118 + code(8)))
-        : layout.top == ScaleType::f32 ? (random.uniform() - 0.5f) * 0.02f
-                                       : round_to(DType::f16, (random.uniform() - 0.5f) * 0.02f);
-  for (float& t : g.top_min) t = round_to(DType::f16, random.uniform() * 0.02f);
+    t = layout.top == ScaleType::e8m0 ? half_e8m0_to_f32(uint8_t(extreme ? code(141) : 118 + code(8)))
+                                      : round_to(scale, (random.uniform() - 0.5f) * 0.02f);
+  for (float& t : g.top)
+    if (layout.divided) t = t < 0 ? t - 1 : t + 1;
+  for (float& t : g.top_min) t = round_to(scale, random.uniform() * (layout.real_zeros ? float((1 << layout.bits) - 1) : 0.02f));
   for (uint8_t& z : g.zero) z = uint8_t(code(17));
-  const int64_t subs = layout.sub == ScaleType::u4 ? 16 : 64;
+  const int64_t subs = layout.sub == ScaleType::u4 ? 16 : layout.sub == ScaleType::e4m3 ? 127 : 64;
   for (int16_t& s : g.sub) s = int16_t(layout.sub == ScaleType::i8 ? code(256) - 128 : code(subs));
   for (int16_t& s : g.sub_min) s = int16_t(code(subs));
   return g;

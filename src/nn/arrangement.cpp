@@ -41,14 +41,10 @@ uint64_t arrangement_hash(const Layout& layout) {
   fill(g.sub_min, [&](size_t i) { return small(i + 5); });
   PackedMatrix out = make_packed(layout, kRows, kColumns);
   arrange(g, out);
-  const uint64_t hash = hash_bytes({out.data->data(), size_t(out.bytes())});
-  if (layout.table == CodeTable::none) return hash;
-  // The same bytes through another table are other values.
-  const auto table = std::as_bytes(std::span(table_values(layout.table), 16));
-  std::byte both[8 + 16];
-  std::memcpy(both, &hash, 8);
-  std::ranges::copy(table, both + 8);
-  return hash_bytes(both);
+  // Layouts may share an arrangement and stand for different values.
+  std::vector<float> values(size_t(kRows * kColumns));
+  for (int64_t r = 0; r < kRows; ++r) unpack_row(out, r, values.data() + r * kColumns);
+  return hash_bytes({out.data->data(), size_t(out.bytes())}) + 31 * hash_bytes(std::as_bytes(std::span(values)));
 }
 
 void check_arrangement(const Checkpoint& packed) {

@@ -141,7 +141,7 @@ template <class F>
 void split_row(const RawTensor& weight, const Slice2& slice, int64_t row, const std::byte* bytes, int64_t skip,
                LogicalGroups& out) {
   constexpr int64_t block = F::layout.block, groups = block / F::layout.group, run = F::bytes < 64 ? 16 : 1;
-  constexpr bool minimum = F::layout.minimum, two_level = F::layout.sub != ScaleType::none;
+  constexpr bool minimum = F::layout.has_offset(), two_level = F::layout.sub != ScaleType::none;
   constexpr int64_t ahead = 2048;
   const int64_t blocks = slice.columns / block;
   BlockParts parts{.codes = out.codes.data() + row * slice.columns,

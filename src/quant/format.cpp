@@ -6,6 +6,7 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "quant/hf_parts.h"
 
 namespace gale {
 namespace {
@@ -21,6 +22,34 @@ std::string known_formats() {
   return out;
 }
 
+// Methods of quantization_config that nothing here reads, and what comes nearest to them.
+constexpr std::pair<std::string_view, std::string_view> kUnread[] = {
+    {"exl2", "gptq of the same bits"},
+    {"exl3", "gptq of the same bits"},
+    {"aqlm", "hqq of 2 bits"},
+    {"vptq", "hqq of 2 bits"},
+    {"spqr", "gptq of 3 bits"},
+    {"higgs", "hqq of 4 bits"},
+    {"quip", "hqq of 2 bits"},
+    {"quark", "fp8 or mxfp4 as compressed-tensors writes them"},
+    {"torchao", "compressed-tensors of int4, int8 or fp8"},
+    {"quanto", "compressed-tensors of int4 or int8"},
+    {"eetq", "compressed-tensors of int8"},
+    {"fp_quant", "nvfp4 or mxfp4 as compressed-tensors writes them"},
+    {"auto-round", "the same model exported as gptq or awq"},
+    {"intel/auto-round", "the same model exported as gptq or awq"},
+    {"bitnet", "gptq of 2 bits, or the model without quantization"},
+};
+
+std::string advice(const TensorGroup& group) {
+  const std::string method = hf::quant_method(group);
+  if (method.empty()) return "";
+  for (const auto& [name, nearest] : kUnread)
+    if (same_but_case(name, method))
+      return fmt::format("; quant_method \"{}\" is not read, and nearest to it is {}", method, nearest);
+  return fmt::format("; its quant_method is \"{}\"", method);
+}
+
 }  // namespace
 
 const RawTensor* TensorGroup::part(std::string_view suffix) const {
@@ -31,11 +60,33 @@ const RawTensor* TensorGroup::part(std::string_view suffix) const {
 TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name) {
   TensorGroup group;
   group.name = name;
-  const auto config = checkpoint.config().find("quantization_config");
-  if (config != checkpoint.config().end()) group.quantization_config = &*config;
+  const Json& all = checkpoint.config();
+  auto config = all.find("quantization_config");
+  if (config == all.end()) config = all.find("quantization");  // MLX
+  if (config != all.end()) group.quantization_config = &*config;
   for (const RawTensor* tensor : checkpoint.below(name))
     if (std::string part = tensor->name.substr(name.size() + 1); part != "bias") group.parts[std::move(part)] = tensor;
   return group;
+}
+
+TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor) {
+  const std::string_view name = tensor.name;
+  // Parts have plain names, or hang on "weight" as bitsandbytes' do; what has longer ones is a layer.
+  const auto one_weight = [](const TensorGroup& group) {
+    return group.parts.size() > 1 && std::ranges::all_of(group.parts, [](const auto& part) {
+             return part.first.find('.') == std::string::npos || part.first.starts_with("weight.");
+           });
+  };
+  for (size_t dot = name.rfind('.'); dot != name.npos && dot > 0; dot = name.rfind('.', dot - 1)) {
+    TensorGroup group = group_of(checkpoint, name.substr(0, dot));
+    const bool has = std::ranges::any_of(group.parts, [&](const auto& part) { return part.second == &tensor; });
+    if (has && one_weight(group) && std::ranges::any_of(formats(), [&](const Format* format) { return format->claims(group); }))
+      return group;
+  }
+  TensorGroup alone;
+  alone.name = name;
+  alone.parts = {{"weight", &tensor}};
+  return alone;
 }
 
 const Format& find_format(std::string_view name) {
@@ -56,8 +107,8 @@ const Format& format_of(const TensorGroup& group) {
                    tensor_type_info(tensor->type).name, tensor->shape.text());
   }
   if (group.parts.size() > kShown) tensors += fmt::format(" and {} more", group.parts.size() - kShown);
-  fail(ErrorCode::unsupported, "{}: no weight format reads its tensors ({}); known formats: {}", group.name,
-       tensors.empty() ? "none" : tensors, known_formats());
+  fail(ErrorCode::unsupported, "{}: no weight format reads its tensors ({}){}; known formats: {}", group.name,
+       tensors.empty() ? "none" : tensors, advice(group), known_formats());
 }
 
 }  // namespace gale

@@ -28,6 +28,10 @@ struct TensorGroup {
 /// understands is not overlooked. No parts where the checkpoint has none.
 TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name);
 
+/// The weight that the tensor is a part of, with its other parts; alone, as "weight", where it is none of several. The first part
+/// stands for all where tensors are counted.
+TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor);
+
 /// A weight format: how bytes in a file become values. One file per format in quant/formats/, which defines
 /// `extern const Format format_<file name>`; the list is generated from the file names. No SIMD, and no kernel but the search for
 /// scales that quantize is given.

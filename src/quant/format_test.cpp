@@ -100,8 +100,12 @@ std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t block = i / size_t(l.block), group = i / size_t(l.group);
     const float scale = l.two_level() ? g.top[block] * float(g.sub[group]) : g.top[block];
-    if (l.table != CodeTable::none) {
+    if (is_number_table(l.table)) {
+      out[i] = scale * table_numbers(l.table)[g.codes[i]];
+    } else if (l.table != CodeTable::none) {
       out[i] = scale * float(table_values(l.table)[g.codes[i]]);
+    } else if (l.real_zeros) {
+      out[i] = scale * (float(g.codes[i]) - g.top_min[block]);
     } else if (!l.minimum) {
       out[i] = scale * float(int(g.codes[i]) - int(l.bias));
     } else {

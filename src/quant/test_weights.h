@@ -62,6 +62,9 @@ inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, in
   for (size_t at = 0; at < bytes.size(); at += size_t(size)) {
     for (int64_t odd = 1; odd < std::min<int64_t>(size, 4); odd += 2) bytes[at + size_t(odd)] &= std::byte(0xbb);
     bytes[at + size_t(size) - 1] &= std::byte(0xbb);
+    if (format.layout(Weight(format.stored, 1, size, {}).group).table == CodeTable::e4m3)  // no NaN
+      for (int64_t i = 4; i < size; ++i)
+        if ((bytes[at + size_t(i)] & std::byte(0x7f)) == std::byte(0x7f)) bytes[at + size_t(i)] ^= std::byte(1);
     if (format.stored == TensorType::mxfp4) bytes[at] &= std::byte(0x7f);
     if (format.stored == TensorType::q2_k) bytes[at + 81] &= std::byte(0xbb);
     if (format.stored == TensorType::q8_k) add_sums(bytes.data() + at);

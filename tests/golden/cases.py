@@ -41,6 +41,20 @@ CASES = {
     # GPTQ: one scale a row, zeros in the middle and stored as they are, biases beside the quantized weights.
     "qwen2_gptq": "--arch qwen2 --hidden 64 --intermediate 96 --kv-heads 2 --vocab 96 --gptq -1 --gptq-sym --gptq-format gptq_v2"
                   " --dtype f32",
+    # Other formats of quantized checkpoints, in small models: FP8 in blocks that outputs and columns are no multiples of, experts too, ...
+    "mixtral_fp8": "--arch mixtral --hidden 48 --intermediate 40 --experts 4 --vocab 64 --prompts 24 --quantized fp8_block --dtype f32",
+    # ... FP8 with a scale for each output, ...
+    "llama_fp8": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized fp8_channel --dtype f32",
+    "qwen2_awq": "--arch qwen2 --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized awq --dtype f32",
+    # ... compressed-tensors of 4 bits, experts too, and of 8, ...
+    "mixtral_int4": "--arch mixtral --hidden 64 --intermediate 64 --experts 4 --vocab 64 --prompts 24 --quantized int4 --dtype f32",
+    "llama_int8": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized int8 --dtype f32",
+    # ... bitsandbytes whose blocks cross rows of 96, absmax nested, ...
+    "llama_nf4": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized nf4 --dtype f32",
+    "llama_nvfp4": "--arch llama --hidden 64 --intermediate 128 --vocab 64 --prompts 24 --quantized nvfp4 --dtype f32",
+    "qwen3_hqq": "--arch qwen3 --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized hqq --dtype f32",
+    # ... and MLX of 6 bits.
+    "llama_afq": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized afq --dtype f32",
     # Small, and what transformers does with a config that says too much or too little: a window, kinds of layers and a partial rotation
     # that Llama has not, ...
     "llama_stray": "--arch llama --hidden 32 --intermediate 48 --vocab 64 --prompts 24 --set sliding_window=6"

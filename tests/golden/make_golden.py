@@ -27,6 +27,7 @@ import transformers
 
 import checkpoint
 import gptq
+import quantized
 import reference
 from cases import CASES
 
@@ -79,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
     q.add_argument("--gptq-sym", action="store_true", help="zeros in the middle")
     q.add_argument("--gptq-format", choices=("gptq", "gptq_v2"), default="gptq", help="checkpoint_format (default gptq)")
 
+    q.add_argument("--quantized", choices=sorted(quantized.FORMS), help="another format instead, for experts too")
+
     f = p.add_argument_group("the files")
     f.add_argument("--fused-experts", action="store_true", help="as the modules of transformers 5 hold them, not a tensor each")
     f.add_argument("--dtype", choices=sorted(checkpoint.DTYPES), default="f32", help="stored weights, exact (default f32)")
@@ -99,7 +102,7 @@ def make(args: argparse.Namespace, out: Path, command: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             draft = Path(scratch)
             drawn = checkpoint.draw(args, seed)
-            packed = gptq.Packed(drawn, args, seed) if args.gptq else None
+            packed = gptq.Packed(drawn, args, seed) if args.gptq else quantized.Packed(drawn, args) if args.quantized else None
             checkpoint.write(drawn, args, draft)
             model = reference.load(draft)
             golden, tensors, refusal = reference.judge(model, lengths, args.greedy, seed, packed.misread if packed else {})

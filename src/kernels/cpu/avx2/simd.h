@@ -152,6 +152,13 @@ inline u8x64 repeat16(const uint8_t* p) {
 inline u8x64 look_up(u8x64 table, u8x64 codes) {
   return {_mm256_shuffle_epi8(table.a, codes.a), _mm256_shuffle_epi8(table.b, codes.b)};
 }
+// Element by element from a table of 16, by the low 4 bits of each lane: 8 of the low half, 8 of the high one, and bit 3 says
+// which.
+inline __m256 look_up_half(f32x16 table, __m256i codes) {
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.a, codes), _mm256_permutevar8x32_ps(table.b, codes),
+                          _mm256_castsi256_ps(_mm256_slli_epi32(codes, 28)));
+}
+inline f32x16 look_up(f32x16 table, i32x16 codes) { return {look_up_half(table, codes.a), look_up_half(table, codes.b)}; }
 inline i32x16 as_lanes(u8x64 x) { return {x.a, x.b}; }
 // The lowest byte of a lane in all four.
 inline i32x16 repeat_low_byte(i32x16 x) {

@@ -107,6 +107,8 @@ inline u8x64 join_bit(u8x64 nibble, u8x64 high) {
 inline u8x64 repeat16(const uint8_t* p) { return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}; }
 // From a table made by repeat16(), for codes below 16.
 inline u8x64 look_up(u8x64 table, u8x64 codes) { return {_mm512_shuffle_epi8(table.v, codes.v)}; }
+// Element by element from a table of 16, by the low 4 bits of each lane.
+inline f32x16 look_up(f32x16 table, i32x16 codes) { return {_mm512_permutexvar_ps(codes.v, table.v)}; }
 inline i32x16 as_lanes(u8x64 a) { return {a.v}; }
 // The lowest byte of a lane in all four.
 inline i32x16 repeat_low_byte(i32x16 a) {

@@ -2,7 +2,8 @@
 
 #include "kernels/cpu/kernels.h"
 
-// AVX-512 with the bf16 dot: attention on bf16 pages and matmul with bf16 weights are its own, the rest is avx512's.
+// AVX-512 with the bf16 dot: attention on bf16 pages and matmul with weights of bf16 or 8-bit floats are its own, the rest is
+// avx512's.
 namespace gale {
 namespace avx512 {
 const CpuKernels& kernels();
@@ -14,14 +15,17 @@ void attention(const AttentionArgs&, int64_t, int64_t);
 void merge_attention(const AttentionArgs&, int64_t, int64_t);
 int64_t peak_bf16(int64_t, float*);
 void round_pieces(const float*, const RoundedRows&, int64_t, int64_t);
-extern const MatmulKernel matmul_pairs;
+extern const MatmulKernel matmul_pairs, matmul_e4m3, matmul_e5m2;
 
 const CpuKernels& kernels() {
   static const std::vector<LayoutKernels> layouts = [] {
     const auto base = avx512::kernels().layouts;
     std::vector<LayoutKernels> out(base.begin(), base.end());
-    for (LayoutKernels& entry : out)
+    for (LayoutKernels& entry : out) {
       if (entry.layout == dense_layout(DType::bf16)) entry.rounded = matmul_pairs;
+      if (entry.layout.table == CodeTable::e4m3) entry.rounded = matmul_e4m3;
+      if (entry.layout.table == CodeTable::e5m2) entry.rounded = matmul_e5m2;
+    }
     return out;
   }();
   static const CpuKernels table = [] {

@@ -1,7 +1,10 @@
 #pragma once
+#include "kernels/cpu/common/tile_affine.h"
 #include "kernels/cpu/common/tile_dense.h"
 #include "kernels/cpu/common/tile_exact.h"
 #include "kernels/cpu/common/tile_grouped.h"
+#include "kernels/cpu/common/tile_number_pairs.h"
+#include "kernels/cpu/common/tile_numbers.h"
 #include "kernels/cpu/common/tile_pairs.h"
 #include "kernels/cpu/common/walk.h"
 
@@ -24,6 +27,24 @@ struct TwoLevel {
   template <int N>
   static void tile(const Tile& t) {
     tile_two_level<Codes, Scale, L.sub, L.group, L.minimum, N>(t);
+  }
+};
+template <class Codes>
+struct Affine {
+  static constexpr int kRows = kTwoLevelRows, kPanels = 1;
+  static constexpr int64_t kInputBytes = 1;
+  template <int N>
+  static void tile(const Tile& t) {
+    tile_affine<Codes, N>(t);
+  }
+};
+template <class Codes>
+struct Sixteen {
+  static constexpr int kRows = kTwoLevelRows, kPanels = 1;
+  static constexpr int64_t kInputBytes = 1;
+  template <int N>
+  static void tile(const Tile& t) {
+    tile_sixteen<Codes, N>(t);
   }
 };
 template <class Codes, class Scale>
@@ -83,7 +104,70 @@ template <CodeTable T, uint8_t Bits, int16_t Group, ScaleType Top, class Scale>
 constexpr LayoutKernels two_level_table_kernels =
     two_level_kernels<two_level_table(T, Bits, Group, Top), Through<T, Bits>, Scale>;
 
-extern const LayoutKernels kLayouts[] = {
+// Entries of layouts that share their kernels.
+template <int N>
+struct Entries {
+  static constexpr int kCount = N;
+  LayoutKernels all[N];
+};
+constexpr int16_t kWidths[] = {32, 64, 128, 256};
+constexpr int kWidthCount = sizeof kWidths / sizeof kWidths[0];
+
+// Numbers under f32 scales, groups of every width. `rounded`: for those that bf16 holds.
+template <class Numbers>
+constexpr auto number_kernels(CodeTable table, uint8_t bits, MatmulKernel rounded = nullptr) {
+  Entries<kWidthCount> out{};
+  for (int i = 0; i < kWidthCount; ++i) {
+    const Layout layout{.kind = Layout::Kind::grouped,
+                        .bits = bits,
+                        .group = kWidths[i],
+                        .block = kWidths[i],
+                        .top = ScaleType::f32,
+                        .table = table};
+    out.all[i] = {layout, rounded, &walk_dense<NumbersTiles<Numbers>::template Tiles, kLaneVectors>};
+  }
+  return out;
+}
+
+// Every width of group x type of scale x form.
+template <uint8_t Bits>
+constexpr auto affine_kernels() {
+  constexpr ScaleType kTypes[] = {ScaleType::f16, ScaleType::bf16, ScaleType::f32};
+  Entries<kWidthCount * 3 * 3> out{};
+  for (int i = 0; i < out.kCount; ++i) {
+    const int form = i / (kWidthCount * 3);
+    const Layout layout{.kind = Layout::Kind::grouped,
+                        .bits = Bits,
+                        .group = kWidths[i % kWidthCount],
+                        .block = kWidths[i % kWidthCount],
+                        .top = kTypes[i / kWidthCount % 3],
+                        .minimum = form == 1,
+                        .bias = uint8_t(form == 0 ? 1 << (Bits - 1) : 0),
+                        .real_zeros = form == 2};
+    out.all[i] = {layout, &walk<Affine<Plain<Bits>>>, &walk<Exact<Plain<Bits>, AnyScale>>};
+  }
+  return out;
+}
+
+// 4-bit floats under e4m3 scales for each 16 and an f32 one.
+constexpr auto sixteen_kernels() {
+  Entries<2 * 3> out{};
+  for (int i = 0; i < out.kCount; ++i) {
+    const Layout layout{.kind = Layout::Kind::grouped,
+                        .bits = 4,
+                        .group = 16,
+                        .block = kWidths[1 + i % 3],
+                        .top = ScaleType::f32,
+                        .sub = ScaleType::e4m3,
+                        .table = CodeTable::e2m1,
+                        .divided = i >= 3};
+    using Codes = Through<CodeTable::e2m1, 4>;
+    out.all[i] = {layout, &walk<Sixteen<Codes>>, &walk<Exact<Codes, AnyScale>>};
+  }
+  return out;
+}
+
+constexpr LayoutKernels kKnownLayouts[] = {
     {dense_layout(DType::f32), nullptr, &walk_dense<F32Tile, kLaneVectors>},
     {dense_layout(DType::f16), nullptr, &walk_dense<F16Tile, kLaneVectors>},
     {dense_layout(DType::bf16), &walk_dense<PairsTile, kPairVectors>, &walk_dense<Bf16Tile, kLaneVectors>},
@@ -113,6 +197,34 @@ extern const LayoutKernels kLayouts[] = {
     two_level_table_kernels<CodeTable::iq1, 3, 32, ScaleType::f32, F32Scale>,
     two_level_table_kernels<CodeTable::iq1, 3, 16, ScaleType::f32, F32Scale>,
 };
-extern const size_t kLayoutCount = sizeof kLayouts / sizeof kLayouts[0];
+constexpr int kKnownCount = sizeof kKnownLayouts / sizeof kKnownLayouts[0];
+
+// The entries of all lists, each layout once: where two serve it, the one made for it.
+template <class... Lists>
+constexpr auto join(const Lists&... lists) {
+  struct {
+    int count = 0;
+    LayoutKernels all[kKnownCount + (Lists::kCount + ...)] = {};
+  } out;
+  const auto add = [&](const LayoutKernels& entry) {
+    for (int i = 0; i < out.count; ++i)
+      if (out.all[i].layout == entry.layout) return;
+    out.all[out.count++] = entry;
+  };
+  const auto add_all = [&](const auto& list) {
+    for (const LayoutKernels& entry : list.all) add(entry);
+  };
+  for (const LayoutKernels& known : kKnownLayouts) add(known);
+  (add_all(lists), ...);
+  return out;
+}
+
+constexpr auto kEveryLayout =
+    join(number_kernels<E4m3>(CodeTable::e4m3, 8, &walk_number_pairs<E4m3>),
+         number_kernels<E5m2>(CodeTable::e5m2, 8, &walk_number_pairs<E5m2>), number_kernels<Numbers4>(CodeTable::nf4, 4),
+         number_kernels<Numbers4>(CodeTable::fp4, 4), affine_kernels<2>(), affine_kernels<3>(), affine_kernels<4>(),
+         affine_kernels<5>(), affine_kernels<6>(), affine_kernels<8>(), sixteen_kernels());
+extern const LayoutKernels* const kLayouts = kEveryLayout.all;
+extern const size_t kLayoutCount = kEveryLayout.count;
 
 }  // namespace gale::GALE_ISA

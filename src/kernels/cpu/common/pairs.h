@@ -19,6 +19,8 @@ inline bf16x32 load_pairs(const uint16_t* p) {
   const i32x16 words = as_lanes(load_bytes(reinterpret_cast<const uint8_t*>(p)));
   return {float_of(ishl<16>(words)), float_of(iand(words, int32_t(0xffff0000u)))};
 }
+// Of numbers that bf16 holds exactly.
+inline bf16x32 join_pairs(f32x16 even, f32x16 odd) { return {even, odd}; }
 inline bf16x32 spread(const PairWord* p) { return {set1(p->even), set1(p->odd)}; }
 inline f32x16 dot_pairs(f32x16 acc, bf16x32 a, bf16x32 b) { return fma(a.even, b.even, fma(a.odd, b.odd, acc)); }
 // Rounds 16 values to nearest even and writes them as 8 words. REQUIRES: no NaN, no subnormal.

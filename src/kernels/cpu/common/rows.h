@@ -41,6 +41,12 @@ inline void round_to_words(const float* x, int64_t width, PairWord* to) {
     store_words(to + i / 2, in_bf16_range(i < width ? load_first(x + i, width - i) : zero()));
 }
 
+// to[i] = x[order[i]] for the columns that are present, at most as many as fit.
+template <int64_t N>
+void gather_piece(const float* x, const int32_t* order, int64_t present, float (&to)[N]) {
+  for (int64_t i = 0; i < present && i < N; ++i) to[i] = x[order[i]];
+}
+
 template <class Block>
 void round_blocks(const float* x, int64_t width, const int32_t* order, Block* to) {
   constexpr int64_t kBlock = sizeof(Block::codes);
@@ -51,7 +57,7 @@ void round_blocks(const float* x, int64_t width, const int32_t* order, Block* to
       continue;
     }
     float gathered[kBlock];
-    for (int64_t i = 0; i < present; ++i) gathered[i] = x[order[first + i]];
+    gather_piece(x, order + first, present, gathered);
     round_into(gathered, present, *to);
   }
 }
@@ -69,9 +75,13 @@ void round_pieces(const float* x, const RoundedRows& out, int64_t begin, int64_t
       case Rounding::int8_per_256:
         round_blocks(from, width, order, out.row<RoundedBlock256>(r) + first / 256);
         break;
-      case Rounding::bf16:
-        round_to_words(from, width, out.row<PairWord>(r) + first / 2);
+      case Rounding::bf16: {
+        PairWord* to = out.row<PairWord>(r) + first / 2;
+        float gathered[kRoundedPiece];
+        if (order != nullptr) gather_piece(from, order, width, gathered);
+        round_to_words(order != nullptr ? gathered : from, width, to);
         break;
+      }
       case Rounding::none:
         return;
     }

@@ -4,7 +4,7 @@
 // The object of function pointers of one instruction set.
 namespace gale::GALE_ISA {
 
-extern const LayoutKernels kLayouts[];
+extern const LayoutKernels* const kLayouts;
 extern const size_t kLayoutCount;
 void round_pieces(const float*, const RoundedRows&, int64_t, int64_t);
 void rms_norm(const float*, const float*, float, float*, int64_t, int64_t, int64_t);

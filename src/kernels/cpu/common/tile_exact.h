@@ -5,12 +5,15 @@
 // Any grouped layout on f32 inputs: one fma a weight, K in order, each weight by the layout's own formula.
 namespace gale::GALE_ISA {
 
-// f32 values of 16 columns of a panel, [16 columns][16 lanes], from bytes that stand for `bias` less.
-inline void values16(const u8x64 (&w)[4], f32x16 scale, f32x16 minimum, bool has_minimum, int32_t bias, float (&out)[256]) {
-  const auto column = [&](int k, i32x16 shifted) {
-    const i32x16 code = iand(shifted, 255);
-    store(out + 16 * k, has_minimum ? sub(mul(scale, to_float(code)), minimum) : mul(scale, to_float(isub(code, iset1(bias)))));
+// f32 values of 16 columns of a panel, [16 columns][16 lanes], from bytes that stand for `bias` less where nothing else is taken
+// off them.
+inline void values16(const u8x64 (&w)[4], const Layout& layout, f32x16 scale, f32x16 offset, int32_t bias, float (&out)[256]) {
+  const auto value = [&](i32x16 code) {
+    if (layout.minimum) return sub(mul(scale, to_float(code)), offset);
+    if (layout.real_zeros) return mul(scale, sub(to_float(code), offset));
+    return mul(scale, to_float(isub(code, iset1(bias))));
   };
+  const auto column = [&](int k, i32x16 shifted) { store(out + 16 * k, value(iand(shifted, 255))); };
   for (int i = 0; i < 4; ++i) {
     const i32x16 lanes4 = as_lanes(w[i]);
     column(4 * i, lanes4);
@@ -26,23 +29,25 @@ inline void exact_columns16(const Tile& t, const uint8_t* unit, int64_t k, const
   const Layout& layout = t.a.layout;
   const PanelGeometry& at = t.a.geometry;
   const int64_t first = k + 16 * Part, block = first / layout.block, group = first / layout.group;
-  f32x16 scale = Scale::at(unit + at.top, block), minimum = zero();
-  if (layout.two_level()) {
+  f32x16 scale = Scale::at(unit + at.top, block, layout.top), offset = zero();
+  if (layout.sub == ScaleType::e4m3) {
+    scale = e4m3_scale(unit + at.sub, group, scale, layout.divided);
+  } else if (layout.two_level()) {
     const uint8_t* p = unit + at.sub + group * 16;
     const i32x16 sub = layout.sub == ScaleType::i8 ? load_i8(p) : load_u8(p);
     scale = mul(scale, to_float(layout.sub == ScaleType::u4 ? iand(sub, 15) : sub));
   }
-  if (layout.minimum) {
-    minimum = Scale::at(unit + at.top_min, block);
+  if (layout.has_offset()) offset = Scale::at(unit + at.top_min, block, layout.top);
+  if (layout.minimum && layout.two_level()) {
     const i16x32 pairs = load_u8_pairs(unit + at.sub_min + group / 2 * 32);
     const i32x16 sub = group % 2 == 0 ? even_of(pairs) : odd_of(pairs);
-    if (layout.two_level()) minimum = mul(minimum, to_float(layout.sub == ScaleType::u4 ? ishr<4>(sub) : sub));
+    offset = mul(offset, to_float(layout.sub == ScaleType::u4 ? ishr<4>(sub) : sub));
   }
   u8x64 bytes[4];
   float w[256];
   const Codes how(unit, at, block);
   how.template columns16<Part>(unit + at.codes + k / Codes::kColumns * Codes::kBytes, bytes);
-  values16(bytes, scale, minimum, layout.minimum, 1 << (Codes::kBits - 1), w);
+  values16(bytes, layout, scale, offset, 1 << (Codes::kBits - 1), w);
   for (int i = 0; i < 16; ++i)
     for (int n = 0; n < N; ++n) acc[n] = fma(load(w + 16 * i), set1(x[n][first + i]), acc[n]);
 }

@@ -175,17 +175,67 @@ struct WithZeros {
 
 // Top scale i of the 16 lanes.
 struct F16Scale {
-  static f32x16 at(const uint8_t* scales, int64_t i) { return load_f16(reinterpret_cast<const uint16_t*>(scales) + 16 * i); }
+  static f32x16 at(const uint8_t* scales, int64_t i, ScaleType = ScaleType::f16) {
+    return load_f16(reinterpret_cast<const uint16_t*>(scales) + 16 * i);
+  }
 };
 
 struct F32Scale {
-  static f32x16 at(const uint8_t* scales, int64_t i) { return load(reinterpret_cast<const float*>(scales) + 16 * i); }
+  static f32x16 at(const uint8_t* scales, int64_t i, ScaleType = ScaleType::f32) {
+    return load(reinterpret_cast<const float*>(scales) + 16 * i);
+  }
 };
 
 // 2^(e - 128) for e up to 253: 2^(e - 126) is a normal number for all of them, and a quarter of it is exact.
 struct E8m0Scale {
-  static f32x16 at(const uint8_t* scales, int64_t i) {
+  static f32x16 at(const uint8_t* scales, int64_t i, ScaleType = ScaleType::e8m0) {
     return mul(float_of(ishl<23>(iadd(load_u8(scales + 16 * i), iset1(1)))), set1(0.25f));
+  }
+};
+
+// Of the type that the layout says: a branch a group that always goes the same way.
+struct AnyScale {
+  static f32x16 at(const uint8_t* scales, int64_t i, ScaleType type) {
+    if (type == ScaleType::f32) return load(reinterpret_cast<const float*>(scales) + 16 * i);
+    const auto* halves = reinterpret_cast<const uint16_t*>(scales) + 16 * i;
+    return type == ScaleType::bf16 ? load_bf16(halves) : load_f16(halves);
+  }
+};
+
+// e4m3 without its sign, from the 7 low bits of each lane: as the top bits of an f32 it is 2^120 times too small, and so are its
+// subnormals, which multiplying makes exact again.
+inline f32x16 e4m3_of(i32x16 codes) { return mul(float_of(ishl<20>(codes)), set1(0x1p120f)); }
+// Sub-scale i of the 16 lanes under the top scale.
+inline f32x16 e4m3_scale(const uint8_t* subs, int64_t i, f32x16 top, bool divided) {
+  const f32x16 sub = e4m3_of(load_u8(subs + 16 * i));
+  return divided ? div(sub, top) : mul(top, sub);
+}
+
+// Codes that stand for f32 numbers. kColumns of a panel are a vector; numbers<I>(vector) are those of its column I.
+
+// 8-bit floats with as many bits of exponent: moved to where an f32 has them, the sign first, they are a power of two too small.
+template <int Exponent>
+struct Floats8 {
+  static constexpr int kColumns = 4;
+  explicit Floats8(CodeTable) {}
+  template <int I>
+  f32x16 numbers(i32x16 codes) const {
+    const i32x16 moved = isra<8 - Exponent>(ishl<24 - 8 * I>(codes));
+    return mul(float_of(iand(moved, INT32_MIN | 0x7f << (16 + Exponent))), set1(Exponent == 4 ? 0x1p120f : 0x1p112f));
+  }
+};
+using E4m3 = Floats8<4>;
+using E5m2 = Floats8<5>;
+
+// 4 bits: an element of a table each, columns 0-3 in the low halves.
+struct Numbers4 {
+  static constexpr int kColumns = 8;
+  f32x16 table;
+  explicit Numbers4(CodeTable of) : table(load(table_numbers(of))) {}
+  template <int I>
+  f32x16 numbers(i32x16 codes) const {
+    if constexpr (I == 0) return look_up(table, codes);
+    if constexpr (I > 0) return look_up(table, ishr<8 * (I % 4) + I / 4 * 4>(codes));
   }
 };
 

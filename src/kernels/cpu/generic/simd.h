@@ -187,6 +187,10 @@ inline u8x64 repeat16(const uint8_t* p) {
 inline u8x64 look_up(const u8x64& table, const u8x64& codes) {
   return each_byte([&](int i) { return table.v[codes.v[i]]; });
 }
+// Element by element from a table of 16, by the low 4 bits of each lane.
+inline f32x16 look_up(const f32x16& table, const i32x16& codes) {
+  return each<f32x16>([&](int i) { return table.v[codes.v[i] & 15]; });
+}
 inline i32x16 as_lanes(const u8x64& a) { return std::bit_cast<i32x16>(a); }
 // The lowest byte of a lane in all four.
 inline i32x16 repeat_low_byte(const i32x16& a) {

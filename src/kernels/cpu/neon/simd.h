@@ -192,6 +192,16 @@ inline u8x64 repeat16(const uint8_t* p) {
 inline u8x64 look_up(u8x64 table, u8x64 codes) {
   return each<u8x64>([&](int i) { return vqtbl1q_u8(table.v[i], codes.v[i]); });
 }
+// Element by element from a table of 16, by the low 4 bits of each lane: the table is 64 bytes, an element 4 of them.
+inline f32x16 look_up(f32x16 table, i32x16 codes) {
+  uint8x16x4_t bytes;
+  for (int i = 0; i < 4; ++i) bytes.val[i] = vreinterpretq_u8_f32(table.v[i]);
+  return each<f32x16>([&](int i) {
+    const uint32x4_t code = vandq_u32(vreinterpretq_u32_s32(codes.v[i]), vdupq_n_u32(15));
+    const uint32x4_t at = vmlaq_u32(vdupq_n_u32(0x03020100), code, vdupq_n_u32(0x04040404));
+    return vreinterpretq_f32_u8(vqtbl4q_u8(bytes, vreinterpretq_u8_u32(at)));
+  });
+}
 inline i32x16 as_lanes(u8x64 a) {
   return each<i32x16>([&](int i) { return vreinterpretq_s32_u8(a.v[i]); });
 }

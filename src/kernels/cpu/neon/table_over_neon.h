@@ -8,7 +8,7 @@ const CpuKernels& kernels();
 }
 namespace GALE_ISA {
 
-extern const LayoutKernels kLayouts[];
+extern const LayoutKernels* const kLayouts;
 extern const size_t kLayoutCount;
 void store_kv(const float*, const float*, const KvPages&, const KvRows&, int64_t, int64_t);
 void attention(const AttentionArgs&, int64_t, int64_t);

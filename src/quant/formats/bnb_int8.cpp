@@ -1,0 +1,49 @@
+#include "quant/grouped.h"
+
+namespace gale {
+namespace {
+
+/// bitsandbytes' LLM.int8() (Dettmers et al., "LLM.int8()", 2022):
+///   weight         i8 [out, in]
+///   SCB            f32 [out]: the largest magnitude of each row
+///   weight_format  u8: 0, rows as they come; other arrangements are older GPUs' own
+/// value = (SCB / 127) x weight. bitsandbytes decides from a batch's inputs which columns it multiplies as floats, so that a
+/// row's answer depends on its neighbours. Here every row is rounded by itself, per 32 columns: an outlier costs its 32
+/// neighbours precision, never the whole row, and no column needs to be taken out.
+struct BnbInt8 {
+  const RawTensor *weight, *scb;
+  int64_t out = 0, in = 0, run = 0;
+  Layout layout = hf::without_zeros(8, ScaleType::f32);
+
+  explicit BnbInt8(const TensorGroup& group)
+      : weight(&hf::part_of(group, "weight", "LLM.int8")), scb(&hf::part_of(group, "SCB", "LLM.int8")) {
+    require(weight->shape.rank() == 2 && weight->elements() > 0, ErrorCode::corrupt, "{} is {}, but must be a matrix",
+            weight->name, weight->shape.text());
+    hf::check_type(*weight, weight->type == TensorType::i8, "LLM.int8");
+    hf::check_type(*scb, scb->type == TensorType::f32, "LLM.int8");
+    hf::check_bytes(*weight);
+    out = weight->shape[0], in = run = weight->shape[1];
+    hf::check_shape(group, *scb, {out}, ": one for each output");
+    if (const RawTensor* form = group.part("weight_format")) {
+      hf::check_bytes(*form);
+      const float number = form->elements() == 1 ? hf::number(*form, 0) : -1;
+      require(number == 0, ErrorCode::unsupported, "{} is {}: weights arranged for a GPU; save the model anew, as rows",
+              form->name, number);
+    }
+  }
+  float scale(int64_t row, int64_t) const { return hf::finite_number(*scb, row) / 127.0f; }
+  float offset(int64_t, int64_t) const { return 0; }
+  void codes(const Slice2& slice, uint8_t* to) const {
+    for (int64_t r = 0; r < slice.rows; ++r)
+      for (int64_t c = 0; c < slice.columns; ++c)
+        *to++ = uint8_t(hf::element<uint8_t>(*weight, (slice.row + r) * in + slice.column + c) ^ 0x80);
+  }
+};
+
+}  // namespace
+
+extern const Format format_bnb_int8;
+const Format format_bnb_int8 =
+    grouped::format<BnbInt8>("bnb_int8", [](const TensorGroup& group) { return group.part("SCB") != nullptr; });
+
+}  // namespace gale

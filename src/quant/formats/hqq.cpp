@@ -1,0 +1,106 @@
+#include "base/checked.h"
+#include "quant/grouped.h"
+
+namespace gale {
+namespace {
+
+/// HQQ (Badri and Shaji, "Half-Quadratic Quantization of Large Machine Learning Models", 2023) as HQQLinear.state_dict writes it
+/// (hqq/core/quantize.py and bitpack.py), a tensor for everything it knows:
+///   W_q          u8, of 3 bits i32: the matrix reshaped to [R, C] and packed down its rows: with n codes in a word, row i lies
+///   in
+///                word row i mod ceil(R / n), those of the first words highest. n is 1, 2, 4 or 8, of 3 bits 10
+///   scale, zero  f16, bf16 or f32, one for each group; `zero` is no integer
+///   nbits, group_size, axis  i32; group_size is absent where a group is a whole row or column
+///   shape        i64 [2]: out, in
+/// axis 1: a row of [R, C] is a group, C its size; axis 0: a column is one, R its size, so that a group runs down columns of the
+/// matrix. value = (code - zero) x scale. Safetensors files never have quantized scales or zeros: HQQ refuses to write them so.
+struct Hqq {
+  const RawTensor *packed, *scales, *zeros;
+  int bits = 0;
+  int64_t out = 0, in = 0, run = 0, axis = 0;
+  int64_t across = 0, together = 0, step = 0;  // C, n, rows of words
+  Layout layout;
+
+  explicit Hqq(const TensorGroup& group);
+  int64_t scale_at(int64_t row, int64_t column) const {
+    const int64_t i = row * in + column;
+    return axis == 1 ? i / across : i % across;
+  }
+  float scale(int64_t row, int64_t column) const { return hf::finite_number(*scales, scale_at(row, column)); }
+  float offset(int64_t row, int64_t column) const { return hf::finite_number(*zeros, scale_at(row, column)); }
+  void codes(const Slice2& slice, uint8_t* to) const {
+    for (int64_t r = 0; r < slice.rows; ++r)
+      for (int64_t c = 0; c < slice.columns; ++c) {
+        const int64_t at = (slice.row + r) * in + slice.column + c, i = at / across, word = i % step * across + at % across;
+        const int64_t shift = (together - 1 - i / step) * bits;
+        const uint32_t all = bits == 3 ? hf::element<uint32_t>(*packed, word) : hf::element<uint8_t>(*packed, word);
+        *to++ = uint8_t(all >> shift & ((1u << bits) - 1));
+      }
+  }
+};
+
+/// The whole number a part of one element holds.
+int64_t whole(const RawTensor& part) {
+  hf::check_bytes(part);
+  require(part.elements() == 1, ErrorCode::corrupt, "{} is {}, but must be one number", part.name, part.shape.text());
+  switch (part.type) {
+    case TensorType::i64:
+      return hf::element<int64_t>(part, 0);
+    case TensorType::i32:
+      return hf::element<int32_t>(part, 0);
+    case TensorType::u8:
+      return hf::element<uint8_t>(part, 0);
+    default:
+      fail(ErrorCode::corrupt, "{}: a number of type {} is none of HQQ's", part.name, tensor_type_info(part.type).name);
+  }
+}
+int64_t whole(const TensorGroup& group, std::string_view suffix) { return whole(hf::part_of(group, suffix, "HQQ")); }
+
+Hqq::Hqq(const TensorGroup& group)
+    : packed(&hf::part_of(group, "W_q", "HQQ")),
+      scales(&hf::part_of(group, "scale", "HQQ")),
+      zeros(&hf::part_of(group, "zero", "HQQ")),
+      bits(int(whole(group, "nbits"))),
+      axis(whole(group, "axis")) {
+  require(bits == 1 || bits == 2 || bits == 3 || bits == 4 || bits == 8, ErrorCode::unsupported,
+          "{}: HQQ of {} bits is not read, only of 1, 2, 3, 4 and 8", group.name, bits);
+  require(axis == 0 || axis == 1, ErrorCode::corrupt, "{}.axis is {}, but must be 0 or 1", group.name, axis);
+  if (const RawTensor* floats = group.part("view_as_float"))
+    require(whole(*floats) == 0, ErrorCode::unsupported,
+            "{}: codes that pretend to be floats are not read; save with view_as_float off", floats->name);
+  const RawTensor& shape = hf::part_of(group, "shape", "HQQ");
+  hf::check_type(shape, shape.type == TensorType::i64, "HQQ");
+  hf::check_shape(group, shape, {2}, ": outputs and inputs");
+  out = hf::element<int64_t>(shape, 0), in = hf::element<int64_t>(shape, 1);
+  require(out > 0 && in > 0 && out <= INT32_MAX && in <= INT32_MAX, ErrorCode::corrupt, "{} says [{}, {}]", shape.name, out, in);
+  const int64_t n = out * in;
+  const RawTensor* said = group.part("group_size");
+  const int64_t size = said != nullptr ? whole(*said) : axis == 1 ? in : out;
+  require(size > 0 && n % size == 0, ErrorCode::corrupt, "{}: {} x {} weights are no whole groups of {}", group.name, out, in,
+          size);
+  across = axis == 1 ? size : n / size;
+  const int64_t rows = n / across;
+  together = bits == 3 ? 10 : 8 / bits;
+  step = ceil_div(rows, together);
+  hf::check_type(*packed, packed->type == (bits == 3 ? TensorType::i32 : TensorType::u8), "HQQ");
+  hf::check_shape(group, *packed, {step, across}, fmt::format(" in {} bits along axis {}", bits, axis));
+  for (const RawTensor* part : {scales, zeros}) {
+    hf::check_type(*part, hf::is_float(part->type), "HQQ");
+    hf::check_bytes(*part);
+    require(part->elements() == n / size, ErrorCode::corrupt, "{} is {}, but {} has {} groups of {}", part->name,
+            part->shape.text(), group.name, n / size, size);
+  }
+  run = axis == 1 ? std::gcd(size, in) : 1;
+  const bool alike = scales->type == zeros->type;
+  layout = {.kind = Layout::Kind::grouped,
+            .bits = uint8_t(std::max(bits, 2)),
+            .top = alike ? hf::scale_type(*scales) : ScaleType::f32,
+            .real_zeros = true};
+}
+
+}  // namespace
+
+extern const Format format_hqq;
+const Format format_hqq = grouped::format<Hqq>("hqq", [](const TensorGroup& group) { return group.part("W_q") != nullptr; });
+
+}  // namespace gale

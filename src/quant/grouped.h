@@ -1,0 +1,107 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "quant/blocks.h"
+#include "quant/hf_parts.h"
+
+/// A Format of weights whose rows are cut into groups of one scale, and maybe one offset, each: what most formats of safetensors
+/// checkpoints are. Such a format says how its parts are read; what layout they go into, the values and the groups follow.
+///
+/// A weight W has
+///   W(const TensorGroup&)              reads and checks the parts; throws Error{corrupt, unsupported}
+///   int64_t out, in                    its shape
+///   int64_t run                        columns: every aligned run of as many within a row has one scale
+///   Layout layout                      bits, table, form and type of scales; the width of groups is found here
+///   codes(const Slice2&, uint8_t* to)  [rows, columns] codes
+///   scale(row, column), offset(row, column)
+namespace gale::grouped {
+
+constexpr int16_t kWidths[] = {256, 128, 64, 32};  // of groups that kernels have, the cheapest first
+
+/// The widest groups of the kernels that no group of the file is cut by, a scale for more columns being repeated; f32 values for
+/// weights whose groups fit none, which cost memory and nothing else.
+template <class W>
+Layout layout_of(const W& w) {
+  for (const int16_t width : kWidths)
+    if (w.run % width == 0 && w.in % width == 0) {
+      Layout out = w.layout;
+      out.group = out.block = width;
+      return out;
+    }
+  return dense_layout(DType::f32);
+}
+
+inline bool takes_offset(const Layout& layout) { return layout.has_offset() || layout.zeros; }
+
+/// By the formulas of kernels/layout.h.
+inline float value_of(const Layout& layout, uint8_t code, float scale, float offset) {
+  if (is_number_table(layout.table)) return scale * table_numbers(layout.table)[code];
+  if (layout.table != CodeTable::none) return scale * float(table_values(layout.table)[code]);
+  if (layout.minimum) return scale * float(code) - offset;
+  return scale * (float(code) - (takes_offset(layout) ? offset : float(layout.bias)));
+}
+
+template <class W>
+void values(const W& w, const Slice2& slice, float* out) {
+  std::vector<uint8_t> codes(size_t(slice.rows * slice.columns));
+  w.codes(slice, codes.data());
+  const int64_t run = std::gcd(w.run, w.in);
+  for (int64_t r = 0; r < slice.rows; ++r) {
+    const int64_t row = slice.row + r;
+    float scale = 0, offset = 0;
+    for (int64_t c = 0, last = -1; c < slice.columns; ++c) {
+      const int64_t column = slice.column + c, at = column / run;
+      if (at != last) {
+        scale = w.scale(row, column);
+        if (takes_offset(w.layout)) offset = w.offset(row, column);
+        last = at;
+      }
+      out[r * slice.columns + c] = value_of(w.layout, codes[size_t(r * slice.columns + c)], scale, offset);
+    }
+  }
+}
+
+template <class W>
+void groups(const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
+  const W w(group);
+  const Layout layout = layout_of(w);
+  const bool dense = layout.kind == Layout::Kind::dense;
+  blocks::check_slice(group.name, {w.out, w.in}, slice, dense ? 1 : layout.block);
+  out.resize(layout, slice);
+  if (dense) return values(w, slice, out.values.data());
+  w.codes(slice, out.codes.data());
+  const int64_t blocks = slice.columns / layout.block;
+  for (int64_t r = 0; r < slice.rows; ++r)
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t row = slice.row + r, column = slice.column + b * layout.block;
+      out.top[size_t(r * blocks + b)] = w.scale(row, column);
+      if (layout.has_offset()) out.top_min[size_t(r * blocks + b)] = w.offset(row, column);
+      if (layout.zeros) out.zero[size_t(r * blocks + b)] = uint8_t(w.offset(row, column));
+    }
+}
+
+template <class W>
+constexpr Format format(std::string_view name, bool (*claims)(const TensorGroup&)) {
+  return Format{
+      .name = name,
+      .claims = claims,
+      .shape =
+          [](const TensorGroup& group) {
+            const W w(group);
+            return std::pair(w.out, w.in);
+          },
+      .layout = [](const TensorGroup& group) { return layout_of(W(group)); },
+      .dequantize =
+          [](const TensorGroup& group, const Slice2& slice, float* out) {
+            const W w(group);
+            blocks::check_slice(group.name, {w.out, w.in}, slice, 1);
+            values(w, slice, out);
+          },
+      .groups = groups<W>,
+  };
+}
+
+}  // namespace gale::grouped
