@@ -29,8 +29,8 @@ class AddedTokenFinder {
   explicit AddedTokenFinder(std::vector<AddedToken> tokens = {});
 
   bool empty() const { return tokens_.empty(); }
-  /// Calls text(begin, end) for what lies between tokens and token(id) for tokens, in order. Special tokens are text unless
-  /// `parse_special`.
+  /// Calls text(begin, end) for what lies between tokens and token(id, begin, end) for tokens, in order. Special tokens are text
+  /// unless `parse_special`.
   template <class Text, class Token>
   void split(std::string_view input, bool parse_special, Text text, Token token) const {
     size_t done = 0;
@@ -42,7 +42,7 @@ class AddedTokenFinder {
       if ((found->special && !parse_special) || !accepts(*found, input, begin, end)) continue;
       stretch(*found, input, done, begin, end);
       if (begin > done) text(done, begin);
-      token(found->id);
+      token(found->id, begin, end);
       done = end;
     }
     if (done < input.size()) text(done, input.size());
