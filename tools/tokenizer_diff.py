@@ -107,7 +107,7 @@ def compare(folder, args):
     if run.returncode != 0:
         print(f"{folder}: gale: {run.stderr.decode().strip()}")
         return False
-    got = run.stdout.decode().splitlines()
+    got = run.stdout.decode().split("\n")[:-1]
     assert len(got) == len(texts), (len(got), len(texts))
     wrong = {"ids": [], "offsets": [], "text": []}
     for text, line in zip(texts, got):

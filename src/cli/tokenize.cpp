@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 
 #include "base/fail.h"
 #include "base/json.h"
@@ -16,7 +17,7 @@ namespace {
 
 struct Flags {
   std::string model, text, file, lines;
-  bool ids = false, no_special = false, plain = false, json = false;
+  bool ids = false, no_special = false, plain = false, json = false, time = false;
 };
 
 constexpr size_t kFlush = 1 << 20;
@@ -33,6 +34,13 @@ std::string line_text(const Json& line, size_t number) {
             ErrorCode::invalid_argument, "line {} is neither a string nor a list of bytes", number);
     out += char(byte.get<int64_t>());
   }
+  return out;
+}
+
+std::unique_ptr<Tokenizer> open_any(const std::string& model) {
+  std::unique_ptr<Tokenizer> out = open_tokenizer_files(model);  // a tokenizer needs no weights beside it
+  if (!out) out = open_text(model).tokenizer;
+  need_tokenizer(out.get(), model);
   return out;
 }
 
@@ -58,13 +66,33 @@ int tokenize_lines(const Flags& flags, const Tokenizer& tokenizer) {
   return 0;
 }
 
+// Seconds to open the tokenizer and to encode the text, the best of a few tries each.
+int time_tokenizer(const Flags& flags, const std::string& text) {
+  using Clock = std::chrono::steady_clock;
+  const auto best = [](int tries, auto f) {
+    double least = 1e9;
+    for (int i = 0; i < tries; ++i) {
+      const auto start = Clock::now();
+      f();
+      least = std::min(least, std::chrono::duration<double>(Clock::now() - start).count());
+    }
+    return least;
+  };
+  std::unique_ptr<Tokenizer> tokenizer;
+  size_t tokens = 0;
+  const double load = best(5, [&] { tokenizer = open_any(flags.model); });
+  const double encode = best(3, [&] { tokens = tokenizer->encode(text, {.add_special = !flags.no_special}).size(); });
+  print_json({{"load_seconds", load}, {"encode_seconds", encode}, {"bytes", text.size()}, {"count", tokens}});
+  return 0;
+}
+
 int tokenize(const Flags& flags, int texts) {
   if (texts != 1) throw UsageError("gale tokenize takes one of TEXT (- reads stdin), --file F and --jsonl F");
-  std::unique_ptr<Tokenizer> opened = open_tokenizer_files(flags.model);  // a tokenizer needs no weights beside it
-  if (!opened) opened = open_text(flags.model).tokenizer;
-  const Tokenizer& tokenizer = need_tokenizer(opened.get(), flags.model);
+  const std::unique_ptr<Tokenizer> opened = open_any(flags.model);
+  const Tokenizer& tokenizer = *opened;
   if (!flags.lines.empty()) return tokenize_lines(flags, tokenizer);
   const std::string text = !flags.file.empty() ? read_input(flags.file) : flags.text == "-" ? read_stdin() : flags.text;
+  if (flags.time) return time_tokenizer(flags, text);
   const auto tokens = tokenizer.encode(text, {.add_special = !flags.no_special, .parse_special = !flags.plain});
   if (flags.json) {
     Json pieces = Json::array();
@@ -94,6 +122,7 @@ void add_tokenize(CommandLine& line) {
   sub->add_flag("--ids", flags->ids, "Only the ids, on one line");
   sub->add_flag("--no-special", flags->no_special, "Without the tokens that the tokenizer adds by itself");
   sub->add_flag("--plain", flags->plain, "Text that looks like a special token stays text");
+  sub->add_flag("--time", flags->time, "Only measure: seconds to open the tokenizer and to encode the text");
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([=, &line] {
     const int texts = int(text->count() > 0) + int(file->count() > 0) + int(lines->count() > 0);

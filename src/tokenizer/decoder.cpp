@@ -140,13 +140,16 @@ Texts apply(const DecoderStep& step, Texts tokens) {
 }  // namespace
 
 Decoder::Decoder(std::vector<DecoderStep> steps) : steps_(std::move(steps)) {
-  bool fused = false;
+  bool fused = false, bytes = false;
   for (const DecoderStep& s : steps_) {
-    // After all tokens became one text only its start can still be known piece by piece.
+    // After all tokens became one text only its start can still be known piece by piece, and what stands in one token's letters.
     const bool start_only = s.kind == Kind::strip && s.start <= 1 && s.stop == 0;
-    piecewise_ &= s.kind == Kind::fuse || (fused ? start_only : s.kind != Kind::bpe && s.kind != Kind::ctc);
-    strips_leading_space_ |= (fused && s.kind == Kind::strip && s.start > 0 && s.pattern == " ") || s.drops_first;
-    fused |= s.kind == Kind::fuse || s.kind == Kind::byte_level;
+    const bool inside = s.kind == Kind::replace && !s.regex;
+    const bool joined_ok = start_only || (inside && !fused);
+    piecewise_ &= s.kind == Kind::fuse || (fused || bytes ? joined_ok : s.kind != Kind::bpe && s.kind != Kind::ctc);
+    strips_leading_space_ |= ((fused || bytes) && s.kind == Kind::strip && s.start > 0 && s.pattern == " ") || s.drops_first;
+    fused |= s.kind == Kind::fuse;
+    bytes |= s.kind == Kind::byte_level;
   }
 }
 
@@ -162,6 +165,7 @@ std::string Decoder::text(Texts tokens) const {
 
 std::string Decoder::piece(std::string_view token, bool first) const {
   std::string text(token);
+  if (steps_.empty() && !first) text.insert(0, " ");
   bool fused = false;
   for (const DecoderStep& step : steps_) {
     switch (step.kind) {

@@ -14,7 +14,7 @@ struct DecoderStep {
   Kind kind;
   std::string pattern = {};  ///< replace: what is looked for; strip: the character; metaspace: the mark; wordpiece: the prefix;
                              ///< bpe: the suffix; ctc: the padding token
-  std::string content = {};                      ///< replace: what is put there; ctc: the token between words
+  std::string content = {};  ///< replace: what is put there; ctc: the token between words
   std::shared_ptr<const Regex> regex = nullptr;  ///< replace by a regular expression
   size_t start = 0, stop = 0;                    ///< strip: at most how many at either end
   bool drops_first = false;                      ///< metaspace: the marks of the first token are no spaces

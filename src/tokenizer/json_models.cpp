@@ -1,3 +1,7 @@
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
 #include "base/fail.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/json_file.h"
@@ -12,10 +16,40 @@ using json_file::flag;
 using json_file::member;
 using json_file::text;
 
+namespace {
+
+constexpr double kTens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                            1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30};
+
+// The number as the reference reads it: all digits as one integer, then one multiplication or division. It can be off by the last
+// bit, which decides between paths of equal scores.
+double as_reference(double score) {
+  char text[40];
+  const auto end = std::to_chars(text, text + sizeof text, std::abs(score), std::chars_format::scientific).ptr;
+  uint64_t digits = 0;
+  int exponent = 0;
+  const char* at = text;
+  for (bool fraction = false; at != end && *at != 'e'; ++at) {
+    if (*at == '.') {
+      fraction = true;
+      continue;
+    }
+    digits = digits * 10 + uint64_t(*at - '0');
+    exponent -= fraction;
+  }
+  if (at == end) return score;  // not a number, infinite
+  exponent += std::atoi(at + 1);
+  if (std::abs(exponent) >= int(std::size(kTens))) return score;
+  const double value = exponent < 0 ? double(digits) / kTens[-exponent] : double(digits) * kTens[exponent];
+  return std::copysign(value, score);
+}
+
+}  // namespace
+
 void read_unigram(const element& model, const JsonVocab& vocab, TokenizerParts& parts) {
   UnigramModel m;
   m.texts = vocab.texts;
-  m.scores = vocab.scores;
+  for (const double score : vocab.scores) m.scores.push_back(as_reference(score));
   m.usable.assign(m.texts.size(), 1);
   m.byte_fallback = flag(model, "byte_fallback", "/model");
   bool present = false;

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Writes unicode_tables.cpp: the character properties as the Python package `tokenizers` sees them, found by asking it about every
-code point, since each of its parts carries tables of another Unicode version. Usage: make_unicode.py > unicode_tables.cpp
+"""Writes unicode_*_tables.cpp beside itself: the character properties as the Python package `tokenizers` sees them, found by asking it about every
+code point, since each of its parts carries tables of another Unicode version. Usage: make_unicode.py
 Needs: tokenizers, regex (grapheme classes only)."""
+import contextlib
+import os
 import unicodedata as u
 
 import regex
@@ -172,54 +174,75 @@ def graphemes():
     return sorted(rows)
 
 
-def main():
+def runs(parts):
+    """Neighbours whose decompositions are equally long share a row: (first, last, begin, size); the texts lie one after the other."""
+    rows, pool = [], []
+    for c, d in parts.items():
+        if rows and rows[-1][1] == c - 1 and rows[-1][3] == len(d):
+            rows[-1][1] = c
+        else:
+            rows.append([c, c, len(pool), len(d)])
+        pool += map(ord, d)
+    return rows, pool
+
+
+def write(name, body, functions):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), f"unicode_{name}_tables.cpp"), "w") as f, contextlib.redirect_stdout(f):
+        print("// Written by make_unicode.py: do not edit.")
+        print(f"// As tokenizers {tokenizers.__version__} has them.")
+        print('#include "tokenizer/unicode.h"\n\nnamespace gale::unicode {\nnamespace {\n\n// clang-format off')
+        body()
+        print("// clang-format on\n\n}  // namespace\n")
+        for kind, function in functions:
+            print(f"std::span<const {kind}> {function}() noexcept {{ return {function}_; }}")
+        print("\n}  // namespace gale::unicode")
+
+
+def properties():
     clean = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False)
     bert = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
-    nfd, nfkd = decompositions(normalizers.NFD()), decompositions(normalizers.NFKD())
-    marks = {c for c in dropped_by(bert) if c not in nfd}
-    nmt = dropped_by(normalizers.Nmt())
-    print("// Written by make_unicode.py: do not edit.")
-    print(f"// As tokenizers {tokenizers.__version__} has them.")
-    print('#include "tokenizer/unicode.h"\n\nnamespace gale::unicode {\nnamespace {\n\n// clang-format off')
+    whole = decompositions(normalizers.NFD())
     table("Range", "word", ranges(word_characters()))
     table("Range", "punctuation", ranges(isolated_by(pre_tokenizers.Punctuation())))
     table("Range", "numeric", ranges(isolated_by(pre_tokenizers.Digits(individual_digits=True))))
-    table("Range", "nonspacing_mark", ranges(marks))
+    table("Range", "nonspacing_mark", ranges({c for c in dropped_by(bert) if c not in whole}))
     table("Range", "combining_mark", ranges(dropped_by(normalizers.StripAccents())))
     table("Range", "bert_control", ranges(dropped_by(clean)))
-    table("Range", "nmt_removed", ranges(nmt))
+    table("Range", "nmt_removed", ranges(dropped_by(normalizers.Nmt())))
     table("Range", "nmt_space", ranges({c for c in CODES if c != 32 and normalizers.Nmt().normalize_str(chr(c)) == " "}))
     table("Mapping", "lower", lower_mapping())
     classes = combining_classes()
     table("Kind", "combining_class",
           sorted((a, b, k) for k in set(classes.values()) for a, b in ranges(c for c, o in classes.items() if o == k)))
+
+
+def kinds():
     table("Kind", "script", scripts())
     table("Kind", "grapheme", graphemes())
     table("Kind", "stand_in", stand_ins())
-    table("Composition", "composition", compositions())
-    for name, parts in (("canonical", nfd), ("compatible", {c: d for c, d in nfkd.items() if nfd.get(c) != d})):
-        pool, rows, seen = [], [], {}
-        for c, d in parts.items():
-            if d not in seen:
-                seen[d] = len(pool)
-                pool += map(ord, d)
-            rows.append((c, seen[d], len(d)))
-        table("Decomposition", name, rows)
-        print(f"constexpr char32_t {name}_text_[] = {{")
-        for i in range(0, len(pool), 16):
-            print("    " + ", ".join(f"{c:#x}" for c in pool[i:i + 16]) + ",")
-        print("};\n")
-    print("// clang-format on\n\n}  // namespace\n")
-    for name in "word punctuation numeric nonspacing_mark combining_mark bert_control nmt_removed nmt_space".split():
-        print(f"std::span<const Range> {name}() noexcept {{ return {name}_; }}")
-    print("std::span<const Mapping> lower() noexcept { return lower_; }")
-    for name in ("combining_class", "script", "grapheme", "stand_in"):
-        print(f"std::span<const Kind> {name}() noexcept {{ return {name}_; }}")
-    print("std::span<const Composition> composition() noexcept { return composition_; }")
-    for name in ("canonical", "compatible"):
-        print(f"std::span<const Decomposition> {name}() noexcept {{ return {name}_; }}")
-        print(f"std::span<const char32_t> {name}_text() noexcept {{ return {name}_text_; }}")
-    print("\n}  // namespace gale::unicode")
+
+
+def texts(name, parts):
+    rows, pool = runs(parts)
+    table("Decomposition", name, rows)
+    print(f"constexpr char32_t {name}_text_[] = {{")
+    for i in range(0, len(pool), 16):
+        print("    " + ", ".join(f"{c:#x}" for c in pool[i:i + 16]) + ",")
+    print("};\n")
+
+
+def main():
+    nfd, nfkd = decompositions(normalizers.NFD()), decompositions(normalizers.NFKD())
+    names = "word punctuation numeric nonspacing_mark combining_mark bert_control nmt_removed nmt_space".split()
+    write("property", properties, [("Range", n) for n in names] + [("Mapping", "lower"), ("Kind", "combining_class")])
+    write("kind", kinds, [("Kind", "script"), ("Kind", "grapheme"), ("Kind", "stand_in")])
+
+    def canonical():
+        table("Composition", "composition", compositions())
+        texts("canonical", nfd)
+    write("canonical", canonical, [("Composition", "composition"), ("Decomposition", "canonical"), ("char32_t", "canonical_text")])
+    write("compatible", lambda: texts("compatible", {c: d for c, d in nfkd.items() if nfd.get(c) != d}),
+          [("Decomposition", "compatible"), ("char32_t", "compatible_text")])
 
 
 if __name__ == "__main__":

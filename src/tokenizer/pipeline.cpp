@@ -32,8 +32,15 @@ std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
 
 // One text on its way through. `offsets`: where wanted, by token.
 struct Pipeline::Run {
-  Run(size_t text_size, bool specials, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets)
-      : regex(text_size), parse_special(specials), ids(out), offsets(out_offsets) {}
+  Run(size_t text_size, EncodeOptions wanted, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets)
+      : regex(text_size), options(wanted), ids(out), offsets(out_offsets) {}
+
+  // Whether [begin, end) of the whole text may be a special token.
+  bool may_be_special(size_t begin, size_t end) const {
+    if (!options.parse_special) return false;
+    const auto at = std::upper_bound(options.plain_at.begin(), options.plain_at.end(), begin);
+    return at == options.plain_at.end() || *at > end;
+  }
 
   void add(TokenId id, Origin origin) {
     ids.push_back(id);
@@ -44,7 +51,7 @@ struct Pipeline::Run {
   ModelScratch model;
   std::vector<Span> words, spans;
   SourceText normal, text;
-  bool parse_special;
+  EncodeOptions options;
   std::vector<TokenId>& ids;
   std::vector<Encoding::Offset>* offsets;
 };
@@ -60,7 +67,7 @@ Pipeline::Pipeline(TokenizerParts parts)
     special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
   for (const AddedToken& t : parts_.added) {
     added_ids_[t.content] = t.id;
-    added_texts_[t.id] = t.content;
+    added_texts_[t.id] = t.normalized && !parts_.normalizer.steps().empty() ? parts_.normalizer.apply(t.content) : t.content;
     special_[size_t(t.id)] = t.special;
   }
 }
@@ -69,7 +76,7 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions optio
   std::vector<TokenId> out;
   out.reserve(text.size() / 4 + 8);
   if (options.add_special) out = prefix_;
-  Run run(text.size(), options.parse_special, out, nullptr);
+  Run run(text.size(), options, out, nullptr);
   encode_all(text, run);
   if (options.add_special) out.insert(out.end(), suffix_.begin(), suffix_.end());
   return out;
@@ -80,16 +87,23 @@ void Pipeline::encode_all(std::string_view input, Run& run) const {
           input.size(), kMaxText >> 20);
   const SourceText text = SourceText::read(input, run.offsets != nullptr);
   raw_added_.split(
-      text.bytes, run.parse_special, [&](size_t begin, size_t end) { encode_text(text, begin, end, begin == 0, run); },
+      text.bytes, [&](size_t begin, size_t end) { return run.may_be_special(begin, end); },
+      [&](size_t begin, size_t end) { encode_text(text, begin, end, begin == 0, run); },
       [&](TokenId id, size_t begin, size_t end) { run.add(id, text.origin(begin, end)); });
 }
 
 void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, bool first, Run& run) const {
   if (parts_.normalizer.steps().empty() && normalized_added_.empty()) return encode_words(text, begin, end, first, run);
   run.normal.assign(text, begin, end);
+  // Whether a mark is put in front can depend on whether the text's own first character is still there.
+  const bool watch = first && parts_.pre.asks_for_start() && !run.normal.tracked;
+  if (watch) run.normal = SourceText::read(run.normal.bytes, true);
   parts_.normalizer.apply(run.normal, run.regex);
+  first = first && (!run.normal.tracked || run.normal.origin(0, 1).begin == 0);
+  if (watch) run.normal.tracked = false;
+  const bool special = run.may_be_special(begin, end);  // normalizing moves bytes: one mark holds for the whole stretch
   normalized_added_.split(
-      run.normal.bytes, run.parse_special,
+      run.normal.bytes, [&](size_t, size_t) { return special; },
       [&](size_t from, size_t to) { encode_words(run.normal, from, to, first && from == 0, run); },
       [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal.origin(from, to)); });
 }
@@ -111,7 +125,7 @@ void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, bo
 
 Encoding Pipeline::one(std::string_view text, EncodeOptions options, int32_t type) const {
   Encoding out;
-  Run run(text.size(), options.parse_special, out.ids, &out.offsets);
+  Run run(text.size(), options, out.ids, &out.offsets);
   encode_all(text, run);
   out.type_ids.assign(out.size(), type);
   out.special_mask.assign(out.size(), 0);
@@ -161,6 +175,10 @@ const Pipeline::Pieces& Pipeline::pieces(bool first) const {
     const bool bytes = parts_.byte_level && parts_.decoder.is_byte_level();
     for (TokenId id = 0; id < parts_.vocab_size; ++id) {
       const std::string* added = added_text(id);
+      if (parts_.types[size_t(id)] == VocabSpec::unused) {
+        made.add("");
+        continue;
+      }
       // The reference's ByteLevel reads letters in added tokens too, so that "ü" becomes half a character; their text is meant.
       if (added != nullptr && (bytes || special_[size_t(id)]))
         made.add(*added);
@@ -182,7 +200,10 @@ std::string_view Pipeline::first_piece(TokenId id) const {
 }
 
 std::string Pipeline::decode(const std::vector<TokenId>& ids, bool with_special) const {
-  const auto shown = [&](TokenId id) { return id >= 0 && id < parts_.vocab_size && (with_special || !is_special(id)); };
+  const auto shown = [&](TokenId id) {
+    return id >= 0 && id < parts_.vocab_size && parts_.types[size_t(id)] != VocabSpec::unused &&
+           (with_special || !is_special(id));
+  };
   if (parts_.byte_level && parts_.decoder.is_byte_level()) {
     std::string bytes, out;
     for (const TokenId id : ids)

@@ -252,6 +252,11 @@ PreTokenizer::PreTokenizer(std::vector<PreStep> steps, bool bytes) : steps_(std:
   if (bytes_ && !steps_.empty() && steps_.back().kind == PreStep::Kind::byte_letters) steps_.pop_back();
 }
 
+bool PreTokenizer::asks_for_start() const {
+  return std::any_of(steps_.begin(), steps_.end(),
+                     [](const PreStep& s) { return s.kind == PreStep::Kind::metaspace && s.prepend == PreStep::Prepend::first; });
+}
+
 void PreTokenizer::run(SourceText& text, bool first, RegexScratch& scratch, std::vector<Span>& words) const {
   words.assign(1, Span{0, uint32_t(text.bytes.size())});
   bool letters = false;

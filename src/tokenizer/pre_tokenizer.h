@@ -56,6 +56,8 @@ class PreTokenizer {
   void run(SourceText& text, bool first, RegexScratch& scratch, std::vector<Span>& words) const;
 
   const std::vector<PreStep>& steps() const { return steps_; }
+  /// What becomes of a text depends on whether it is the start of a whole one.
+  bool asks_for_start() const;
   /// The words are bytes, or letters for bytes.
   bool byte_level() const { return byte_level_; }
 

@@ -32,12 +32,14 @@ TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop
 }
 
 std::string TextStream::push(TokenId id) {
-  if (stopped() || (!show_special_ && tokenizer_.is_special(id)) || (tokenizer_.piecewise() && tokenizer_.piece(id).empty()))
-    return {};
-  if (tokenizer_.piecewise())
-    tail_ += at_start_ ? tokenizer_.first_piece(id) : tokenizer_.piece(id);
-  else
+  if (stopped() || (!show_special_ && tokenizer_.is_special(id))) return {};
+  if (!tokenizer_.piecewise()) {
     tail_ += window_text(id);
+    return release(false);
+  }
+  const std::string_view piece = tokenizer_.piece(id), first = tokenizer_.first_piece(id);
+  if (piece.empty() && first.empty()) return {};
+  tail_ += at_start_ ? first : piece;
   at_start_ = false;
   return release(false);
 }

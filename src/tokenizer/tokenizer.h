@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,8 @@ struct VocabSpec {
 struct EncodeOptions {
   bool add_special = true;    ///< add what the tokenizer adds by itself (BOS, EOS, its post-processor's tokens)
   bool parse_special = true;  ///< text such as "<|eot_id|>" becomes its special token; false: it is plain text
+  /// Byte offsets, ascending, that no special token may lie over: what would be one there is text.
+  std::span<const size_t> plain_at = {};
 };
 
 /// Text to token ids and back. Immutable: every method may be called from any thread.

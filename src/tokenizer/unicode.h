@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-/// Character properties as the Python package `tokenizers` has them. unicode_tables.cpp is written by make_unicode.py; every
+/// Character properties as the Python package `tokenizers` has them. unicode_*_tables.cpp are written by make_unicode.py; every
 /// table is sorted by its first member.
 namespace gale::unicode {
 
@@ -21,9 +21,10 @@ struct Kind {
 struct Composition {
   char32_t left, right, whole;
 };
-/// `code` is taken apart into [begin, begin + size) of the text beside the table.
+/// Each of [first, last] is taken apart into `size` characters of the text beside the table, which lie one after the other from
+/// `begin`.
 struct Decomposition {
-  char32_t code;
+  char32_t first, last;
   uint32_t begin, size;
 };
 enum Grapheme : char32_t { other, control, extend, spacing_mark, prepend, jamo_l, jamo_v, jamo_t, jamo_lv, jamo_lvt };

@@ -14,12 +14,6 @@ constexpr char32_t kLeads = 19, kVowels = 21, kTails = 28, kSyllables = kLeads *
 
 uint32_t class_of(char32_t code) noexcept { return code < 0x300 ? 0 : unicode::value_of(unicode::combining_class(), code); }
 
-const unicode::Decomposition* row_of(std::span<const unicode::Decomposition> table, char32_t code) noexcept {
-  const auto at =
-      std::lower_bound(table.begin(), table.end(), code, [](const unicode::Decomposition& d, char32_t c) { return d.code < c; });
-  return at == table.end() || at->code != code ? nullptr : &*at;
-}
-
 void decompose(char32_t code, bool compat, std::vector<FormChar>& out) {
   if (code < 0xa0) return out.push_back({code, 0});
   if (code >= kHangul && code < kHangul + kSyllables) {
@@ -29,11 +23,12 @@ void decompose(char32_t code, bool compat, std::vector<FormChar>& out) {
     if (s % kTails != 0) out.push_back({kTail + s % kTails, 1});
     return;
   }
-  const unicode::Decomposition* row = compat ? row_of(unicode::compatible(), code) : nullptr;
+  const unicode::Decomposition* row = compat ? unicode::covering(unicode::compatible(), code) : nullptr;
   const bool other = row != nullptr;
-  if (!other) row = row_of(unicode::canonical(), code);
+  if (!other) row = unicode::covering(unicode::canonical(), code);
   if (row == nullptr) return out.push_back({code, 0});
-  const auto text = (other ? unicode::compatible_text() : unicode::canonical_text()).subspan(row->begin, row->size);
+  const auto all = other ? unicode::compatible_text() : unicode::canonical_text();
+  const auto text = all.subspan(row->begin + (code - row->first) * row->size, row->size);
   for (size_t i = 0; i < text.size(); ++i) out.push_back({text[i], i > 0});
 }
 
