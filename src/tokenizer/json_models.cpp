@@ -24,7 +24,7 @@ constexpr double kTens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
 // The number as the reference reads it: all digits as one integer, then one multiplication or division. It can be off by the last
 // bit, which decides between paths of equal scores.
 double as_reference(double score) {
-  char text[40];
+  char text[40] = {};  // so that a zero ends the number
   const auto end = std::to_chars(text, text + sizeof text, std::abs(score), std::chars_format::scientific).ptr;
   uint64_t digits = 0;
   int exponent = 0;
