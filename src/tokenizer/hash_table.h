@@ -33,10 +33,13 @@ class TextIndex {
     while (slots < texts * 2) slots *= 2;
     slots_.resize(slots);
   }
-  /// The last id given to a text stands. REQUIRES: no more texts than the index was made for.
-  void set(std::string_view text, int32_t id) {
+  /// The last id given to a text stands; says the one before, or -1. REQUIRES: no more texts than the index was made for.
+  int32_t set(std::string_view text, int32_t id) {
     const uint32_t h = hash_text(text);
-    slots_[slot_of(text, h)] = {text, h, id};
+    Slot& slot = slots_[slot_of(text, h)];
+    const int32_t before = slot.id;
+    slot = {text, h, id};
+    return before;
   }
   /// -1 where the text is not there.
   int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text))].id; }

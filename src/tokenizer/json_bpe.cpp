@@ -58,8 +58,10 @@ class BpeReader {
     size_t bytes = 0;
     for (const std::string_view t : texts_) bytes += t.size();
     bytes_.reserve(bytes);  // so that views of it stay
+    std::vector<uint8_t> own(n, 1);
+    for (const TokenId id : vocab_.added) own[size_t(id)] = 0;
     for (size_t id = 0; id < n; ++id) {
-      if (parts_.types[id] == VocabSpec::unused || vocab_.ids.find(texts_[id]) < 0) continue;
+      if (parts_.types[id] == VocabSpec::unused || !own[id]) continue;
       const size_t begin = bytes_.size();
       bool readable = true;
       if (rules_.byte_level) {

@@ -27,6 +27,7 @@ struct JsonVocab {
   std::vector<std::string_view> texts;  ///< by id; "" where no token has it
   std::vector<double> scores;           ///< Unigram
   TextIndex ids;                        ///< of the model's own texts
+  std::vector<TokenId> added;           ///< ids whose text is an added token's alone
   TokenId highest = -1;
 
   /// Id of the token `key` of /model names, or -1 where it names none. Throws Error{corrupt} where the vocabulary has no such

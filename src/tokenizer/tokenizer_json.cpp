@@ -149,8 +149,7 @@ class Reader {
       int64_t id = -1;
       require(item.get(id) == simdjson::SUCCESS && id >= 0 && id < kMaxVocab, ErrorCode::corrupt,
               "tokenizer.json: the id of '{}' in /model/vocab is not a number from 0 to {}", key.substr(0, 80), kMaxVocab - 1);
-      if (const TokenId before = vocab_.ids.find(key); before >= 0) vocab_.texts[size_t(before)] = {};  // the last one stands
-      vocab_.ids.set(key, TokenId(id));
+      if (const TokenId before = vocab_.ids.set(key, TokenId(id)); before >= 0) vocab_.texts[size_t(before)] = {};
       put(key, TokenId(id));
     }
   }
@@ -203,7 +202,10 @@ class Reader {
                              flag(item, "lstrip", pointer),
                              flag(item, "rstrip", pointer),
                              flag(item, "normalized", pointer, !special)};
-      if (size_t(id) >= vocab_.texts.size() || vocab_.texts[size_t(id)].empty()) put(content, TokenId(id));
+      if (size_t(id) >= vocab_.texts.size() || vocab_.texts[size_t(id)].empty()) {
+        put(content, TokenId(id));
+        vocab_.added.push_back(TokenId(id));
+      }
       if (const auto [at, fresh] = seen.try_emplace(content, parts_.added.size()); fresh)
         parts_.added.push_back(token);
       else
