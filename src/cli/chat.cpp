@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "chat/chat_template.h"
 #include "cli/text.h"
+#include "engine/chat_prompt.h"
 
 namespace gale::cli {
 
@@ -12,20 +13,20 @@ Chat::Chat(const Engine& engine, bool raw, std::string system)
       templated_(!raw && engine.chat_template() != nullptr),
       system_(std::move(system)) {}
 
-std::string Chat::render() const {
+std::vector<TokenId> Chat::render() const {
   Json messages = Json::array();
   if (!system_.empty()) messages.push_back({{"role", "system"}, {"content", system_}});
   for (const Turn& turn : turns_) messages.push_back({{"role", turn.role}, {"content", turn.text}});
   ChatInput input;
   input.messages = &messages;
-  return engine_.chat_template()->render(input);
+  return chat_prompt(*engine_.chat_template(), tokenizer_, input).tokens;
 }
 
 std::vector<TokenId> Chat::ask(const std::string& text) {
   if (!templated_) return tokenizer_.encode(text);
   turns_.push_back({"user", text});
   try {
-    return tokenizer_.encode(render(), {.add_special = false, .parse_special = true});
+    return render();
   } catch (...) {
     turns_.pop_back();
     throw;

@@ -28,7 +28,7 @@ class Chat {
   struct Turn {
     std::string role, text;
   };
-  std::string render() const;
+  std::vector<TokenId> render() const;
 
   const Engine& engine_;
   const Tokenizer& tokenizer_;

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/console.h"
 #include "cli/text.h"
+#include "engine/chat_prompt.h"
 
 namespace gale::cli {
 namespace {
@@ -44,12 +45,9 @@ int render(const Flags& flags) {
     if (const auto it = input.find("add_generation_prompt"); it != input.end() && it->is_boolean())
       chat.add_generation_prompt = it->get<bool>();
   }
-  const std::string text = model.chat_template->render(chat);
-  std::vector<TokenId> tokens;
-  if (flags.tokens || flags.json) {
-    if (flags.tokens) need_tokenizer(model.tokenizer.get(), flags.model);
-    if (model.tokenizer) tokens = model.tokenizer->encode(text, {.add_special = false, .parse_special = true});
-  }
+  if (flags.tokens) need_tokenizer(model.tokenizer.get(), flags.model);
+  const auto [text, tokens] = model.tokenizer ? chat_prompt(*model.chat_template, *model.tokenizer, chat)
+                                              : ChatPrompt{model.chat_template->render(chat), {}};
   if (flags.json)
     print_json({{"text", text}, {"tokens", tokens}});
   else

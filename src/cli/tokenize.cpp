@@ -1,30 +1,99 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 
+#include "base/fail.h"
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/text.h"
+#include "engine/tokenizer_files.h"
 
 namespace gale::cli {
 namespace {
 
 struct Flags {
-  std::string model, text, file;
-  bool ids = false, no_special = false, json = false;
+  std::string model, text, file, lines;
+  bool ids = false, no_special = false, plain = false, json = false, time = false;
 };
+
+constexpr size_t kFlush = 1 << 20;
 
 // Control characters and quotes as JSON writes them, so that a line stays a line.
 std::string quoted(std::string_view piece) { return Json(piece).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-int tokenize(const Flags& flags, bool text_given) {
-  if (text_given == !flags.file.empty()) throw UsageError("gale tokenize takes either TEXT (- reads stdin) or --file F");
-  const TextModel model = open_text(flags.model);
-  const Tokenizer& tokenizer = need_tokenizer(model.tokenizer.get(), flags.model);
+// A text of a --jsonl file: a string, or a list of bytes for what is no UTF-8.
+std::string line_text(const Json& line, size_t number) {
+  if (line.is_string()) return line.get<std::string>();
+  std::string out;
+  for (const Json& byte : line) {
+    require(line.is_array() && byte.is_number_integer() && byte.get<int64_t>() >= 0 && byte.get<int64_t>() < 256,
+            ErrorCode::invalid_argument, "line {} is neither a string nor a list of bytes", number);
+    out += char(byte.get<int64_t>());
+  }
+  return out;
+}
+
+std::unique_ptr<Tokenizer> open_any(const std::string& model) {
+  std::unique_ptr<Tokenizer> out = open_tokenizer_files(model);  // a tokenizer needs no weights beside it
+  if (!out) out = open_text(model).tokenizer;
+  need_tokenizer(out.get(), model);
+  return out;
+}
+
+// One JSON object a line: ids, bytes [begin, end) of each in the text, and the text they decode to.
+int tokenize_lines(const Flags& flags, const Tokenizer& tokenizer) {
+  const std::string input = read_input(flags.lines);
+  std::string out;
+  size_t number = 0;
+  for (size_t begin = 0; begin < input.size();) {
+    const size_t end = std::min(input.find('\n', begin), input.size());
+    const Json line = Json::parse(input.substr(begin, end - begin), nullptr, false);
+    ++number;
+    require(!line.is_discarded(), ErrorCode::invalid_argument, "{}: line {} is no JSON", flags.lines, number);
+    const Encoding e = tokenizer.encode_aligned(line_text(line, number), std::nullopt,
+                                                {.add_special = !flags.no_special, .parse_special = !flags.plain});
+    Json offsets = Json::array();
+    for (const auto& [first, last] : e.offsets) offsets.push_back({first, last});
+    out += Json{{"ids", e.ids}, {"offsets", offsets}, {"text", tokenizer.decode(e.ids)}}.dump() + "\n";
+    if (out.size() > kFlush) print(out), out.clear();
+    begin = end + 1;
+  }
+  print(out);
+  return 0;
+}
+
+// Seconds to open the tokenizer and to encode the text, the best of a few tries each.
+int time_tokenizer(const Flags& flags, const std::string& text) {
+  using Clock = std::chrono::steady_clock;
+  const auto best = [](int tries, auto f) {
+    double least = 1e9;
+    for (int i = 0; i < tries; ++i) {
+      const auto start = Clock::now();
+      f();
+      least = std::min(least, std::chrono::duration<double>(Clock::now() - start).count());
+    }
+    return least;
+  };
+  std::unique_ptr<Tokenizer> tokenizer;
+  size_t tokens = 0;
+  const double load = best(5, [&] { tokenizer = open_any(flags.model); });
+  const double encode = best(3, [&] { tokens = tokenizer->encode(text, {.add_special = !flags.no_special}).size(); });
+  print_json({{"load_seconds", load}, {"encode_seconds", encode}, {"bytes", text.size()}, {"count", tokens}});
+  return 0;
+}
+
+int tokenize(const Flags& flags, int texts) {
+  if (texts != 1) throw UsageError("gale tokenize takes one of TEXT (- reads stdin), --file F and --jsonl F");
+  const std::unique_ptr<Tokenizer> opened = open_any(flags.model);
+  const Tokenizer& tokenizer = *opened;
+  if (!flags.lines.empty()) return tokenize_lines(flags, tokenizer);
   const std::string text = !flags.file.empty() ? read_input(flags.file) : flags.text == "-" ? read_stdin() : flags.text;
-  const auto tokens = tokenizer.encode(text, {.add_special = !flags.no_special, .parse_special = true});
+  if (flags.time) return time_tokenizer(flags, text);
+  const auto tokens = tokenizer.encode(text, {.add_special = !flags.no_special, .parse_special = !flags.plain});
   if (flags.json) {
     Json pieces = Json::array();
     for (const TokenId id : tokens) pieces.push_back(tokenizer.piece(id));
@@ -44,13 +113,21 @@ int tokenize(const Flags& flags, bool text_given) {
 void add_tokenize(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("tokenize", "Text to token ids");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, or demo")->required();
+  sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, a tokenizer's own file, or demo")->required();
   CLI::Option* text = sub->add_option("TEXT", flags->text, "The text; - reads stdin");
-  sub->add_option("--file", flags->file, "Read the text from a file; - is stdin");
+  CLI::Option* file = sub->add_option("--file", flags->file, "Read the text from a file; - is stdin");
+  CLI::Option* lines =
+      sub->add_option("--jsonl", flags->lines,
+                      "Read one text a line, each a JSON string or a list of bytes; prints ids, offsets and decoded text");
   sub->add_flag("--ids", flags->ids, "Only the ids, on one line");
   sub->add_flag("--no-special", flags->no_special, "Without the tokens that the tokenizer adds by itself");
+  sub->add_flag("--plain", flags->plain, "Text that looks like a special token stays text");
+  sub->add_flag("--time", flags->time, "Only measure: seconds to open the tokenizer and to encode the text");
   sub->add_flag("--json", flags->json, "Print one JSON object");
-  sub->callback([&line, flags, text] { line.action = [flags, given = text->count() > 0] { return tokenize(*flags, given); }; });
+  sub->callback([=, &line] {
+    const int texts = int(text->count() > 0) + int(file->count() > 0) + int(lines->count() > 0);
+    line.action = [flags, texts] { return tokenize(*flags, texts); };
+  });
 }
 
 }  // namespace gale::cli

@@ -1,11 +1,13 @@
 #include "engine/open_tokenizer.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/fail.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "checkpoint/gguf.h"
+#include "engine/tokenizer_files.h"
 
 namespace gale {
 namespace {
@@ -16,12 +18,44 @@ std::optional<TokenId> token_id(const GgufFile& file, std::string_view key) {
   return TokenId(*id);
 }
 
-// Files from before tokenizer.ggml.add_bos_token: sentencepiece adds it, and so do the two byte-level families that need it.
+struct KindName {
+  const char* name;
+  VocabSpec::Kind kind;
+};
+constexpr KindName kKinds[] = {
+    {"gpt2", VocabSpec::Kind::byte_bpe},   {"llama", VocabSpec::Kind::sentencepiece_bpe},
+    {"bert", VocabSpec::Kind::wordpiece},  {"t5", VocabSpec::Kind::unigram},
+    {"rwkv", VocabSpec::Kind::rwkv},       {"wordlevel", VocabSpec::Kind::wordlevel},
+    {"gemma4", VocabSpec::Kind::byte_bpe},
+};
+
+VocabSpec::Kind kind_of(std::string_view model) {
+  for (const KindName& k : kKinds)
+    if (model == k.name) return k.kind;
+  fail(ErrorCode::unsupported,
+       "tokenizer.ggml.model \"{}\" is not known; gpt2 (byte-level BPE), llama (sentencepiece BPE), bert (WordPiece), t5 "
+       "(Unigram), "
+       "rwkv, gemma4 and wordlevel are",
+       model);
+}
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Files from before tokenizer.ggml.add_bos_token: sentencepiece and WordPiece add it, and so do the byte-level families that need
+// it.
 bool adds_bos_by_default(const VocabSpec& spec) {
-  if (spec.kind == VocabSpec::Kind::sentencepiece_bpe) return true;
-  for (const char* pre : {"llama3", "llama-v3", "llama-bpe", "tekken"})
-    if (spec.pre == pre) return true;
-  return false;
+  if (spec.kind != VocabSpec::Kind::byte_bpe)
+    return spec.kind == VocabSpec::Kind::sentencepiece_bpe || spec.kind == VocabSpec::Kind::wordpiece;
+  return is_one_of(spec.pre, {"llama3", "llama-v3", "llama-bpe", "tekken", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
+                              "chameleon", "gemma4", "jina-v5-nano"});
+}
+
+// The same for the end: WordPiece's separator, T5's end, and RoBERTa's vocabularies.
+bool adds_eos_by_default(const VocabSpec& spec) {
+  if (spec.kind == VocabSpec::Kind::wordpiece || spec.kind == VocabSpec::Kind::unigram) return true;
+  return spec.kind == VocabSpec::Kind::byte_bpe && is_one_of(spec.pre, {"jina-v1-en", "jina-v2-code", "roberta-bpe"});
 }
 
 void add_ids(const Json& config, std::set<int64_t>& out) {
@@ -44,9 +78,8 @@ VocabSpec vocab_spec(const GgufFile& file) {
   VocabSpec spec;
   const std::string* model = file.text("tokenizer.ggml.model");
   require(model != nullptr, ErrorCode::corrupt, "the GGUF has tokens but no tokenizer.ggml.model");
-  require(*model == "gpt2" || *model == "llama", ErrorCode::unsupported,
-          "tokenizer.ggml.model \"{}\" is not known; gpt2 (byte-level BPE) and llama (sentencepiece BPE) are", *model);
-  spec.kind = *model == "gpt2" ? VocabSpec::Kind::byte_bpe : VocabSpec::Kind::sentencepiece_bpe;
+  spec.kind = kind_of(*model);
+  if (*model == "gemma4") spec.pre = *model;
   if (const auto* pre = file.text("tokenizer.ggml.pre")) spec.pre = *pre;
   if (const auto* tokens = file.texts("tokenizer.ggml.tokens")) spec.tokens = *tokens;
   if (const auto* scores = file.numbers("tokenizer.ggml.scores"))
@@ -58,8 +91,18 @@ VocabSpec vocab_spec(const GgufFile& file) {
   spec.eos = token_id(file, "tokenizer.ggml.eos_token_id");
   spec.unk = token_id(file, "tokenizer.ggml.unknown_token_id");
   spec.pad = token_id(file, "tokenizer.ggml.padding_token_id");
+  spec.cls = token_id(file, "tokenizer.ggml.cls_token_id");
+  spec.sep = token_id(file, "tokenizer.ggml.seperator_token_id");
+  if (!spec.sep) spec.sep = token_id(file, "tokenizer.ggml.separator_token_id");
+  if (spec.kind == VocabSpec::Kind::wordpiece) {  // GGUF's names for the ends of a text
+    if (!spec.bos) spec.bos = spec.cls;
+    if (!spec.eos) spec.eos = spec.sep;
+  }
+  spec.remove_extra_whitespaces = file.boolean("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
+  if (const auto* map = file.integers("tokenizer.ggml.precompiled_charsmap"))
+    for (const int64_t byte : *map) spec.charsmap += char(byte);
   spec.add_bos = file.boolean("tokenizer.ggml.add_bos_token").value_or(adds_bos_by_default(spec)) && spec.bos.has_value();
-  spec.add_eos = file.boolean("tokenizer.ggml.add_eos_token").value_or(false) && spec.eos.has_value();
+  spec.add_eos = file.boolean("tokenizer.ggml.add_eos_token").value_or(adds_eos_by_default(spec)) && spec.eos.has_value();
   spec.add_space_prefix = file.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
   return spec;
 }
@@ -67,7 +110,8 @@ VocabSpec vocab_spec(const GgufFile& file) {
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
   if (const auto text = checkpoint.tokenizer_json()) return Tokenizer::from_json(*text);
   const GgufFile* file = checkpoint.gguf();
-  if (file == nullptr || file->texts("tokenizer.ggml.tokens") == nullptr) return nullptr;
+  if (file == nullptr) return open_tokenizer_files(checkpoint.path());
+  if (file->texts("tokenizer.ggml.tokens") == nullptr) return nullptr;
   return Tokenizer::from_vocab(vocab_spec(*file));
 }
 

@@ -14,7 +14,7 @@ class GgufFile;
 /// The vocabulary of a GGUF's metadata, with the defaults other engines assume. Throws Error{unsupported} naming a
 /// tokenizer.ggml.model that is not known.
 VocabSpec vocab_spec(const GgufFile& file);
-/// From tokenizer.json or GGUF metadata; nullptr where the checkpoint has neither.
+/// From tokenizer.json, other files beside the weights, or GGUF metadata; nullptr where the checkpoint has neither.
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& checkpoint);
 /// nullptr where there is none, or where it does not parse: that is warned of once, since text can be had without it.
 std::unique_ptr<ChatTemplate> open_chat_template(const Checkpoint& checkpoint);

@@ -29,20 +29,20 @@ class AddedTokenFinder {
   explicit AddedTokenFinder(std::vector<AddedToken> tokens = {});
 
   bool empty() const { return tokens_.empty(); }
-  /// Calls text(begin, end) for what lies between tokens and token(id) for tokens, in order. Special tokens are text unless
-  /// `parse_special`.
-  template <class Text, class Token>
-  void split(std::string_view input, bool parse_special, Text text, Token token) const {
+  /// Calls text(begin, end) for what lies between tokens and token(id, begin, end) for tokens, in order. Special tokens are text
+  /// unless `special(begin, end)` allows them there.
+  template <class Special, class Text, class Token>
+  void split(std::string_view input, Special special, Text text, Token token) const {
     size_t done = 0;
     for (size_t from = 0; from < input.size();) {
       size_t begin, end;
       const AddedToken* found = find(input, from, begin, end);
       if (found == nullptr) break;
       from = end;
-      if ((found->special && !parse_special) || !accepts(*found, input, begin, end)) continue;
+      if ((found->special && !special(begin, end)) || !accepts(*found, input, begin, end)) continue;
       stretch(*found, input, done, begin, end);
       if (begin > done) text(done, begin);
-      token(found->id);
+      token(found->id, begin, end);
       done = end;
     }
     if (done < input.size()) text(done, input.size());

@@ -35,6 +35,8 @@ int hex_digit(char c) noexcept {
 
 }  // namespace
 
+char32_t byte_letter(uint8_t byte) noexcept { return kLetters.of_byte[byte]; }
+
 std::string bytes_to_letters(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size() + bytes.size() / 4);
@@ -50,15 +52,30 @@ std::string bytes_to_letters(std::string_view bytes) {
   return out;
 }
 
+bool append_letters(std::string& out, std::string_view letters) {
+  const size_t before = out.size();
+  for (size_t at = 0; at < letters.size();) {
+    const auto lead = uint8_t(letters[at]);
+    uint32_t code = lead;
+    if (lead >= 0x80) {  // all letters lie below U+0144, so have two bytes
+      code = at + 1 < letters.size() && (uint8_t(letters[at + 1]) & 0xc0) == 0x80 && lead >= 0xc2 && lead < 0xe0
+                 ? (lead & 0x1fu) << 6 | (uint8_t(letters[at + 1]) & 0x3fu)
+                 : 0;
+    }
+    if (code >= kLetters.byte_of.size() || kLetters.byte_of[code] < 0) {
+      out.resize(before);
+      return false;
+    }
+    out += char(kLetters.byte_of[code]);
+    at += lead < 0x80 ? 1 : 2;
+  }
+  return true;
+}
+
 std::optional<std::string> letters_to_bytes(std::string_view letters) {
   std::string out;
   out.reserve(letters.size());
-  for (size_t at = 0; at < letters.size();) {
-    const Utf8Char c = utf8_at(letters, at);
-    if (c.kind != Utf8Char::valid || c.code >= kLetters.byte_of.size() || kLetters.byte_of[c.code] < 0) return std::nullopt;
-    out += char(kLetters.byte_of[c.code]);
-    at += c.length;
-  }
+  if (!append_letters(out, letters)) return std::nullopt;
   return out;
 }
 

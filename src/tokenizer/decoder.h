@@ -8,28 +8,43 @@
 
 namespace gale {
 
-/// What happens to spaces at the start of a decoded text.
-enum class LeadingSpace { keep, drop_one, drop_all };
-
-/// One step from a token's text in the vocabulary to the bytes it stands for.
+/// One step from tokens to text: a list of texts to a list of texts, as tokenizer.json defines each.
 struct DecoderStep {
-  enum class Kind { byte_level, byte_fallback, replace, strip };
+  enum class Kind { byte_level, byte_fallback, fuse, replace, strip, metaspace, wordpiece, bpe, ctc };
   Kind kind;
-  std::string pattern = {};                      ///< replace: what is looked for; strip: the character
-  std::string content = {};                      ///< replace: what is put there
+  std::string pattern = {};  ///< replace: what is looked for; strip: the character; metaspace: the mark; wordpiece: the prefix;
+                             ///< bpe: the suffix; ctc: the padding token
+  std::string content = {};  ///< replace: what is put there; ctc: the token between words
   std::shared_ptr<const Regex> regex = nullptr;  ///< replace by a regular expression
   size_t start = 0, stop = 0;                    ///< strip: at most how many at either end
+  bool drops_first = false;                      ///< metaspace: the marks of the first token are no spaces
+  bool cleanup = false;                          ///< wordpiece, ctc: no spaces before punctuation
 };
 
-/// The chain of steps, run once per token when a tokenizer is made.
-struct Decoder {
-  std::vector<DecoderStep> steps;
-  LeadingSpace leading = LeadingSpace::keep;
+/// The chain of steps. Immutable.
+class Decoder {
+ public:
+  Decoder() = default;
+  explicit Decoder(std::vector<DecoderStep> steps);
 
-  std::string piece(std::string_view text) const;
+  /// The text of tokens in the vocabulary's own form, exactly as the reference joins it. Always valid UTF-8 where they are.
+  std::string text(std::vector<std::string> tokens) const;
+  /// The bytes one token stands for. `first`: it is the first one of a text.
+  std::string piece(std::string_view token, bool first) const;
+  /// The text of a list is that of its pieces one after the other (but for wrong UTF-8), so it can be had token by token.
+  bool piecewise() const { return piecewise_; }
+  /// Whether a first token's piece can differ from another's by the spaces it begins with.
+  bool strips_leading_space() const { return strips_leading_space_; }
+  /// Nothing but letters to bytes.
+  bool is_byte_level() const { return steps_.size() == 1 && steps_[0].kind == DecoderStep::Kind::byte_level; }
+  bool empty() const { return steps_.empty(); }
+
+ private:
+  std::vector<DecoderStep> steps_;
+  bool piecewise_ = true, strips_leading_space_ = false;
 };
 
-/// U+2581 to spaces and "<0x..>" to bytes: the decoder of sentencepiece vocabularies.
-Decoder sentencepiece_decoder(LeadingSpace leading);
+/// U+2581 to spaces and "<0x..>" to bytes: the decoder of sentencepiece vocabularies. `drops`: one space at the start is dropped.
+Decoder sentencepiece_decoder(bool drops_space);
 
 }  // namespace gale

@@ -134,24 +134,28 @@ TEST(GgufVocab, HugeTokensAreAnErrorOrWork) {
   EXPECT_THROW(Tokenizer::from_vocab(s), Error);
 }
 
-TEST(GgufVocab, UnknownNamesListTheKnownOnes) {
+TEST(GgufVocab, UnknownNamesAreReadAsTheDefault) {
   VocabSpec s = tiny_bytes();
   s.pre = "no-such-name";
-  try {
-    Tokenizer::from_vocab(s);
-    ADD_FAILURE();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::unsupported);
-    EXPECT_THAT(e.what(),
-                testing::AllOf(testing::HasSubstr("no-such-name"), testing::HasSubstr("llama-bpe"), testing::HasSubstr("qwen2")));
-  }
+  const auto t = Tokenizer::from_vocab(s);
+  s.pre = "default";
+  EXPECT_EQ(t->encode("ab ba"), Tokenizer::from_vocab(s)->encode("ab ba"));
 }
 
 TEST(GgufVocab, AllNamesCompile) {
-  for (const char* name : {"llama-bpe",   "llama3",    "qwen2",     "gpt-2",     "default",  "deepseek-llm", "deepseek-coder",
-                           "deepseek-v3", "falcon",    "starcoder", "refact",    "tekken",   "smollm",       "mpt",
-                           "olmo",        "command-r", "bloom",     "viking",    "superbpe", "bailingmoe",   "seed-coder",
-                           "gpt-4o",      "qwen35",    "stablelm2", "smaug-bpe", "glm4",     "exaone"}) {
+  for (const char* name : {"llama-bpe",      "llama3",      "qwen2",
+                           "gpt-2",          "default",     "deepseek-llm",
+                           "deepseek-coder", "deepseek-v3", "falcon",
+                           "starcoder",      "refact",      "tekken",
+                           "smollm",         "mpt",         "olmo",
+                           "command-r",      "bloom",       "viking",
+                           "superbpe",       "bailingmoe",  "seed-coder",
+                           "gpt-4o",         "qwen35",      "stablelm2",
+                           "smaug-bpe",      "glm4",        "exaone",
+                           "jais-2",         "minicpm5",    "spark2_5",
+                           "youtu",          "exaone-moe",  "ufakzeka",
+                           "kimi-k2",        "afmoe",       "laguna",
+                           "chameleon",      "tiny_aya",    "granite-embed-multi-97m"}) {
     VocabSpec s = tiny_bytes();
     s.pre = name;
     const auto t = Tokenizer::from_vocab(s);
@@ -332,12 +336,16 @@ class MiniGguf {
 VocabSpec spec_of(MiniGguf& file) {
   const std::string p = "tokenizer.ggml.";
   VocabSpec s;
-  s.kind = file.texts.at(p + "model").at(0) == "llama" ? VocabSpec::Kind::sentencepiece_bpe : VocabSpec::Kind::byte_bpe;
-  s.pre = file.texts.at(p + "pre").at(0);
+  const std::string model = file.texts.at(p + "model").at(0);
+  s.kind = model == "llama"  ? VocabSpec::Kind::sentencepiece_bpe
+           : model == "bert" ? VocabSpec::Kind::wordpiece
+                             : VocabSpec::Kind::byte_bpe;
+  if (file.texts.contains(p + "pre")) s.pre = file.texts.at(p + "pre").at(0);
   s.tokens = file.texts.at(p + "tokens");
   s.merges = file.texts[p + "merges"];
   for (const double x : file.lists[p + "scores"]) s.scores.push_back(float(x));
   for (const double x : file.lists[p + "token_type"]) s.types.push_back(int32_t(x));
+  if (s.kind != VocabSpec::Kind::sentencepiece_bpe) s.scores.clear();
   const auto id = [&](const char* key) {
     const auto at = file.numbers.find(p + key);
     return at == file.numbers.end() ? std::optional<TokenId>() : TokenId(at->second);
@@ -360,6 +368,7 @@ class Conformance : public testing::TestWithParam<const char*> {};
 TEST_P(Conformance, EqualsTheVectors) {
   const std::filesystem::path file = conformance_folder() / (std::string("ggml-vocab-") + GetParam() + ".gguf");
   if (!std::filesystem::exists(file)) GTEST_SKIP() << "skipped: no data";
+  const bool words = GetParam() == std::string("bert-bge");
   MiniGguf gguf(file);
   const auto t = Tokenizer::from_vocab(spec_of(gguf));
   std::string inputs = read_text(file.string() + ".inp");
@@ -374,15 +383,15 @@ TEST_P(Conformance, EqualsTheVectors) {
     const std::vector<TokenId> expected{std::istream_iterator<TokenId>(numbers), {}};
     const std::string text = inputs.substr(from, end - from);
     EXPECT_EQ(t->encode(text, {.add_special = false, .parse_special = false}), expected) << testing::PrintToString(text);
-    EXPECT_EQ(t->decode(expected), text);
+    if (!words) EXPECT_EQ(t->decode(expected), text);
     from = end + separator.size();
     ++cases;
   }
   EXPECT_GE(cases, 40);
-  expect_same_encoding(*t, *Tokenizer::from_vocab(t->vocab()));
+  if (!words) expect_same_encoding(*t, *Tokenizer::from_vocab(t->vocab()));
 }
 INSTANTIATE_TEST_SUITE_P(Vocabularies, Conformance,
-                         testing::Values("llama-spm", "gpt-2", "falcon", "deepseek-coder", "refact", "starcoder"));
+                         testing::Values("llama-spm", "gpt-2", "falcon", "deepseek-coder", "refact", "starcoder", "bert-bge"));
 
 }  // namespace
 }  // namespace gale

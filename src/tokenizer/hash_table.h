@@ -1,23 +1,75 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace gale {
 
+/// Mixes all bytes of a text into 32 bits.
+inline uint32_t hash_text(std::string_view text) noexcept {
+  constexpr uint64_t kMix = 0x9e3779b97f4a7c15ull;
+  uint64_t h = text.size() * kMix, word;
+  const char* p = text.data();
+  size_t left = text.size();
+  for (; left >= 8; p += 8, left -= 8) {
+    std::memcpy(&word, p, 8);
+    h = (h ^ word) * kMix;
+    h ^= h >> 29;
+  }
+  word = 0;
+  if (left != 0) std::memcpy(&word, p, left);
+  h = (h ^ word) * kMix;
+  return uint32_t(h >> 32) ^ uint32_t(h);
+}
+
+/// Ids by text, where the texts live elsewhere and each one counts once. Sized once.
+class TextIndex {
+ public:
+  explicit TextIndex(size_t texts = 0) {
+    size_t slots = 16;
+    while (slots < texts * 2) slots *= 2;
+    slots_.resize(slots);
+  }
+  /// The last id given to a text stands; says the one before, or -1. REQUIRES: no more texts than the index was made for.
+  int32_t set(std::string_view text, int32_t id) {
+    const uint32_t h = hash_text(text);
+    Slot& slot = slots_[slot_of(text, h)];
+    const int32_t before = slot.id;
+    slot = {text, h, id};
+    return before;
+  }
+  /// -1 where the text is not there.
+  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text))].id; }
+
+ private:
+  struct Slot {
+    std::string_view text;
+    uint32_t hash = 0;
+    int32_t id = -1;
+  };
+  size_t slot_of(std::string_view text, uint32_t h) const noexcept {
+    size_t at = h & (slots_.size() - 1);
+    while (slots_[at].id >= 0 && (slots_[at].hash != h || slots_[at].text != text)) at = (at + 1) & (slots_.size() - 1);
+    return at;
+  }
+  std::vector<Slot> slots_;
+};
+
 /// Texts by id and ids by text, in two flat arrays: one look-up costs one or two cache lines.
 class PieceTable {
  public:
-  /// Of equal texts the first one that is `preferred` is found, else the first.
-  PieceTable(const std::vector<std::string>& texts, const std::vector<uint8_t>& preferred) {
+  enum Wins { first, last };  ///< which one of equal texts is found, of those that are `preferred` if there are such
+
+  explicit PieceTable(std::span<const std::string_view> texts, std::span<const uint8_t> preferred, Wins wins = first) {
     size_t bytes = 0;
-    for (const std::string& t : texts) bytes += t.size();
+    for (const std::string_view t : texts) bytes += t.size();
     bytes_.reserve(bytes);
     ends_.reserve(texts.size() + 1);
     ends_.push_back(0);
-    for (const std::string& t : texts) {
+    for (const std::string_view t : texts) {
       bytes_ += t;
       ends_.push_back(bytes_.size());
     }
@@ -26,15 +78,16 @@ class PieceTable {
     slots_.assign(slots, Slot{0, -1});
     for (const bool wanted : {true, false})
       for (size_t id = 0; id < texts.size(); ++id)
-        if (bool(preferred[id]) == wanted) insert(int32_t(id));
+        if (bool(preferred[id]) == wanted && !texts[id].empty()) insert(int32_t(id), wanted && wins == last);
   }
 
   int32_t size() const noexcept { return int32_t(ends_.size() - 1); }
   std::string_view text(int32_t id) const noexcept {
     return std::string_view(bytes_).substr(ends_[size_t(id)], ends_[size_t(id) + 1] - ends_[size_t(id)]);
   }
+  std::string_view text_or_empty(int32_t id) const noexcept { return id >= 0 && id < size() ? text(id) : std::string_view(); }
   /// -1 where no piece has this text.
-  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash(text))].id; }
+  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text))].id; }
 
  private:
   struct Slot {
@@ -42,30 +95,15 @@ class PieceTable {
     int32_t id;
   };
 
-  static uint32_t hash(std::string_view text) noexcept {
-    constexpr uint64_t kMix = 0x9e3779b97f4a7c15ull;
-    uint64_t h = text.size() * kMix, word;
-    const char* p = text.data();
-    size_t left = text.size();
-    for (; left >= 8; p += 8, left -= 8) {
-      std::memcpy(&word, p, 8);
-      h = (h ^ word) * kMix;
-      h ^= h >> 29;
-    }
-    word = 0;
-    if (left != 0) std::memcpy(&word, p, left);
-    h = (h ^ word) * kMix;
-    return uint32_t(h >> 32) ^ uint32_t(h);
-  }
   size_t slot_of(std::string_view text, uint32_t h) const noexcept {
     size_t at = h & (slots_.size() - 1);
     while (slots_[at].id >= 0 && (slots_[at].hash != h || this->text(slots_[at].id) != text)) at = (at + 1) & (slots_.size() - 1);
     return at;
   }
-  void insert(int32_t id) {
-    const uint32_t h = hash(text(id));
+  void insert(int32_t id, bool replace) {
+    const uint32_t h = hash_text(text(id));
     Slot& slot = slots_[slot_of(text(id), h)];
-    if (slot.id < 0) slot = {h, id};
+    if (slot.id < 0 || replace) slot = {h, id};
   }
 
   std::string bytes_;

@@ -1,5 +1,8 @@
 #include "tokenizer/json_components.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "tokenizer/json_fields.h"
 
 namespace gale {
@@ -25,24 +28,61 @@ void check_count(const std::vector<Step>& steps, const char* what) {
   require(steps.size() <= kMaxSteps, ErrorCode::unsupported, "tokenizer.json: more than {} {} in all", kMaxSteps, what);
 }
 
-NormalizerStep normalizer_step(const JsonAt& at) {
+NormalizerStep bert_step(const JsonAt& at) {
+  const bool lowercase = at.flag("lowercase", true);
+  return {.kind = NormalizerStep::Kind::bert,
+          .bert = {.clean_text = at.flag("clean_text", true),
+                   .chinese_chars = at.flag("handle_chinese_chars", true),
+                   .strip_accents = at.flag("strip_accents", lowercase),
+                   .lowercase = lowercase}};
+}
+
+NormalizerStep replace_step(const JsonAt& at) {
+  NormalizerStep step{.kind = NormalizerStep::Kind::replace, .content = at.at("content").text()};
+  step.pattern = json_pattern(at.at("pattern"), step.is_regex);
+  if (step.is_regex) step.regex = std::make_shared<const Regex>(step.pattern, at.where());
+  return step;
+}
+
+NormalizerStep charsmap_step(const JsonAt& at) {
+  const JsonAt map = at.at("precompiled_charsmap");
+  return {.kind = NormalizerStep::Kind::precompiled,
+          .charsmap = std::make_shared<const CharsMap>(CharsMap::from_base64(map.json.is_null() ? "" : map.text(), map.where()))};
+}
+
+void add_normalizer(const JsonAt& at, std::vector<NormalizerStep>& steps) {
   using Kind = NormalizerStep::Kind;
+  constexpr std::pair<const char*, Kind> kSimple[] = {
+      {"NFC", Kind::nfc},
+      {"NFD", Kind::nfd},
+      {"NFKC", Kind::nfkc},
+      {"NFKD", Kind::nfkd},
+      {"Lowercase", Kind::lowercase},
+      {"StripAccents", Kind::strip_accents},
+      {"Nmt", Kind::nmt},
+      {"ByteLevel", Kind::byte_letters},
+  };
   const std::string type = at.type();
-  if (type == "NFC") return {.kind = Kind::nfc};
-  if (type == "NFD") return {.kind = Kind::nfd};
-  if (type == "NFKC") return {.kind = Kind::nfkc};
-  if (type == "NFKD") return {.kind = Kind::nfkd};
-  if (type == "Lowercase") return {.kind = Kind::lowercase};
-  if (type == "StripAccents") return {.kind = Kind::strip_accents};
-  if (type == "Strip") return {.kind = Kind::strip, .left = at.flag("strip_left", true), .right = at.flag("strip_right", true)};
-  if (type == "Prepend") return {.kind = Kind::prepend, .content = at.at("prepend").text()};
-  if (type == "Replace") {
-    NormalizerStep step{.kind = Kind::replace, .content = at.at("content").text()};
-    step.pattern = json_pattern(at.at("pattern"), step.is_regex);
-    if (step.is_regex) step.regex = std::make_shared<const Regex>(step.pattern, "tokenizer.json: " + at.pointer);
-    return step;
+  for (const auto& [name, kind] : kSimple)
+    if (type == name) return steps.push_back({.kind = kind});
+  if (type == "Strip") {
+    steps.push_back({.kind = Kind::strip, .left = at.flag("strip_left", true), .right = at.flag("strip_right", true)});
+  } else if (type == "Prepend") {
+    steps.push_back({.kind = Kind::prepend, .content = at.at("prepend").text()});
+  } else if (type == "Replace") {
+    steps.push_back(replace_step(at));
+  } else if (type == "BertNormalizer") {
+    steps.push_back(bert_step(at));
+  } else if (type == "Precompiled") {
+    // An empty one, as models without rules of their own have it, changes nothing.
+    const JsonAt map = at.at("precompiled_charsmap");
+    if (!map.json.is_null() && !map.text().empty()) steps.push_back(charsmap_step(at));
+  } else {
+    at.unknown(
+        "normalizer",
+        "NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Nmt, ByteLevel, BertNormalizer, Precompiled and "
+        "Sequence");
   }
-  at.unknown("normalizer", "NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace and Sequence");
 }
 
 PreStep::Behavior behavior(const JsonAt& at) {
@@ -72,120 +112,164 @@ PreStep metaspace_step(const JsonAt& at) {
   return step;
 }
 
+PreStep characters_step(PreStep::Class members, PreStep::Behavior kept) {
+  return {.kind = PreStep::Kind::characters, .behavior = kept, .members = members};
+}
+
+void add_split(const JsonAt& at, std::vector<PreStep>& steps) {
+  bool is_regex = false;
+  const std::string pattern = json_pattern(at.at("pattern"), is_regex);
+  steps.push_back(
+      split_step(is_regex ? pattern : Regex::escape(pattern), at.where(), behavior(at.at("behavior")), at.flag("invert", false)));
+}
+
+void add_byte_level(const JsonAt& at, std::vector<PreStep>& steps) {
+  if (at.flag("add_prefix_space", true)) steps.push_back({.kind = PreStep::Kind::prefix_space});
+  if (at.flag("use_regex", true)) steps.push_back(split_step(kGpt2Pattern, at.where()));
+  steps.push_back({.kind = PreStep::Kind::byte_letters});
+}
+
 void add_pre_steps(const JsonAt& at, std::vector<PreStep>& steps) {
   using Behavior = PreStep::Behavior;
-  const std::string type = at.type(), where = "tokenizer.json: " + at.pointer;
+  using Class = PreStep::Class;
+  const std::string type = at.type();
   if (type == "ByteLevel") {
-    if (at.flag("add_prefix_space", true)) steps.push_back({.kind = PreStep::Kind::prefix_space});
-    if (at.flag("use_regex", true)) steps.push_back(split_step(kGpt2Pattern, where));
-    steps.push_back({.kind = PreStep::Kind::byte_letters});
+    add_byte_level(at, steps);
   } else if (type == "Split") {
-    bool is_regex = false;
-    const std::string pattern = json_pattern(at.at("pattern"), is_regex);
-    steps.push_back(
-        split_step(is_regex ? pattern : Regex::escape(pattern), where, behavior(at.at("behavior")), at.flag("invert", false)));
+    add_split(at, steps);
   } else if (type == "Digits") {
-    steps.push_back(split_step(at.flag("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)", where));
+    steps.push_back(
+        characters_step(Class::digit, at.flag("individual_digits", false) ? Behavior::isolated : Behavior::contiguous));
   } else if (type == "Punctuation") {
-    const Behavior kept = at.has("behavior") ? behavior(at.at("behavior")) : Behavior::isolated;
-    // A run of punctuation is one match where runs stay together: the same pieces, and the form GGUF names know.
-    const bool run = kept == Behavior::contiguous;
-    steps.push_back(split_step(run ? R"([\p{P}$+<=>^`|~]+)" : R"([\p{P}$+<=>^`|~])", where, run ? Behavior::isolated : kept));
+    steps.push_back(characters_step(Class::punctuation, at.has("behavior") ? behavior(at.at("behavior")) : Behavior::isolated));
   } else if (type == "Whitespace") {
-    // The one pattern that the reference runs with Rust's regular expressions, where joiners belong to words.
-    steps.push_back(split_step(R"([\w\x{200c}\x{200d}]+|[^\w\s\x{200c}\x{200d}]+)", where, Behavior::removed, true));
+    steps.push_back({.kind = PreStep::Kind::words});
   } else if (type == "WhitespaceSplit") {
-    steps.push_back(split_step(R"(\s)", where, Behavior::removed));
+    steps.push_back(characters_step(Class::space, Behavior::removed));
   } else if (type == "BertPreTokenizer") {
-    steps.push_back(split_step(R"(\s)", where, Behavior::removed));
-    steps.push_back(split_step(R"([\p{P}$+<=>^`|~])", where));
+    steps.push_back(characters_step(Class::space, Behavior::removed));
+    steps.push_back(characters_step(Class::punctuation, Behavior::isolated));
+  } else if (type == "CharDelimiterSplit") {
+    const std::string delimiter = at.at("delimiter").text();
+    require(!delimiter.empty(), ErrorCode::corrupt, "tokenizer.json: {}/delimiter is empty", at.pointer);
+    steps.push_back(split_step(Regex::escape(delimiter), at.where(), Behavior::removed));
+  } else if (type == "UnicodeScripts") {
+    steps.push_back({.kind = PreStep::Kind::scripts});
+  } else if (type == "FixedLength") {
+    steps.push_back(
+        {.kind = PreStep::Kind::fixed_length, .length = at.has("length") ? at.at("length").count(1, int64_t(1) << 30) : 5});
   } else if (type == "Metaspace") {
     steps.push_back(metaspace_step(at));
   } else {
     at.unknown("pre-tokenizer",
-               "ByteLevel, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, BertPreTokenizer, Metaspace and Sequence");
+               "ByteLevel, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, BertPreTokenizer, CharDelimiterSplit, "
+               "UnicodeScripts, FixedLength, Metaspace and Sequence");
   }
 }
 
-DecoderStep strip_step(const JsonAt& at) {
-  DecoderStep step{.kind = DecoderStep::Kind::strip, .pattern = at.at("content").text()};
-  const int64_t start = at.at("start").integer(), stop = at.at("stop").integer();
-  require(start >= 0 && stop >= 0 && !step.pattern.empty(), ErrorCode::corrupt, "tokenizer.json: {} strips nothing sensible",
-          at.pointer);
-  step.start = size_t(start);
-  step.stop = size_t(stop);
-  return step;
-}
-
-void add_decoder_step(const JsonAt& at, Decoder& decoder, bool& fused) {
+void add_decoder_step(const JsonAt& at, std::vector<DecoderStep>& steps) {
   using Kind = DecoderStep::Kind;
+  constexpr int64_t kMost = int64_t(1) << 30;
   const std::string type = at.type();
-  require(!fused || type == "Strip" || type == "Fuse", ErrorCode::unsupported,
-          "tokenizer.json: decoder '{}' at {} works on the fused text; Gale knows Strip there", type, at.pointer);
   if (type == "ByteLevel") {
-    decoder.steps.push_back({.kind = Kind::byte_level});
+    steps.push_back({.kind = Kind::byte_level});
   } else if (type == "ByteFallback") {
-    decoder.steps.push_back({.kind = Kind::byte_fallback});
+    steps.push_back({.kind = Kind::byte_fallback});
   } else if (type == "Fuse") {
-    fused = true;
+    steps.push_back({.kind = Kind::fuse});
   } else if (type == "Replace") {
     bool is_regex = false;
     DecoderStep step{
         .kind = Kind::replace, .pattern = json_pattern(at.at("pattern"), is_regex), .content = at.at("content").text()};
-    if (is_regex) step.regex = std::make_shared<const Regex>(step.pattern, "tokenizer.json: " + at.pointer);
-    decoder.steps.push_back(std::move(step));
+    if (is_regex) step.regex = std::make_shared<const Regex>(step.pattern, at.where());
+    steps.push_back(std::move(step));
   } else if (type == "Metaspace") {
     const PreStep mark = metaspace_step(at);
-    decoder.steps.push_back({.kind = Kind::replace, .pattern = mark.pattern, .content = " "});
-    if (mark.prepend != PreStep::Prepend::never) decoder.leading = LeadingSpace::drop_all;
+    steps.push_back({.kind = Kind::metaspace, .pattern = mark.pattern, .drops_first = mark.prepend != PreStep::Prepend::never});
   } else if (type == "Strip") {
-    DecoderStep step = strip_step(at);
-    if (!fused) {
-      decoder.steps.push_back(std::move(step));
-    } else if (step.start != 0 || step.stop != 0) {
-      require(step.pattern == " " && step.start == 1 && step.stop == 0, ErrorCode::unsupported,
-              "tokenizer.json: {} strips {} at the start and {} at the end of '{}'; after Fuse Gale knows one leading space",
-              at.pointer, step.start, step.stop, step.pattern);
-      decoder.leading = LeadingSpace::drop_one;
-    }
+    DecoderStep step{.kind = Kind::strip, .pattern = at.at("content").text()};
+    require(!step.pattern.empty(), ErrorCode::corrupt, "tokenizer.json: {}/content is empty", at.pointer);
+    step.start = at.at("start").count(0, kMost);
+    step.stop = at.at("stop").count(0, kMost);
+    steps.push_back(std::move(step));
+  } else if (type == "WordPiece") {
+    steps.push_back({.kind = Kind::wordpiece, .pattern = at.text("prefix", "##"), .cleanup = at.flag("cleanup", true)});
+  } else if (type == "BPEDecoder") {
+    steps.push_back({.kind = Kind::bpe, .pattern = at.text("suffix", "</w>")});
+  } else if (type == "CTC") {
+    steps.push_back({.kind = Kind::ctc,
+                     .pattern = at.text("pad_token", "<pad>"),
+                     .content = at.text("word_delimiter_token", "|"),
+                     .cleanup = at.flag("cleanup", true)});
   } else {
-    at.unknown("decoder", "ByteLevel, ByteFallback, Fuse, Replace, Metaspace, Strip and Sequence");
+    at.unknown("decoder", "ByteLevel, ByteFallback, Fuse, Replace, Metaspace, Strip, WordPiece, BPEDecoder, CTC and Sequence");
   }
 }
 
-TokenId known_id(const JsonAt& at, const std::function<bool(int64_t)>& known) {
+using Known = std::function<bool(int64_t)>;
+
+TokenId known_id(const JsonAt& at, const Known& known) {
   const int64_t id = at.integer();
   require(known(id), ErrorCode::corrupt, "tokenizer.json: {} is {}, which the vocabulary does not have", at.pointer, id);
   return TokenId(id);
 }
 
-// TemplateProcessing's form for one text: tokens, the text, tokens.
-Surround from_template(const JsonAt& at, const std::function<bool(int64_t)>& known) {
-  Surround out;
-  bool after = false;
-  const JsonAt single = at.at("single");
-  for (size_t i = 0; i < single.list().size(); ++i) {
-    const JsonAt item = single.at(i);
-    if (item.has("Sequence")) {
-      require(!after, ErrorCode::unsupported, "tokenizer.json: {} repeats the text", single.pointer);
-      after = true;
-      continue;
-    }
-    const std::string name = item.at("SpecialToken").at("id").text();
-    const JsonAt ids = at.at("special_tokens").at(name).at("ids");
-    for (size_t k = 0; k < ids.list().size(); ++k) (after ? out.suffix : out.prefix).push_back(known_id(ids.at(k), known));
+TemplateItem template_item(const JsonAt& at, const JsonAt& processor, const Known& known) {
+  TemplateItem out;
+  const bool text = at.has("Sequence");
+  const JsonAt item = at.at(text ? "Sequence" : "SpecialToken");
+  if (item.has("type_id")) out.type_id = int32_t(item.at("type_id").count(0, INT32_MAX));
+  const std::string name = item.at("id").text();
+  if (text) {
+    out.kind = name == "B" ? TemplateItem::second_text : TemplateItem::first_text;
+    return out;
   }
-  require(after, ErrorCode::corrupt, "tokenizer.json: {} leaves the text out", single.pointer);
+  out.kind = TemplateItem::tokens;
+  const JsonAt ids = processor.at("special_tokens").at(name).at("ids");
+  for (size_t k = 0; k < ids.list().size(); ++k) out.ids.push_back(known_id(ids.at(k), known));
   return out;
 }
 
-Surround from_bert(const JsonAt& at, const std::function<bool(int64_t)>& known) {
-  const auto id = [&](const char* key) {
-    const JsonAt pair = at.at(key);
-    require(pair.list().size() == 2, ErrorCode::corrupt, "tokenizer.json: {} is not [text, id]", pair.pointer);
-    return known_id(pair.at(1), known);
-  };
-  return {{id("cls")}, {id("sep")}};
+std::vector<TemplateItem> template_items(const JsonAt& at, const char* key, const Known& known) {
+  std::vector<TemplateItem> out;
+  const JsonAt items = at.at(key);
+  int texts = 0;
+  for (size_t i = 0; i < items.list().size(); ++i) {
+    out.push_back(template_item(items.at(i), at, known));
+    texts += out.back().kind == TemplateItem::first_text;
+  }
+  require(texts == 1, ErrorCode::corrupt, "tokenizer.json: {} has the text {} times; once is right", items.pointer, texts);
+  return out;
+}
+
+TemplateItem pair_token(const JsonAt& at, const char* key, const Known& known) {
+  const JsonAt pair = at.at(key);
+  require(pair.list().size() == 2, ErrorCode::corrupt, "tokenizer.json: {} is not [text, id]", pair.pointer);
+  return {.kind = TemplateItem::tokens, .ids = {known_id(pair.at(1), known)}};
+}
+
+// Tokens around a text: [CLS] A [SEP], and for two texts [CLS] A [SEP] B [SEP] or, with RoBERTa, <s> A </s> </s> B </s>.
+void set_template(const JsonAt& at, const std::string& type, PostProcessor& out, const Known& known) {
+  if (type == "TemplateProcessing") {
+    out.single = template_items(at, "single", known);
+    if (at.has("pair")) out.pair = template_items(at, "pair", known);
+    out.types_without_special = true;
+    return;
+  }
+  const bool roberta = type == "RobertaProcessing";
+  const TemplateItem cls = pair_token(at, "cls", known), sep = pair_token(at, "sep", known);
+  TemplateItem second{.kind = TemplateItem::second_text, .type_id = 1}, end = sep;
+  end.type_id = 1;
+  out.single = {cls, {}, sep};
+  out.pair = {cls, {}, sep};
+  if (roberta) out.pair.push_back(sep);
+  out.pair.push_back(second);
+  out.pair.push_back(roberta ? sep : end);
+  if (roberta) {
+    for (TemplateItem& item : out.pair) item.type_id = 0;
+    out.no_types = true;
+    if (at.flag("trim_offsets", true)) out.trims.push_back({at.flag("add_prefix_space", true)});
+  }
 }
 
 }  // namespace
@@ -193,47 +277,72 @@ Surround from_bert(const JsonAt& at, const std::function<bool(int64_t)>& known) 
 Normalizer parse_normalizer(const Json& json) {
   std::vector<NormalizerStep> steps;
   for_each_part({json, "/normalizer"}, "normalizers", [&](const JsonAt& at) {
-    steps.push_back(normalizer_step(at));
+    add_normalizer(at, steps);
     check_count(steps, "normalizers");
   });
   return Normalizer(std::move(steps));
 }
 
-PreTokenizer parse_pre_tokenizer(const Json& json) {
+PreTokenizer parse_pre_tokenizer(const Json& json, bool bytes) {
   std::vector<PreStep> steps;
   for_each_part({json, "/pre_tokenizer"}, "pretokenizers", [&](const JsonAt& at) {
     add_pre_steps(at, steps);
     check_count(steps, "pre-tokenizers");
   });
-  return PreTokenizer(std::move(steps));
+  return PreTokenizer(std::move(steps), bytes);
 }
 
 Decoder parse_decoder(const Json& json) {
-  Decoder decoder;
-  bool fused = false;
+  std::vector<DecoderStep> steps;
   for_each_part({json, "/decoder"}, "decoders", [&](const JsonAt& at) {
-    add_decoder_step(at, decoder, fused);
-    check_count(decoder.steps, "decoders");
+    add_decoder_step(at, steps);
+    check_count(steps, "decoders");
   });
-  return decoder;
+  return Decoder(std::move(steps));
 }
 
-Surround parse_post_processor(const Json& json, const std::function<bool(int64_t)>& known) {
-  Surround all;
+PostProcessor parse_post_processor(const Json& json, const std::function<bool(int64_t)>& known) {
+  PostProcessor out;
+  bool placed = false;
   for_each_part({json, "/post_processor"}, "processors", [&](const JsonAt& at) {
     const std::string type = at.type();
-    Surround one;
-    if (type == "TemplateProcessing") {
-      one = from_template(at, known);
-    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
-      one = from_bert(at, known);
-    } else if (type != "ByteLevel") {  // ByteLevel changes offsets only
-      at.unknown("post-processor", "TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing and Sequence");
+    if (type == "ByteLevel") {
+      if (at.flag("trim_offsets", true)) out.trims.push_back({at.flag("add_prefix_space", true)});
+      return;
     }
-    all.prefix.insert(all.prefix.begin(), one.prefix.begin(), one.prefix.end());
-    all.suffix.insert(all.suffix.end(), one.suffix.begin(), one.suffix.end());
+    if (type != "TemplateProcessing" && type != "BertProcessing" && type != "RobertaProcessing")
+      at.unknown("post-processor", "TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing and Sequence");
+    require(!placed, ErrorCode::unsupported, "tokenizer.json: {} puts tokens around a text a second time", at.pointer);
+    set_template(at, type, out, known);
+    placed = true;
   });
-  return all;
+  return out;
+}
+
+std::optional<Truncation> parse_truncation(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  const JsonAt at{json, "/truncation"};
+  Truncation out;
+  if (at.has("max_length")) out.max_length = at.at("max_length").count(0, int64_t(1) << 40);
+  const std::string strategy = at.text("strategy", "LongestFirst");
+  require(strategy == "LongestFirst" || strategy == "OnlyFirst" || strategy == "OnlySecond", ErrorCode::unsupported,
+          "tokenizer.json: /truncation/strategy '{}' is none of LongestFirst, OnlyFirst, OnlySecond", strategy);
+  if (strategy == "OnlyFirst") out.strategy = Truncation::Strategy::only_first;
+  if (strategy == "OnlySecond") out.strategy = Truncation::Strategy::only_second;
+  out.left = at.text("direction", "Right") == "Left";
+  return out;
+}
+
+std::optional<Padding> parse_padding(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  const JsonAt at{json, "/padding"};
+  Padding out;
+  if (at.has("strategy") && at.at("strategy").has("Fixed")) out.length = at.at("strategy").at("Fixed").count(0, int64_t(1) << 24);
+  if (at.has("pad_to_multiple_of")) out.multiple_of = std::max<size_t>(1, at.at("pad_to_multiple_of").count(0, 1 << 20));
+  if (at.has("pad_id")) out.id = TokenId(at.at("pad_id").count(0, INT32_MAX));
+  if (at.has("pad_type_id")) out.type_id = int32_t(at.at("pad_type_id").count(0, INT32_MAX));
+  out.left = at.text("direction", "Right") == "Left";
+  return out;
 }
 
 }  // namespace gale

@@ -22,6 +22,7 @@ struct JsonAt {
     require(json.is_string(), ErrorCode::corrupt, "tokenizer.json: {} is no string", pointer);
     return json.get<std::string>();
   }
+  std::string text(const std::string& key, const std::string& otherwise) const { return has(key) ? at(key).text() : otherwise; }
   bool flag(const std::string& key, bool otherwise) const {
     if (!has(key)) return otherwise;
     require(json.at(key).is_boolean(), ErrorCode::corrupt, "tokenizer.json: {}/{} is neither true nor false", pointer, key);
@@ -31,11 +32,19 @@ struct JsonAt {
     require(json.is_number_integer(), ErrorCode::corrupt, "tokenizer.json: {} is no integer", pointer);
     return json.get<int64_t>();
   }
+  /// A count from `least` to `most`.
+  size_t count(int64_t least, int64_t most) const {
+    const int64_t n = integer();
+    require(n >= least && n <= most, ErrorCode::corrupt, "tokenizer.json: {} is {}; {} to {} make sense", pointer, n, least,
+            most);
+    return size_t(n);
+  }
   const Json& list() const {
     require(json.is_array(), ErrorCode::corrupt, "tokenizer.json: {} is no array", pointer);
     return json;
   }
   std::string type() const { return at("type").text(); }
+  std::string where() const { return "tokenizer.json: " + pointer; }
 
   [[noreturn]] void unknown(const char* what, const char* known) const {
     fail(ErrorCode::unsupported, "tokenizer.json: {} '{}' at {} is unknown; Gale knows {}", what, type(), pointer, known);

@@ -1,12 +1,12 @@
 #include "tokenizer/normalizer.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <cstdint>
 
 #include "base/fail.h"
-#include "tokenizer/utf8.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/unicode.h"
+#include "tokenizer/unicode_forms.h"
 
 namespace gale {
 namespace {
@@ -15,152 +15,216 @@ namespace {
 // bytes.
 size_t size_limit(size_t input) { return std::min(size_t(1) << 29, 32 * input + (size_t(64) << 10)); }
 
-void check_size(const std::string& text, size_t limit) {
+void check_size(size_t size, size_t limit) {
   require(
-      text.size() <= limit, ErrorCode::invalid_argument,
+      size <= limit, ErrorCode::invalid_argument,
       "the tokenizer's normalizer makes more than {} bytes of normalized text; send the text in parts or mend its Replace rules",
       limit);
 }
 
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x80; });
-}
-
-int combining_class(int32_t code) { return utf8proc_get_property(code)->combining_class; }
-
-// Sorts each run of combining marks by its class, marks of one class in their old order. utf8proc's own ordering swaps
-// neighbours, which takes quadratic time on long runs; afterwards it finds nothing to swap.
-void order_marks(std::vector<int32_t>& codes) {
-  struct Mark {
-    int order;
-    size_t place;
-    int32_t code;
-    bool operator<(const Mark& o) const { return order != o.order ? order < o.order : place < o.place; }
-  };
-  std::vector<Mark> marks;
-  for (size_t i = 0; i < codes.size(); ++i) {
-    if (combining_class(codes[i]) == 0) continue;
-    marks.clear();
-    const size_t begin = i;
-    for (int order; i < codes.size() && (order = combining_class(codes[i])) != 0; ++i) marks.push_back({order, i, codes[i]});
-    std::sort(marks.begin(), marks.end());
-    for (size_t k = 0; k < marks.size(); ++k) codes[begin + k] = marks[k].code;
+// Calls visit(code, length) for each character; what it does not put, copy or skip stays for the next one.
+template <class Visit>
+void for_each_character(const std::string& text, Visit visit) {
+  for (size_t at = 0, length; at < text.size(); at += length) {
+    const char32_t code = utf8_next(text, at, length);
+    visit(code, length);
   }
 }
 
-std::string unicode_form(std::string_view text, bool compose, bool compat) {
-  const auto options =
-      utf8proc_option_t(UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) | (compat ? UTF8PROC_COMPAT : 0));
-  std::vector<int32_t> codes;
-  codes.reserve(text.size() + 1);
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = utf8_at(text, at);
-    int32_t parts[32];  // the longest decomposition, U+FDFA's, has 18 code points
-    int last_class = 0;
-    const auto n = utf8proc_decompose_char(int32_t(c.code), parts, 32, options, &last_class);
-    require(n >= 0 && n <= 32, ErrorCode::internal, "U+{:04X} has no decomposition of at most 32 code points", c.code);
-    codes.insert(codes.end(), parts, parts + n);
-    at += c.length;
+template <class Keep>
+void filter(SourceText& text, Keep keep) {
+  Rewriter out(text);
+  for_each_character(text.bytes, [&](char32_t code, size_t length) { keep(code) ? out.copy(length) : out.skip(length); });
+  out.finish();
+}
+
+void to_form(SourceText& text, bool compose, bool compat) {
+  if (is_ascii(text.bytes)) return;
+  Rewriter out(text);
+  for (const FormChar c : unicode_form(text.bytes, compose, compat)) out.put(c.code, c.change);
+  out.finish();
+}
+
+void lowercase(SourceText& text) {
+  if (is_ascii(text.bytes)) {
+    for (char& c : text.bytes) c = char(to_lower(uint8_t(c)));
+    return;
   }
-  order_marks(codes);
-  auto size = utf8proc_ssize_t(codes.size());
-  if (compose) size = utf8proc_normalize_utf32(codes.data(), size, options);
-  std::string out;
-  out.reserve(text.size());
-  for (utf8proc_ssize_t i = 0; i < size; ++i) append_utf8(out, uint32_t(codes[size_t(i)]));
-  return out;
-}
-
-std::string lowercase(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = utf8_at(text, at);
-    at += c.length;
-    append_utf8(out, uint32_t(utf8proc_tolower(int32_t(c.code == 0x130 ? 'I' : c.code))));
-    if (c.code == 0x130) append_utf8(out, 0x307);  // the one letter whose small form is two code points
-  }
-  return out;
-}
-
-std::string strip_accents(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = utf8_at(text, at);
-    const auto category = utf8proc_category(int32_t(c.code));
-    const bool mark = category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME;
-    if (!mark) out.append(text, at, c.length);
-    at += c.length;
-  }
-  return out;
-}
-
-std::string strip(std::string_view text, bool left, bool right) {
-  while (left && !text.empty() && is_space(utf8_at(text, 0).code)) text.remove_prefix(utf8_at(text, 0).length);
-  while (right && !text.empty() && is_space(utf8_before(text, text.size()).code))
-    text.remove_suffix(utf8_before(text, text.size()).length);
-  return std::string(text);
-}
-
-std::string replace_text(std::string_view text, std::string_view pattern, std::string_view content, size_t limit) {
-  std::string out;
-  out.reserve(text.size());
-  size_t from = 0;
-  for (size_t at; (at = text.find(pattern, from)) != std::string_view::npos; from = at + pattern.size()) {
-    out.append(text, from, at - from);
-    out += content;
-    check_size(out, limit);
-  }
-  out.append(text, from);
-  return out;
-}
-
-std::string replace_regex(std::string_view text, const Regex& regex, std::string_view content, RegexScratch& scratch,
-                          size_t limit) {
-  std::string out;
-  for_each_match(regex, text, scratch, [&](size_t begin, size_t end, bool match) {
-    out += match ? content : text.substr(begin, end - begin);
-    check_size(out, limit);
+  Rewriter out(text);
+  for_each_character(text.bytes, [&](char32_t code, size_t length) {
+    const char32_t small = code == 0x130 ? 'i' : to_lower(code);
+    small == code ? out.copy(length) : out.put(small, 0);
+    if (code == 0x130) out.put(char32_t(0x307), 1);  // the one letter whose small form is two code points
   });
-  return out;
+  out.finish();
+}
+
+void strip(SourceText& text, bool left, bool right) {
+  std::string_view rest = text.bytes;
+  while (right && !rest.empty() && is_space(utf8_before(rest, rest.size()).code))
+    rest.remove_suffix(utf8_before(rest, rest.size()).length);
+  size_t begin = 0;
+  while (left && begin < rest.size() && is_space(utf8_at(rest, begin).code)) begin += utf8_at(rest, begin).length;
+  Rewriter out(text);
+  out.skip(begin);
+  out.copy(rest.size() - begin);
+  out.finish();
+}
+
+void prepend(SourceText& text, const std::string& content) {
+  if (text.bytes.empty()) return;
+  text.bytes.insert(0, content);
+  if (text.tracked) text.origins.insert(text.origins.begin(), content.size(), Origin(text.origins[0]));
+}
+
+void replace_text(SourceText& text, std::string_view pattern, std::string_view content, size_t limit) {
+  if (text.bytes.find(pattern) == std::string::npos) return;
+  Rewriter out(text);
+  for (size_t found; (found = text.bytes.find(pattern, out.at())) != std::string::npos;) {
+    out.copy(found - out.at());
+    out.skip(pattern.size());
+    out.insert(content);
+    check_size(out.size(), limit);
+  }
+  out.copy(text.bytes.size() - out.at());
+  out.finish();
+}
+
+void replace_regex(SourceText& text, const Regex& regex, std::string_view content, RegexScratch& scratch, size_t limit) {
+  Rewriter out(text);
+  std::string buffer;
+  for_each_match(regex, Regex::subject(text.bytes, buffer), scratch, [&](size_t begin, size_t end, bool match) {
+    if (!match) return out.copy(end - begin);
+    out.skip(end - begin);
+    out.insert(content);
+    check_size(out.size(), limit);
+  });
+  out.finish();
+}
+
+void nmt(SourceText& text) {
+  Rewriter out(text);
+  for_each_character(text.bytes, [&](char32_t code, size_t length) {
+    if (unicode::contains(unicode::nmt_removed(), code))
+      out.skip(length);
+    else if (unicode::contains(unicode::nmt_space(), code))
+      out.put(char32_t(' '), 0);
+    else
+      out.copy(length);
+  });
+  out.finish();
+}
+
+void byte_letters(SourceText& text) {
+  Rewriter out(text);
+  const std::string bytes = text.bytes;
+  for_each_character(bytes, [&](char32_t, size_t length) {
+    const size_t begin = out.at();
+    for (size_t i = 0; i < length; ++i) out.put(byte_letter(uint8_t(bytes[begin + i])), i > 0);
+  });
+  out.finish();
+}
+
+bool is_chinese(char32_t c) noexcept {
+  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
+         (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
+         (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+void bert(SourceText& text, const NormalizerStep::Bert& options) {
+  if (options.clean_text) {
+    Rewriter out(text);
+    for_each_character(text.bytes, [&](char32_t code, size_t length) {
+      if (code < 0x80 ? (code < ' ' && code != '\t' && code != '\n' && code != '\r') || code == 0x7f
+                      : unicode::contains(unicode::bert_control(), code))
+        out.skip(length);
+      else if (is_space(code) && code != ' ')
+        out.put(char32_t(' '), 0);
+      else
+        out.copy(length);
+    });
+    out.finish();
+  }
+  const bool ascii = is_ascii(text.bytes);
+  if (options.chinese_chars && !ascii) {
+    Rewriter out(text);
+    for_each_character(text.bytes, [&](char32_t code, size_t length) {
+      if (!is_chinese(code)) return out.copy(length);
+      out.put(char32_t(' '), 0);
+      out.put(code, 1);
+      out.put(char32_t(' '), 1);
+    });
+    out.finish();
+  }
+  if (options.strip_accents && !ascii) {
+    to_form(text, false, false);
+    filter(text, [](char32_t code) { return code < 0x300 || !unicode::contains(unicode::nonspacing_mark(), code); });
+  }
+  if (options.lowercase) lowercase(text);
+}
+
+void collapse_spaces(SourceText& text) {
+  Rewriter out(text);
+  const std::string_view bytes = text.bytes;
+  bool space = true;
+  const size_t last = bytes.find_last_not_of(' ') + 1;  // 0 where there are only spaces
+  for (const char c : bytes.substr(0, last)) {
+    (c == ' ' && space) ? out.skip(1) : out.copy(1);
+    space = c == ' ';
+  }
+  out.finish();
+}
+
+void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scratch, size_t limit) {
+  using Kind = NormalizerStep::Kind;
+  switch (step.kind) {
+    case Kind::nfc:
+      return to_form(text, true, false);
+    case Kind::nfd:
+      return to_form(text, false, false);
+    case Kind::nfkc:
+      return to_form(text, true, true);
+    case Kind::nfkd:
+      return to_form(text, false, true);
+    case Kind::lowercase:
+      return lowercase(text);
+    case Kind::strip_accents:
+      return filter(text, [](char32_t c) { return c < 0x300 || !unicode::contains(unicode::combining_mark(), c); });
+    case Kind::strip:
+      return strip(text, step.left, step.right);
+    case Kind::prepend:
+      return prepend(text, step.content);
+    case Kind::replace:
+      return step.is_regex ? replace_regex(text, *step.regex, step.content, scratch, limit)
+                           : replace_text(text, step.pattern, step.content, limit);
+    case Kind::nmt:
+      return nmt(text);
+    case Kind::byte_letters:
+      return byte_letters(text);
+    case Kind::bert:
+      return bert(text, step.bert);
+    case Kind::precompiled:
+      return step.charsmap->apply(text, step.match);
+    case Kind::collapse_spaces:
+      return collapse_spaces(text);
+  }
 }
 
 }  // namespace
 
-std::string Normalizer::apply(std::string_view input, bool continued, RegexScratch& scratch) const {
-  std::string text(input);
-  const size_t limit = size_limit(input.size());
+void Normalizer::apply(SourceText& text, RegexScratch& scratch) const {
+  const size_t limit = size_limit(text.bytes.size());
   for (const NormalizerStep& step : steps_) {
-    using Kind = NormalizerStep::Kind;
-    switch (step.kind) {
-      case Kind::nfc:
-      case Kind::nfd:
-      case Kind::nfkc:
-      case Kind::nfkd:
-        if (!is_ascii(text))
-          text = unicode_form(text, step.kind == Kind::nfc || step.kind == Kind::nfkc,
-                              step.kind == Kind::nfkc || step.kind == Kind::nfkd);
-        break;
-      case Kind::lowercase:
-        text = lowercase(text);
-        break;
-      case Kind::strip_accents:
-        text = strip_accents(text);
-        break;
-      case Kind::strip:
-        text = strip(text, step.left && !continued, step.right);
-        break;
-      case Kind::prepend:
-        if (!text.empty() && !continued) text.insert(0, step.content);
-        break;
-      case Kind::replace:
-        text = step.is_regex ? replace_regex(text, *step.regex, step.content, scratch, limit)
-                             : replace_text(text, step.pattern, step.content, limit);
-        break;
-    }
-    check_size(text, limit);
+    apply_step(step, text, scratch, limit);
+    check_size(text.bytes.size(), limit);
   }
-  return text;
+}
+
+std::string Normalizer::apply(std::string_view text) const {
+  SourceText out(text);
+  RegexScratch scratch(text.size());
+  apply(out, scratch);
+  return out.bytes;
 }
 
 }  // namespace gale

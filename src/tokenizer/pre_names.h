@@ -17,6 +17,8 @@ struct PreRecipe {
   bool drops_leading_space = false;
 };
 
+/// Whether Gale knows this name of a byte-level BPE.
+bool knows_byte_bpe(std::string_view name);
 /// Byte-level BPE. Throws Error{unsupported} with the names Gale knows.
 PreRecipe byte_bpe_recipe(std::string_view name);
 /// sentencepiece BPE: GGUF has one form ("default", any other text is read as it), Gale adds names for Metaspace pre-tokenizers.

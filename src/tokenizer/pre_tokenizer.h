@@ -6,29 +6,33 @@
 #include <vector>
 
 #include "tokenizer/regex.h"
+#include "tokenizer/source_text.h"
 
 namespace gale {
 
 /// GPT-2's pattern, which ByteLevel applies by itself unless told not to.
 inline constexpr std::string_view kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// One step on the way from a text to words. Digits, Punctuation and the like are splits by their own patterns.
+/// One step on the way from a text to words.
 struct PreStep {
-  enum class Kind { split, prefix_space, byte_letters, metaspace };
+  enum class Kind { split, characters, words, scripts, fixed_length, prefix_space, byte_letters, metaspace };
   enum class Behavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
   enum class Prepend { always, first, never };
+  enum class Class { digit, punctuation, space };
 
   Kind kind;
   std::string pattern = {};                      ///< split: regular expression; metaspace: the mark, usually U+2581
-  Behavior behavior = Behavior::isolated;        ///< split: what becomes of the matches
+  Behavior behavior = Behavior::isolated;        ///< split, characters: what becomes of the matches
   bool invert = false;                           ///< split: the gaps are the matches
   Prepend prepend = Prepend::always;             ///< metaspace: where a mark is put in front
   bool split_marks = false;                      ///< metaspace: each mark begins a word
+  Class members = Class::digit;                  ///< characters: each of these is a match
+  size_t length = 0;                             ///< fixed_length: characters of a word
   std::shared_ptr<const Regex> regex = nullptr;  ///< compiled `pattern` of a split
 
   bool operator==(const PreStep& o) const {
     return kind == o.kind && pattern == o.pattern && behavior == o.behavior && invert == o.invert && prepend == o.prepend &&
-           split_marks == o.split_marks;
+           split_marks == o.split_marks && members == o.members && length == o.length;
   }
 };
 
@@ -37,26 +41,29 @@ struct PreStep {
 PreStep split_step(std::string_view pattern, std::string_view where, PreStep::Behavior behavior = PreStep::Behavior::isolated,
                    bool invert = false);
 
+/// A word: bytes [begin, end) of the text.
+struct Span {
+  uint32_t begin, end;
+};
+
 /// The chain of splits. Immutable.
 class PreTokenizer {
  public:
-  struct Span {
-    uint32_t begin, end;
-  };
+  /// `bytes`: the model works on bytes and wants no letters for them, so that a last byte_letters step is not run.
+  explicit PreTokenizer(std::vector<PreStep> steps = {}, bool bytes = true);
 
-  /// A last byte_letters step only says that the model works on bytes; it is not run.
-  explicit PreTokenizer(std::vector<PreStep> steps = {});
-
-  /// Cuts `text` into words, rewriting it where steps do so. `first`: it is the start of the whole text; `continued`: bytes that
-  /// are not UTF-8 stand before it.
-  void run(std::string& text, bool first, bool continued, RegexScratch& scratch, std::vector<Span>& words) const;
+  /// Cuts `text` into words, rewriting it where steps do so. `first`: it is the start of the whole text.
+  void run(SourceText& text, bool first, RegexScratch& scratch, std::vector<Span>& words) const;
 
   const std::vector<PreStep>& steps() const { return steps_; }
+  /// What becomes of a text depends on whether it is the start of a whole one.
+  bool asks_for_start() const;
+  /// The words are bytes, or letters for bytes.
   bool byte_level() const { return byte_level_; }
 
  private:
   std::vector<PreStep> steps_;
-  bool byte_level_ = false;
+  bool byte_level_ = false, bytes_;
 };
 
 }  // namespace gale

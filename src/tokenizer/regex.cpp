@@ -4,9 +4,15 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "base/fail.h"
+#include "tokenizer/unicode.h"
+#include "tokenizer/unicode_forms.h"
+#include "tokenizer/utf8.h"
 
 namespace gale {
 namespace {
@@ -19,8 +25,21 @@ constexpr std::string_view kSpaces =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
 
-// Rewrites what PCRE2 and Oniguruma read differently: \s and \w (other sets of characters), \h (a hex digit), \u0041, and sets
-// inside sets.
+constexpr std::string_view kScripts[] = {
+    "Arabic",    "Armenian",  "Bengali", "Bopomofo", "Cyrillic", "Devanagari", "Ethiopic", "Georgian", "Greek",   "Gujarati",
+    "Gurmukhi",  "Han",       "Hangul",  "Hebrew",   "Hiragana", "Kannada",    "Katakana", "Khmer",    "Lao",     "Latin",
+    "Malayalam", "Mongolian", "Myanmar", "Oriya",    "Sinhala",  "Tamil",      "Telugu",   "Thai",     "Tibetan", "Common",
+};
+
+// Names of properties that PCRE2 does not know.
+constexpr std::pair<std::string_view, std::string_view> kProperties[] = {
+    {"Letter", "L"},         {"Mark", "M"},          {"Number", "N"},        {"Punctuation", "P"},
+    {"Symbol", "S"},         {"Separator", "Z"},     {"Other", "C"},         {"Digit", "Nd"},
+    {"Alpha", "Alphabetic"}, {"Upper", "Uppercase"}, {"Lower", "Lowercase"}, {"Space", "White_Space"},
+};
+
+// Rewrites what PCRE2 and Oniguruma read differently: \s and \w (other sets of characters), \h (a hex digit), \u0041, sets inside
+// sets and their intersections, {n,m}+ (greedy there, possessive here) and (?m) (dot matches line ends).
 class Translator {
  public:
   Translator(std::string_view pattern, std::string_view where) : in_(pattern), where_(where) {}
@@ -32,91 +51,155 @@ class Translator {
     while (at_ < in_.size()) {
       const char c = in_[at_];
       if (c == '\\') {
-        escape();
-      } else if (depth_ > 0) {
-        in_set(c);
+        atom_ = out_.size();
+        out_ += escape(false);
+      } else if (c == '[') {
+        atom_ = out_.size();
+        ++at_;
+        out_ += set(0).text();
+      } else if (c == '(') {
+        groups_.push_back(out_.size());
+        open_group();
+      } else if (c == ')') {
+        if (!groups_.empty()) atom_ = groups_.back(), groups_.pop_back();
+        out_ += c, ++at_;
+      } else if (c == '{' && interval()) {
       } else {
-        if (c == '[')
-          open_set();
-        else
-          out_ += c, ++at_;
+        if (c != '+' && c != '*' && c != '?') atom_ = out_.size();
+        out_ += c, ++at_;
       }
     }
     return out_;
   }
 
  private:
-  void open_set() {
-    out_ += '[', ++at_, depth_ = 1;
-    if (at_ < in_.size() && in_[at_] == '^') out_ += '^', ++at_;
-    if (at_ < in_.size() && in_[at_] == ']') out_ += "\\]", ++at_;
-  }
+  // A set as members of one class, or as an expression for one character.
+  struct Set {
+    std::string members, expression;
+    bool negated = false;
+    std::string text() const { return expression.empty() ? (negated ? "[^" : "[") + members + "]" : expression; }
+  };
 
-  void in_set(char c) {
-    if (c == '[' && in_.substr(at_).starts_with("[:")) {
-      const size_t end = in_.find(":]", at_);
-      if (end != std::string_view::npos) {
-        out_ += in_.substr(at_, end + 2 - at_), at_ = end + 2;
-        return;
+  // From after '[' to after its ']'.
+  Set set(int depth) {
+    require(depth <= kMaxSets, ErrorCode::unsupported, "{}: pattern '{}' nests sets deeper than {}", where_, in_, kMaxSets);
+    Set out;
+    std::vector<std::string> operands;
+    std::string members, others;
+    const auto operand = [&] {
+      std::string text = members.empty() ? std::string() : "[" + members + "]";
+      if (!others.empty()) text = "(?:" + text + (text.empty() ? "" : "|") + others + ")";
+      require(!text.empty(), ErrorCode::unsupported, "{}: pattern '{}' has an empty set", where_, in_);
+      members.clear(), others.clear();
+      return text;
+    };
+    if (at_ < in_.size() && in_[at_] == '^') out.negated = true, ++at_;
+    if (at_ < in_.size() && in_[at_] == ']') members += "\\]", ++at_;
+    for (; at_ < in_.size() && in_[at_] != ']';) {
+      const std::string_view rest = in_.substr(at_);
+      const size_t posix = rest.starts_with("[:") ? rest.find(":]") : std::string_view::npos;
+      if (posix != std::string_view::npos) {
+        members += rest.substr(0, posix + 2), at_ += posix + 2;
+      } else if (rest[0] == '[') {
+        ++at_;
+        const Set inner = set(depth + 1);
+        if (!inner.negated && inner.expression.empty())
+          members += inner.members;
+        else
+          others += (others.empty() ? "" : "|") + inner.text();
+      } else if (rest.starts_with("&&")) {
+        operands.push_back(operand());
+        at_ += 2;
+      } else if (rest[0] == '\\') {
+        members += escape(true);
+      } else {
+        members += rest[0], ++at_;
       }
     }
-    if (c == '[') {  // a set inside a set adds its members
-      require(!in_.substr(at_).starts_with("[^"), ErrorCode::unsupported, "{}: pattern '{}' has a negated set inside a set",
-              where_, in_);
-      ++depth_, ++at_;
-    } else if (c == ']') {
-      if (--depth_ == 0) out_ += ']';
-      ++at_;
-    } else {
-      require(!in_.substr(at_).starts_with("&&"), ErrorCode::unsupported, "{}: pattern '{}' intersects sets (&&)", where_, in_);
-      out_ += c, ++at_;
+    ++at_;
+    if (operands.empty() && others.empty()) {
+      out.members = members;
+      return out;
     }
+    const std::string last = operand();
+    for (const std::string& o : operands) out.expression += "(?=" + o + ")";
+    out.expression = out.negated ? "(?:(?!" + out.expression + last + ")(?s:.))" : "(?:" + out.expression + last + ")";
+    return out;
   }
 
-  void escape() {
-    if (at_ + 1 >= in_.size()) {
-      out_ += '\\', ++at_;
-      return;
+  // '(' and what goes with it up to the group's own text.
+  void open_group() {
+    out_ += in_[at_++];
+    if (at_ >= in_.size() || in_[at_] != '?') return;
+    size_t end = at_ + 1;
+    while (end < in_.size() && std::string_view("imx-").find(in_[end]) != std::string_view::npos) ++end;
+    const bool flags = end > at_ + 1 && end < in_.size() && (in_[end] == ':' || in_[end] == ')');
+    for (; flags && at_ < end; ++at_) out_ += in_[at_] == 'm' ? 's' : in_[at_];
+  }
+
+  // {n,m}, where a '+' after it means once or more often.
+  bool interval() {
+    const size_t end = in_.find('}', at_);
+    if (end == std::string_view::npos) return false;
+    std::string inner(in_.substr(at_ + 1, end - at_ - 1));
+    if (inner.empty() || inner.find_first_not_of("0123456789,") != std::string::npos || inner == ",") return false;
+    if (inner[0] == ',') inner.insert(0, "0");
+    out_ += "{" + inner + "}";
+    at_ = end + 1;
+    if (at_ < in_.size() && in_[at_] == '+') {
+      out_.insert(atom_, "(?:");
+      out_ += ")+", ++at_;
     }
+    return true;
+  }
+
+  std::string escape(bool in_set) {
+    if (at_ + 1 >= in_.size()) return ++at_, "\\";
     const char c = in_[at_ + 1];
     at_ += 2;
-    const bool set = depth_ > 0;
+    const auto members = [&](std::string_view all) { return in_set ? std::string(all) : "[" + std::string(all) + "]"; };
     switch (c) {
       case 's':
-        add_class(kSpaces, false);
-        break;
+        return members(kSpaces);
       case 'w':
-        add_class(kWord, false);
-        break;
+        return members(kWord);
       case 'h':
-        add_class("0-9a-fA-F", false);
-        break;
+        return members("0-9a-fA-F");
       case 'S':
-        set ? out_ += "\\S" : (add_class(kSpaces, true), out_);
-        break;
+        return in_set ? "\\S" : "[^" + std::string(kSpaces) + "]";
       case 'W':
-        set ? out_ += "\\W" : (add_class(kWord, true), out_);
-        break;
-      case 'u':
-        out_ += "\\x{", out_ += in_.substr(at_, 4), out_ += '}';
-        at_ += std::min<size_t>(4, in_.size() - at_);
-        break;
+        return in_set ? "\\W" : "[^" + std::string(kWord) + "]";
+      case 'p':
+      case 'P':
+        return property(c);
+      case 'u': {
+        const std::string hex(in_.substr(at_, 4));
+        at_ += hex.size();
+        return "\\x{" + hex + "}";
+      }
       default:
-        out_ += '\\', out_ += c;
+        return {'\\', c};
     }
   }
 
-  void add_class(std::string_view members, bool negated) {
-    if (depth_ > 0) {
-      out_ += members;
-    } else {
-      out_ += negated ? "[^" : "[", out_ += members, out_ += ']';
-    }
+  // Oniguruma's \p{Han} is the script alone, PCRE2's also takes characters that several scripts share.
+  std::string property(char c) {
+    const size_t end = in_.substr(at_).starts_with('{') ? in_.find('}', at_) : std::string_view::npos;
+    if (end == std::string_view::npos) return {'\\', c};
+    std::string name(in_.substr(at_ + 1, end - at_ - 1));
+    at_ = end + 1;
+    const bool negated = name.starts_with('^');
+    if (negated) name.erase(0, 1);
+    for (const auto& [theirs, ours] : kProperties)
+      if (name == theirs) name = ours;
+    if (std::find(std::begin(kScripts), std::end(kScripts), name) != std::end(kScripts)) name.insert(0, "sc:");
+    return std::string("\\") + c + (negated ? "{^" : "{") + name + "}";
   }
 
+  static constexpr int kMaxSets = 32;
   std::string_view in_, where_;
-  size_t at_ = 0;
-  int depth_ = 0;
+  size_t at_ = 0, atom_ = 0;  // atom_: where in the output the last atom begins
+  std::vector<size_t> groups_;
   std::string out_;
 };
 
@@ -199,6 +282,26 @@ bool Regex::find(std::string_view text, size_t from, RegexScratch& scratch, size
   if (begin < from) begin = from;
   if (end < begin) end = begin;
   return true;
+}
+
+std::string_view Regex::subject(std::string_view text, std::string& buffer) {
+  if (is_ascii(text)) return text;
+  static const auto pages = [] {  // 256 code points each: holds characters with stand-ins
+    std::array<bool, 0x1100> out{};
+    for (const unicode::Kind& k : unicode::stand_in())
+      for (char32_t page = k.first >> 8; page <= k.last >> 8; ++page) out[page] = true;
+    return out;
+  }();
+  bool copied = false;
+  for (size_t at = 0, length; at < text.size(); at += length) {
+    const char32_t code = utf8_next(text, at, length);
+    if (code < 0x80 || !pages[code >> 8]) continue;
+    const char32_t other = unicode::value_of(unicode::stand_in(), code);
+    if (other == 0) continue;
+    if (!copied) buffer.assign(text), copied = true;
+    encode_utf8(other, buffer.data() + at);
+  }
+  return copied ? std::string_view(buffer) : text;
 }
 
 std::string Regex::escape(std::string_view text) {

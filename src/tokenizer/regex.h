@@ -32,7 +32,11 @@ class Regex {
   Regex(const Regex&) = delete;
   Regex& operator=(const Regex&) = delete;
 
-  /// The first match at or after `from`. REQUIRES: `text` is valid UTF-8 and `from` lies between characters.
+  /// `text` as patterns must see it, of the same length: characters that PCRE2's Unicode may not know are replaced by older ones
+  /// of the same category. In `buffer` where there are such, else the text itself. REQUIRES: `text` is valid UTF-8.
+  static std::string_view subject(std::string_view text, std::string& buffer);
+
+  /// The first match at or after `from`. REQUIRES: `text` is a subject and `from` lies between characters.
   /// Throws Error{invalid_argument} when the search takes more steps than any sane text needs.
   bool find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const;
 

@@ -39,11 +39,13 @@ std::vector<uint32_t> ranks_of(const std::vector<float>& scores) {
 
 bool merges_by_score(int32_t type) noexcept { return type == VocabSpec::normal || type == VocabSpec::user_defined; }
 
-std::vector<Merge> merges_from_scores(const std::vector<float>& scores, std::vector<std::string>& texts,
-                                      std::vector<uint8_t>& usable) {
+std::vector<Merge> merges_from_scores(const std::vector<float>& scores, std::vector<std::string_view>& texts,
+                                      std::vector<uint8_t>& usable, bool bytes) {
   const size_t n = scores.size();
+  const auto symbol_at = [&](std::string_view text, size_t at) { return bytes ? 1 : symbol_length(text, at); };
   const std::vector<uint32_t> ranks = ranks_of(scores);
-  std::unordered_map<std::string, TokenId> ids;
+  std::unordered_map<std::string_view, TokenId> ids;
+  ids.reserve(n * 2);
   for (size_t id = 0; id < n; ++id) {
     if (!usable[id]) continue;
     require(texts[id].size() <= kMaxPiece, ErrorCode::unsupported,
@@ -52,9 +54,9 @@ std::vector<Merge> merges_from_scores(const std::vector<float>& scores, std::vec
   }
   for (size_t id = 0; id < n; ++id) {
     if (!usable[id]) continue;
-    const std::string text = texts[id];
+    const std::string_view text = texts[id];
     for (size_t at = 0; at < text.size();) {
-      const size_t length = symbol_length(text, at);
+      const size_t length = symbol_at(text, at);
       if (ids.try_emplace(text.substr(at, length), TokenId(texts.size())).second) {
         texts.push_back(text.substr(at, length));
         usable.push_back(1);
@@ -65,8 +67,8 @@ std::vector<Merge> merges_from_scores(const std::vector<float>& scores, std::vec
   std::vector<Merge> merges;
   for (size_t id = 0; id < n; ++id) {
     if (!usable[id] || ids.at(texts[id]) != TokenId(id)) continue;
-    const std::string& text = texts[id];
-    for (size_t at = text.empty() ? 0 : symbol_length(text, 0); at < text.size(); at += symbol_length(text, at)) {
+    const std::string_view text = texts[id];
+    for (size_t at = text.empty() ? 0 : symbol_at(text, 0); at < text.size(); at += symbol_at(text, at)) {
       const auto left = ids.find(text.substr(0, at));
       if (left == ids.end()) continue;
       const auto right = ids.find(text.substr(at));

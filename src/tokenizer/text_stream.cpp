@@ -5,6 +5,11 @@
 #include "tokenizer/utf8.h"
 
 namespace gale {
+namespace {
+
+constexpr size_t kWindow = 8;  // tokens that can change what the next one stands for
+
+}  // namespace
 
 TextStream::Stop::Stop(std::string stop_text) : text(std::move(stop_text)), shorter(text.size() + 1, 0) {
   for (size_t n = 1, k = 0; n < text.size(); ++n) {
@@ -27,10 +32,25 @@ TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop
 }
 
 std::string TextStream::push(TokenId id) {
-  if (stopped() || (!show_special_ && tokenizer_.is_special(id)) || tokenizer_.piece(id).empty()) return {};
-  tail_ += at_start_ ? tokenizer_.first_piece(id) : tokenizer_.piece(id);
+  if (stopped() || (!show_special_ && tokenizer_.is_special(id))) return {};
+  if (!tokenizer_.piecewise()) {
+    tail_ += window_text(id);
+    return release(false);
+  }
+  const std::string_view piece = tokenizer_.piece(id), first = tokenizer_.first_piece(id);
+  if (piece.empty() && first.empty()) return {};
+  tail_ += at_start_ ? first : piece;
   at_start_ = false;
   return release(false);
+}
+
+// What the token adds to the text of the last few.
+std::string TextStream::window_text(TokenId id) {
+  const std::string before = tokenizer_.decode(window_, show_special_);
+  window_.push_back(id);
+  std::string after = tokenizer_.decode(window_, show_special_);
+  if (window_.size() > kWindow) window_.erase(window_.begin());
+  return after.starts_with(before) ? after.substr(before.size()) : std::string();
 }
 
 std::string TextStream::flush() { return stopped() ? std::string() : release(true); }

@@ -33,12 +33,14 @@ class TextStream {
     bool push(char c);
   };
   std::string release(bool final);
+  std::string window_text(TokenId id);
 
   const Tokenizer& tokenizer_;
   std::vector<Stop> stops_;
   bool show_special_, at_start_ = true;
-  std::string tail_;  // bytes of an unfinished character
-  std::string held_;  // valid text that may be the start of a stop string
+  std::vector<TokenId> window_;  // the last tokens, where a token's text depends on those before it
+  std::string tail_;             // bytes of an unfinished character
+  std::string held_;             // valid text that may be the start of a stop string
   std::string stop_;
 };
 

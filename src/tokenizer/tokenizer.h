@@ -2,17 +2,19 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace gale {
+#include "tokenizer/encoding.h"
 
-using TokenId = int32_t;
+namespace gale {
 
 /// Vocabulary as a GGUF file carries it (`tokenizer.ggml.*`), for files without a tokenizer.json.
 struct VocabSpec {
-  enum class Kind { byte_bpe, sentencepiece_bpe };  ///< tokenizer.ggml.model "gpt2" or "llama"
+  /// tokenizer.ggml.model "gpt2", "llama", "bert", "t5", "rwkv", "wordlevel".
+  enum class Kind { byte_bpe, sentencepiece_bpe, wordpiece, unigram, rwkv, wordlevel };
   enum TokenType : int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
   Kind kind = Kind::byte_bpe;
   std::string pre;                  ///< tokenizer.ggml.pre: the pre-tokenizer's name ("llama-bpe", "qwen2" ...)
@@ -21,17 +23,22 @@ struct VocabSpec {
   std::vector<int32_t> types;       ///< TokenType per token; empty: all normal
   std::vector<std::string> merges;  ///< "left right"; with sentencepiece only where scores cannot say the rules
   std::optional<TokenId> bos, eos, unk, pad;
+  std::optional<TokenId> cls, sep;  ///< WordPiece; default: bos and eos
   bool add_bos = false, add_eos = false, add_space_prefix = true;
+  bool remove_extra_whitespaces = false;  ///< unigram
+  std::string charsmap;                   ///< unigram: sentencepiece's precompiled normalization, "" for none
 };
 
 struct EncodeOptions {
   bool add_special = true;    ///< add what the tokenizer adds by itself (BOS, EOS, its post-processor's tokens)
   bool parse_special = true;  ///< text such as "<|eot_id|>" becomes its special token; false: it is plain text
+  /// Byte offsets, ascending, that no special token may lie over: what would be one there is text.
+  std::span<const size_t> plain_at = {};
 };
 
 /// Text to token ids and back. Immutable: every method may be called from any thread.
-/// Input of any length and content is handled in O(n log n); bytes that are not UTF-8 are encoded byte by byte where the
-/// vocabulary can, and as the unknown token where it cannot.
+/// Input of any length and content is handled in O(n log n); bytes that are not UTF-8 are read as U+FFFD, as Python's
+/// errors='replace' reads them.
 class Tokenizer {
  public:
   /// From the text of a Hugging Face tokenizer.json. Throws Error{corrupt} with a JSON pointer for malformed files and
@@ -42,10 +49,24 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const = 0;
-  /// Raw bytes of a token, which may be half a UTF-8 character; special tokens give their text. "" for ids out of range.
+  /// The same with offsets, types and masks, for one text or two. `limit`: cuts to a length, nullptr: does not. Throws
+  /// Error{invalid_argument} where the texts cannot be cut so.
+  virtual Encoding encode_aligned(std::string_view text, std::optional<std::string_view> second = {}, EncodeOptions options = {},
+                                  const Truncation* limit = nullptr) const = 0;
+  /// Whole text of ids, special tokens left out unless asked for; always valid UTF-8, wrong bytes become U+FFFD.
+  virtual std::string decode(const std::vector<TokenId>& ids, bool with_special = false) const = 0;
+
+  /// Raw bytes of a token inside a text, which may be half a UTF-8 character; special tokens give their text. "" for ids out of
+  /// range.
   virtual std::string_view piece(TokenId id) const = 0;
   /// The same as the first piece of a whole text: without the spaces that the decoder drops there.
-  virtual std::string_view first_piece(TokenId id) const;
+  virtual std::string_view first_piece(TokenId id) const = 0;
+  /// The token as the vocabulary writes it; "" for ids out of range.
+  virtual std::string token_text(TokenId id) const = 0;
+  /// A text is its tokens' pieces one after the other. Else a token's text depends on its neighbours (CTC, word suffixes).
+  virtual bool piecewise() const = 0;
+  /// True where the decoder drops one leading space of the whole text (sentencepiece with a prefix space).
+  virtual bool strips_leading_space() const = 0;
   /// Number of ids (the highest id + 1).
   virtual int32_t vocab_size() const = 0;
   virtual bool is_special(TokenId id) const = 0;
@@ -53,10 +74,9 @@ class Tokenizer {
   virtual std::optional<TokenId> find(std::string_view text) const = 0;
   /// The same vocabulary as a GGUF file would carry it, for writers. Throws Error{unsupported} for kinds GGUF has no name for.
   virtual VocabSpec vocab() const = 0;
-  /// Whole text of ids, special tokens left out unless asked for; always valid UTF-8, wrong bytes become U+FFFD.
-  std::string decode(const std::vector<TokenId>& ids, bool with_special = false) const;
-  /// True where the decoder drops one leading space of the whole text (sentencepiece with a prefix space).
-  virtual bool strips_leading_space() const = 0;
+  /// What the file asks for; applied only by callers that ask for it too.
+  virtual const std::optional<Truncation>& truncation() const = 0;
+  virtual const std::optional<Padding>& padding() const = 0;
 };
 
 }  // namespace gale

@@ -1,8 +1,8 @@
 #include "tokenizer/utf8.h"
 
-#include <utf8proc.h>
-
 #include <cstring>
+
+#include "tokenizer/unicode.h"
 
 namespace gale {
 
@@ -47,9 +47,18 @@ size_t valid_prefix(std::string_view text) noexcept {
   return at;
 }
 
+size_t encode_utf8(uint32_t code, char* out) noexcept {
+  if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) code = 0xfffd;
+  if (code < 0x80) return out[0] = char(code), 1;
+  const size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  for (size_t i = length - 1; i > 0; --i, code >>= 6) out[i] = char(0x80 | (code & 0x3f));
+  out[0] = char((length == 2 ? 0xc0 : length == 3 ? 0xe0 : 0xf0) | code);
+  return length;
+}
+
 void append_utf8(std::string& out, uint32_t code) {
-  uint8_t bytes[4];
-  out.append(reinterpret_cast<const char*>(bytes), size_t(utf8proc_encode_char(utf8proc_int32_t(code), bytes)));
+  char bytes[4];
+  out.append(bytes, encode_utf8(code, bytes));
 }
 
 size_t append_lossy(std::string& out, std::string_view bytes, bool final) {
@@ -72,23 +81,9 @@ bool is_space(uint32_t c) noexcept {
          c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-bool is_word(uint32_t code) noexcept {
-  switch (utf8proc_category(utf8proc_int32_t(code))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-      return true;
-    default:
-      return false;
-  }
+bool is_word(uint32_t c) noexcept {
+  if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  return unicode::contains(unicode::word(), c);
 }
 
 }  // namespace gale

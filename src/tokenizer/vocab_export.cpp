@@ -4,8 +4,8 @@
 #include <unordered_map>
 
 #include "base/fail.h"
-#include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/byte_level.h"
+#include "tokenizer/pipeline.h"
 #include "tokenizer/pre_names.h"
 #include "tokenizer/score_merges.h"
 
@@ -19,8 +19,7 @@ void check_added(const TokenizerParts& parts) {
             "added token '{}' takes spaces along or minds word borders (single_word, lstrip, rstrip), which GGUF cannot say",
             t.content);
     if (!t.normalized) continue;
-    RegexScratch scratch(t.content.size());
-    require(parts.normalizer.apply(t.content, false, scratch) == t.content, ErrorCode::unsupported,
+    require(parts.normalizer.apply(t.content) == t.content, ErrorCode::unsupported,
             "added token '{}' is looked for in normalized text, which GGUF cannot say", t.content);
   }
 }
@@ -43,18 +42,18 @@ std::vector<std::string> merge_texts(const std::vector<Merge>& merges, const std
 std::vector<float> scores_of(const TokenizerParts& parts, size_t n) {
   std::vector<float> scores(n, -std::numeric_limits<float>::max());
   float next = 0;
-  for (const Merge* m : by_rank(parts.model.merges))
+  for (const Merge* m : by_rank(parts.rules.merges))
     if (scores[size_t(m->result)] < -1e30f) scores[size_t(m->result)] = next--;
   return scores;
 }
 
 // True where the scores alone lead back to the same rules in the same order, for every text.
 bool scores_say_all(const TokenizerParts& parts, const VocabSpec& spec) {
-  std::vector<std::string> texts = spec.tokens;
+  std::vector<std::string_view> texts(spec.tokens.begin(), spec.tokens.end());
   std::vector<uint8_t> usable;
   for (const int32_t type : spec.types) usable.push_back(merges_by_score(type));
   std::vector<Merge> implied = merges_from_scores(spec.scores, texts, usable);
-  std::vector<Merge> stated = parts.model.merges;
+  std::vector<Merge> stated = parts.rules.merges;
   if (implied.size() != stated.size() || texts.size() != spec.tokens.size()) return false;
   const auto by_pair = [](const Merge& a, const Merge& b) { return std::tie(a.left, a.right) < std::tie(b.left, b.right); };
   std::sort(implied.begin(), implied.end(), by_pair);
@@ -79,21 +78,19 @@ bool scores_say_all(const TokenizerParts& parts, const VocabSpec& spec) {
 
 void export_byte_bpe(const TokenizerParts& parts, VocabSpec& spec) {
   const std::optional<std::string> name =
-      parts.pre_name.empty() ? byte_bpe_name(parts.normalizer, parts.pre, parts.model.ignore_merges) : parts.pre_name;
+      parts.pre_name.empty() ? byte_bpe_name(parts.normalizer, parts.pre, parts.rules.ignore_merges) : parts.pre_name;
   require(name.has_value(), ErrorCode::unsupported,
           "GGUF has no name for this tokenizer's normalizer and pre-tokenizer; keep the tokenizer.json beside the file");
-  spec.kind = VocabSpec::Kind::byte_bpe;
   spec.pre = *name;
   spec.add_space_prefix = false;
-  spec.merges = merge_texts(parts.model.merges, spec.tokens);
+  spec.merges = merge_texts(parts.rules.merges, spec.tokens);
 }
 
 void export_sentencepiece(const TokenizerParts& parts, VocabSpec& spec) {
-  spec.kind = VocabSpec::Kind::sentencepiece_bpe;
   const std::optional<std::string> name = sentencepiece_name(parts.normalizer, parts.pre, spec.add_space_prefix);
   require(name.has_value(), ErrorCode::unsupported,
           "GGUF has no name for this tokenizer's normalizer and pre-tokenizer; keep the tokenizer.json beside the file");
-  const BpeModel& m = parts.model;
+  const BpeModel& m = parts.rules;
   require(m.byte_fallback && !m.ignore_merges, ErrorCode::unsupported,
           "a sentencepiece tokenizer without byte_fallback or with ignore_merges has no form in GGUF");
   spec.pre = *name;
@@ -105,34 +102,32 @@ void export_sentencepiece(const TokenizerParts& parts, VocabSpec& spec) {
 
 }  // namespace
 
-VocabSpec export_vocab(const TokenizerParts& parts, const PieceTable& texts) {
+VocabSpec export_vocab(const TokenizerParts& parts) {
+  require(parts.kind.has_value(), ErrorCode::unsupported,
+          "only BPE tokenizers are written to GGUF; keep the tokenizer.json beside the file");
   check_added(parts);
-  require(parts.prefix.size() <= 1 && parts.suffix.size() <= 1, ErrorCode::unsupported,
-          "the post-processor puts {} tokens before and {} after a text; GGUF knows one each", parts.prefix.size(),
-          parts.suffix.size());
+  const std::vector<TokenId> prefix = parts.post.prefix(), suffix = parts.post.suffix();
+  require(prefix.size() <= 1 && suffix.size() <= 1, ErrorCode::unsupported,
+          "the post-processor puts {} tokens before and {} after a text; GGUF knows one each", prefix.size(), suffix.size());
   VocabSpec spec;
+  spec.kind = *parts.kind;
   spec.types = parts.types;
   spec.bos = parts.bos;
   spec.eos = parts.eos;
   spec.pad = parts.pad;
-  if (parts.model.unk >= 0) spec.unk = parts.model.unk;
-  spec.add_bos = !parts.prefix.empty();
-  spec.add_eos = !parts.suffix.empty();
-  for (TokenId id = 0; id < parts.model.vocab_size; ++id) {
-    const std::string_view text = texts.text(id);
+  spec.unk = parts.unk;
+  spec.add_bos = !prefix.empty();
+  spec.add_eos = !suffix.empty();
+  for (TokenId id = 0; id < parts.vocab_size; ++id) {
+    const std::string_view text = parts.model->text(id);
     if (spec.types[size_t(id)] == VocabSpec::unused && text.empty()) {
       spec.tokens.push_back(fmt::format("[PAD{}]", id));  // an id without a token
     } else {
-      spec.tokens.push_back(parts.model.byte_level && parts.model.usable[size_t(id)] ? bytes_to_letters(text)
-                                                                                     : std::string(text));
+      spec.tokens.push_back(parts.byte_level && parts.rules.usable[size_t(id)] ? bytes_to_letters(text) : std::string(text));
     }
   }
   for (const AddedToken& t : parts.added) spec.tokens[size_t(t.id)] = t.content;
-  if (parts.model.byte_level) {
-    export_byte_bpe(parts, spec);
-  } else {
-    export_sentencepiece(parts, spec);
-  }
+  parts.byte_level ? export_byte_bpe(parts, spec) : export_sentencepiece(parts, spec);
   return spec;
 }
 

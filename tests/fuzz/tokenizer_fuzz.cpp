@@ -1,10 +1,13 @@
-// Two targets in one: bytes that look like JSON are read as a tokenizer.json; all others are text for three fixed tokenizers.
+// Three targets in one: bytes that look like JSON are read as a tokenizer.json; after 's', 'm' and 't' come sentencepiece, tekken
+// and tiktoken files; and all are text for two fixed tokenizers.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "gale/error.h"
+#include "tokenizer/rank_vocab.h"
+#include "tokenizer/sentencepiece.h"
 #include "tokenizer/text_stream.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/utf8.h"
@@ -82,13 +85,32 @@ void read_json(std::string_view text) {
     try {
       const std::vector<TokenId> ids = t->encode(sample);
       for (const TokenId id : ids) check(id >= 0 && id < t->vocab_size(), "ids are in range");
-      check(stream_all(*t, ids, {}) == t->decode(ids, true), "stream equals decode");
+      const std::string streamed = stream_all(*t, ids, {}), decoded = t->decode(ids, true);
+      check(valid_prefix(streamed) == streamed.size() && valid_prefix(decoded) == decoded.size(), "text is valid UTF-8");
+      const Encoding aligned = t->encode_aligned(sample, sample);
+      check(aligned.offsets.size() == aligned.ids.size(), "each token has an offset");
+      for (const auto& [begin, end] : aligned.offsets) check(begin <= end && end <= sample.size(), "offsets lie in the text");
     } catch (const Error&) {
     }
   }
   try {
     const auto again = Tokenizer::from_vocab(t->vocab());
     check(again->vocab_size() == t->vocab_size(), "vocab keeps its size");
+  } catch (const Error&) {
+  }
+}
+
+// The other files that vocabularies come in.
+void read_file(std::string_view bytes) {
+  const std::string_view rest = bytes.substr(1);
+  try {
+    std::unique_ptr<Tokenizer> t;
+    if (bytes[0] == 's') t = Tokenizer::from_vocab(read_sentencepiece(rest));
+    if (bytes[0] == 'm') t = make_tokenizer(read_tekken(rest));
+    if (bytes[0] == 't') t = make_tokenizer(read_tiktoken(rest));
+    if (t == nullptr) return;
+    for (const TokenId id : t->encode("Hello  \xff\xf0\x9f\x98\x80 world"))
+      check(id >= 0 && id < t->vocab_size(), "ids are in range");
   } catch (const Error&) {
   }
 }
@@ -110,6 +132,7 @@ void read_text(const Tokenizer& t, std::string_view text, bool round_trips) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (text.starts_with('{')) read_json(text);
+  if (!text.empty()) read_file(text);
   static const auto bytes = byte_level(), pieces = sentencepiece();
   read_text(*bytes, text, true);
   // U+2581 itself becomes a space there, and added text in front of it is dropped with the leading space.

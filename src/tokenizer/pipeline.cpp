@@ -1,0 +1,229 @@
+#include "tokenizer/pipeline.h"
+
+#include <algorithm>
+
+#include "base/fail.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/utf8.h"
+
+namespace gale {
+namespace {
+
+constexpr size_t kMaxText = size_t(1) << 28;  // keeps every offset within 32 bits whatever the steps add
+
+std::vector<AddedToken> raw_tokens(const std::vector<AddedToken>& added) {
+  std::vector<AddedToken> out;
+  std::copy_if(added.begin(), added.end(), std::back_inserter(out), [](const AddedToken& t) { return !t.normalized; });
+  return out;
+}
+
+// These are looked for in normalized text, so what is looked for is normalized too.
+std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
+  std::vector<AddedToken> out;
+  for (const AddedToken& t : parts.added) {
+    if (!t.normalized) continue;
+    out.push_back(t);
+    if (!parts.normalizer.steps().empty()) out.back().content = parts.normalizer.apply(t.content);
+  }
+  return out;
+}
+
+}  // namespace
+
+// One text on its way through. `offsets`: where wanted, by token.
+struct Pipeline::Run {
+  Run(size_t text_size, EncodeOptions wanted, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets)
+      : regex(text_size), options(wanted), ids(out), offsets(out_offsets) {}
+
+  // Whether [begin, end) of the whole text may be a special token.
+  bool may_be_special(size_t begin, size_t end) const {
+    if (!options.parse_special) return false;
+    const auto at = std::upper_bound(options.plain_at.begin(), options.plain_at.end(), begin);
+    return at == options.plain_at.end() || *at > end;
+  }
+
+  void add(TokenId id, Origin origin) {
+    ids.push_back(id);
+    if (offsets != nullptr) offsets->push_back({origin.begin, origin.end});
+  }
+
+  RegexScratch regex;
+  ModelScratch model;
+  std::vector<Span> words, spans;
+  SourceText normal, text;
+  EncodeOptions options;
+  std::vector<TokenId>& ids;
+  std::vector<Encoding::Offset>* offsets;
+};
+
+Pipeline::Pipeline(TokenizerParts parts)
+    : parts_(std::move(parts)),
+      raw_added_(raw_tokens(parts_.added)),
+      normalized_added_(normalized_tokens(parts_)),
+      prefix_(parts_.post.prefix()),
+      suffix_(parts_.post.suffix()) {
+  special_.assign(size_t(parts_.vocab_size), 0);
+  for (size_t id = 0; id < special_.size(); ++id)
+    special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
+  for (const AddedToken& t : parts_.added) {
+    added_ids_[t.content] = t.id;
+    added_texts_[t.id] = t.normalized && !parts_.normalizer.steps().empty() ? parts_.normalizer.apply(t.content) : t.content;
+    special_[size_t(t.id)] = t.special;
+  }
+}
+
+std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions options) const {
+  std::vector<TokenId> out;
+  out.reserve(text.size() / 4 + 8);
+  if (options.add_special) out = prefix_;
+  Run run(text.size(), options, out, nullptr);
+  encode_all(text, run);
+  if (options.add_special) out.insert(out.end(), suffix_.begin(), suffix_.end());
+  return out;
+}
+
+void Pipeline::encode_all(std::string_view input, Run& run) const {
+  require(input.size() <= kMaxText, ErrorCode::invalid_argument, "a text of {} bytes; at most {} MiB are encoded at once",
+          input.size(), kMaxText >> 20);
+  const SourceText text = SourceText::read(input, run.offsets != nullptr);
+  raw_added_.split(
+      text.bytes, [&](size_t begin, size_t end) { return run.may_be_special(begin, end); },
+      [&](size_t begin, size_t end) { encode_text(text, begin, end, begin == 0, run); },
+      [&](TokenId id, size_t begin, size_t end) { run.add(id, text.origin(begin, end)); });
+}
+
+void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, bool first, Run& run) const {
+  if (parts_.normalizer.steps().empty() && normalized_added_.empty()) return encode_words(text, begin, end, first, run);
+  run.normal.assign(text, begin, end);
+  // Whether a mark is put in front can depend on whether the text's own first character is still there.
+  const bool watch = first && parts_.pre.asks_for_start() && !run.normal.tracked;
+  if (watch) run.normal = SourceText::read(run.normal.bytes, true);
+  parts_.normalizer.apply(run.normal, run.regex);
+  first = first && (!run.normal.tracked || run.normal.origin(0, 1).begin == 0);
+  if (watch) run.normal.tracked = false;
+  const bool special = run.may_be_special(begin, end);  // normalizing moves bytes: one mark holds for the whole stretch
+  normalized_added_.split(
+      run.normal.bytes, [&](size_t, size_t) { return special; },
+      [&](size_t from, size_t to) { encode_words(run.normal, from, to, first && from == 0, run); },
+      [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal.origin(from, to)); });
+}
+
+void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, bool first, Run& run) const {
+  if (begin == end) return;
+  run.text.assign(text, begin, end);
+  parts_.pre.run(run.text, first, run.regex, run.words);
+  TokenSink sink{run.ids, run.offsets != nullptr ? &run.spans : nullptr};
+  for (const Span w : run.words) {
+    run.spans.clear();
+    parts_.model->encode(std::string_view(run.text.bytes).substr(w.begin, w.end - w.begin), run.model, sink);
+    for (const Span s : run.spans) {
+      const Origin origin = run.text.origin(w.begin + s.begin, w.begin + s.end);
+      run.offsets->push_back({origin.begin, origin.end});
+    }
+  }
+}
+
+Encoding Pipeline::one(std::string_view text, EncodeOptions options, int32_t type) const {
+  Encoding out;
+  Run run(text.size(), options, out.ids, &out.offsets);
+  encode_all(text, run);
+  out.type_ids.assign(out.size(), type);
+  out.special_mask.assign(out.size(), 0);
+  out.attention_mask.assign(out.size(), 1);
+  return out;
+}
+
+Encoding Pipeline::encode_aligned(std::string_view text, std::optional<std::string_view> second, EncodeOptions options,
+                                  const Truncation* limit) const {
+  Encoding a = one(text, options, 0), b;
+  if (second) b = one(*second, options, 1);
+  if (limit != nullptr)
+    truncate(a, second ? &b : nullptr, options.add_special ? parts_.post.added(second.has_value()) : 0, *limit);
+  for (Encoding* e : {&a, &b}) parts_.post.trim(*e, [&](TokenId id, bool leading) { return spaces(id, leading); });
+  return parts_.post.apply(a, second ? &b : nullptr, options.add_special);
+}
+
+// Spaces at an end of the token's text, as letters or as they are.
+size_t Pipeline::spaces(TokenId id, bool leading) const {
+  const std::string text = token_text(id);
+  std::vector<char32_t> codes;
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char c = utf8_at(text, at);
+    codes.push_back(c.code);
+    at += c.length;
+  }
+  if (!leading) std::reverse(codes.begin(), codes.end());
+  const auto other = std::find_if(codes.begin(), codes.end(), [](char32_t c) { return c != byte_letter(' ') && !is_space(c); });
+  return size_t(other - codes.begin());
+}
+
+const std::string* Pipeline::added_text(TokenId id) const {
+  const auto found = added_texts_.find(id);
+  return found == added_texts_.end() ? nullptr : &found->second;
+}
+
+std::string Pipeline::token_text(TokenId id) const {
+  if (id < 0 || id >= parts_.vocab_size) return {};
+  if (const std::string* added = added_text(id)) return *added;
+  const std::string_view text = parts_.model->text(id);
+  return parts_.byte_level && parts_.rules.usable[size_t(id)] ? bytes_to_letters(text) : std::string(text);
+}
+
+const Pipeline::Pieces& Pipeline::pieces(bool first) const {
+  Pieces& made = first ? firsts_ : pieces_;
+  std::call_once(first ? firsts_made_ : pieces_made_, [&] {
+    const bool bytes = parts_.byte_level && parts_.decoder.is_byte_level();
+    for (TokenId id = 0; id < parts_.vocab_size; ++id) {
+      const std::string* added = added_text(id);
+      if (parts_.types[size_t(id)] == VocabSpec::unused) {
+        made.add("");
+        continue;
+      }
+      // The reference's ByteLevel reads letters in added tokens too, so that "ü" becomes half a character; their text is meant.
+      if (added != nullptr && (bytes || special_[size_t(id)]))
+        made.add(*added);
+      else if (bytes)
+        made.add(parts_.model->text(id));
+      else
+        made.add(parts_.decoder.piece(token_text(id), first));
+    }
+  });
+  return made;
+}
+
+std::string_view Pipeline::piece(TokenId id) const {
+  return id < 0 || id >= parts_.vocab_size ? std::string_view() : pieces(false)[id];
+}
+
+std::string_view Pipeline::first_piece(TokenId id) const {
+  return id < 0 || id >= parts_.vocab_size ? std::string_view() : pieces(!parts_.decoder.is_byte_level())[id];
+}
+
+std::string Pipeline::decode(const std::vector<TokenId>& ids, bool with_special) const {
+  const auto shown = [&](TokenId id) {
+    return id >= 0 && id < parts_.vocab_size && parts_.types[size_t(id)] != VocabSpec::unused &&
+           (with_special || !is_special(id));
+  };
+  if (parts_.byte_level && parts_.decoder.is_byte_level()) {
+    std::string bytes, out;
+    for (const TokenId id : ids)
+      if (shown(id)) bytes += piece(id);
+    append_lossy(out, bytes, true);
+    return out;
+  }
+  std::vector<std::string> tokens;
+  for (const TokenId id : ids)
+    if (shown(id)) tokens.push_back(token_text(id));
+  return parts_.decoder.text(std::move(tokens));
+}
+
+std::optional<TokenId> Pipeline::find(std::string_view text) const {
+  if (const auto added = added_ids_.find(std::string(text)); added != added_ids_.end()) return added->second;
+  const TokenId id = text.empty() ? -1 : parts_.model->find(text);
+  if (id >= 0 && id < parts_.vocab_size) return id;
+  return std::nullopt;
+}
+
+VocabSpec Pipeline::vocab() const { return export_vocab(parts_); }
+
+}  // namespace gale

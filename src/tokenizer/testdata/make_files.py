@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Writes files.expected.json: a small vocabulary as a tiktoken file, a tekken.json and sentencepiece .model files, with the ids that
+the packages tiktoken and sentencepiece give. Usage: make_files.py > files.expected.json"""
+import base64
+import io
+import json
+import sys
+
+import sentencepiece as spm
+import tiktoken
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CORPUS = ("the quick brown fox jumps over the lazy dog and then the other one said that it's not there yet. "
+          "Grüße aus München, schöne Straße! 日本語のテキストは日本で。 Привет мир, привет всем. 1234 5678 3.14 ").split(" ")
+TEXTS = ["", " ", "the quick brown fox", "  it's   3.14!\n\n", "Grüße, MÜNCHEN ½ ﬁ Ｆｕｌｌ", "日本語のテキスト 한국어", "Привет\tмир", "thethethe" * 5, "a\u3000b\u200bc\x00d",
+         "👩‍👩‍👧 e\u0301", " leading and trailing  "]
+
+
+def ranks():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.train_from_iterator([" ".join(CORPUS)] * 4, trainers.BpeTrainer(vocab_size=420, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    letter = {c: b for b, c in byte_letters().items()}
+    return {bytes(letter[c] for c in token): i for token, i in sorted(t.get_vocab().items(), key=lambda x: x[1])}
+
+
+def byte_letters():
+    out, extra = {}, 256
+    for b in range(256):
+        if 33 <= b <= 126 or b >= 161 and b != 173:
+            out[b] = chr(b)
+        else:
+            out[b], extra = chr(extra), extra + 1
+    return out
+
+
+def sentencepiece(kind, **options):
+    model = io.BytesIO()
+    spm.SentencePieceTrainer.train(sentence_iterator=iter([" ".join(CORPUS)] * 3), model_writer=model, vocab_size=options.pop("vocab_size"),
+                                   model_type=kind, character_coverage=1.0, minloglevel=2, **options)
+    sp = spm.SentencePieceProcessor(model_proto=model.getvalue())
+    cases = [{"text": t, "ids": sp.encode(t), "decoded": sp.decode(sp.encode(t))} for t in TEXTS]
+    return {"file": list(model.getvalue()), "cases": cases}
+
+
+def main():
+    table = ranks()
+    enc = tiktoken.Encoding("small", pat_str=PATTERN, mergeable_ranks=table, special_tokens={"<|end|>": len(table)})
+    lines = "".join(f"{base64.b64encode(t).decode()} {r}\n" for t, r in table.items())
+    out = {"tiktoken": {"file": lines, "pattern": PATTERN,
+                        "cases": [{"text": t, "ids": enc.encode(t, allowed_special="all")} for t in TEXTS + ["x<|end|>the"]]}}
+    tekken = {"config": {"pattern": PATTERN, "default_vocab_size": len(table) + 5, "default_num_special_tokens": 5},
+              "vocab": [{"rank": r, "token_bytes": base64.b64encode(t).decode(), "token_str": None} for t, r in table.items()]}
+    out["tekken"] = {"file": tekken, "cases": [{"text": t, "ids": [i + 5 for i in enc.encode(t)]} for t in TEXTS]}
+    out["unigram"] = sentencepiece("unigram", vocab_size=80, normalization_rule_name="identity")
+    out["bpe"] = sentencepiece("bpe", vocab_size=380, byte_fallback=True, normalization_rule_name="identity")
+    json.dump(out, sys.stdout, ensure_ascii=False, separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    main()
