@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "base/cpu.h"
 #include "base/json.h"
 #include "base/threads.h"
 #include "checkpoint/gguf.h"
@@ -93,6 +94,7 @@ QuantState state_of(const Report& r, const std::string& type) {
 }
 
 std::string why_not(const Report& r) {
+  isa_to_run(detect_cpu());  // a wrong GALE_ISA is no fault of the model
   try {
     return why_not_loaded(r.checkpoint, find_architecture(r.checkpoint->architecture()));
   } catch (const Error& e) {

@@ -19,13 +19,6 @@ std::vector<size_t> in_characters(const std::string& text, const std::vector<Enc
   return out;
 }
 
-std::vector<size_t> flat(const Json& pairs) {
-  std::vector<size_t> out;
-  for (const Json& pair : pairs)
-    for (const Json& n : pair) out.push_back(n.get<size_t>());
-  return out;
-}
-
 Encoding limited(const Tokenizer& t, const std::string& first, std::optional<std::string_view> second) {
   std::vector<Encoding> batch = {t.encode_aligned(first, second, {}, t.truncation() ? &*t.truncation() : nullptr)};
   if (t.padding()) pad(batch, *t.padding());

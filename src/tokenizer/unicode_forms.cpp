@@ -36,6 +36,7 @@ void decompose(char32_t code, bool compat, std::vector<FormChar>& out) {
 void order_marks(std::vector<FormChar>& text) {
   struct Mark {
     uint32_t order;
+    size_t at;
     FormChar c;
   };
   std::vector<Mark> marks;
@@ -44,8 +45,8 @@ void order_marks(std::vector<FormChar>& text) {
     if (order == 0) continue;
     marks.clear();
     const size_t begin = i;
-    for (; i < text.size() && (order = class_of(text[i].code)) != 0; ++i) marks.push_back({order, text[i]});
-    std::stable_sort(marks.begin(), marks.end(), [](const Mark& a, const Mark& b) { return a.order < b.order; });
+    for (; i < text.size() && (order = class_of(text[i].code)) != 0; ++i) marks.push_back({order, i, text[i]});
+    std::ranges::sort(marks, {}, [](const Mark& m) { return std::pair(m.order, m.at); });
     for (size_t k = 0; k < marks.size(); ++k) text[begin + k] = marks[k].c;
   }
 }
