@@ -22,7 +22,7 @@ inline int64_t checked_add(int64_t a, int64_t b, std::string_view what) {
 
 /// Smallest multiple of `step` (a power of two or not, > 0) that is >= n.
 constexpr int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-/// n / step, rounded up.
-constexpr int64_t ceil_div(int64_t n, int64_t step) { return (n + step - 1) / step; }
+/// n / step, rounded up; for n >= 0 and any step > 0.
+constexpr int64_t ceil_div(int64_t n, int64_t step) { return n / step + (n % step > 0); }
 
 }  // namespace gale

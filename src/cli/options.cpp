@@ -73,7 +73,7 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-t,--threads", flags.threads, "Compute threads; 0: the cores this process may use")
       ->check(in_range(0, 1024, "from 0 to 1024"));
   app.add_option("--quant", flags.quant,
-                 "Quantize while loading: " + quant_names() + ", or 4, 5, 6 or 8 bits; the type of random weights")
+                 "Quantize while loading: " + quant_names() + ", or 2 to 6 or 8 bits; the type of random weights")
       ->check(check_quant);
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -19,10 +20,11 @@
 ///   scale(row, column), offset(row, column)
 namespace gale::grouped {
 
+constexpr float kLargestInTable = 57344;            // of e5m2
 constexpr int16_t kWidths[] = {256, 128, 64, 32};  // of groups that kernels have, the cheapest first
 
 /// The widest groups of the kernels that no group of the file is cut by, a scale for more columns being repeated; f32 values for
-/// weights whose groups fit none, which cost memory and nothing else.
+/// weights whose groups fit none: four bytes each, in memory and in time to read.
 template <class W>
 Layout layout_of(const W& w) {
   for (const int16_t width : kWidths)
@@ -44,8 +46,17 @@ inline float value_of(const Layout& layout, uint8_t code, float scale, float off
   return scale * (float(code) - (takes_offset(layout) ? offset : float(layout.bias)));
 }
 
+/// Throws Error{corrupt} where a group's largest value is none.
+inline void check_scale(const TensorGroup& group, const Layout& layout, float scale, float offset, int64_t row, int64_t column) {
+  const float largest = is_number_table(layout.table) || layout.table != CodeTable::none ? kLargestInTable
+                                                                                           : float(1 << layout.bits);
+  require(std::isfinite(scale * largest) && std::isfinite(offset), ErrorCode::corrupt,
+          "{}: with a scale of {} and an offset of {}, values from row {}, column {} on can be infinite or none; the file is damaged",
+          group.name, scale, offset, row, column);
+}
+
 template <class W>
-void values(const W& w, const Slice2& slice, float* out) {
+void values(const TensorGroup& group, const W& w, const Slice2& slice, float* out) {
   std::vector<uint8_t> codes(size_t(slice.rows * slice.columns));
   w.codes(slice, codes.data());
   const int64_t run = std::gcd(w.run, w.in);
@@ -57,6 +68,7 @@ void values(const W& w, const Slice2& slice, float* out) {
       if (at != last) {
         scale = w.scale(row, column);
         if (takes_offset(w.layout)) offset = w.offset(row, column);
+        check_scale(group, w.layout, scale, offset, row, column);
         last = at;
       }
       out[r * slice.columns + c] = value_of(w.layout, codes[size_t(r * slice.columns + c)], scale, offset);
@@ -71,15 +83,17 @@ void groups(const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
   const bool dense = layout.kind == Layout::Kind::dense;
   blocks::check_slice(group.name, {w.out, w.in}, slice, dense ? 1 : layout.block);
   out.resize(layout, slice);
-  if (dense) return values(w, slice, out.values.data());
+  if (dense) return values(group, w, slice, out.values.data());
   w.codes(slice, out.codes.data());
   const int64_t blocks = slice.columns / layout.block;
   for (int64_t r = 0; r < slice.rows; ++r)
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t row = slice.row + r, column = slice.column + b * layout.block;
-      out.top[size_t(r * blocks + b)] = w.scale(row, column);
-      if (layout.has_offset()) out.top_min[size_t(r * blocks + b)] = w.offset(row, column);
-      if (layout.zeros) out.zero[size_t(r * blocks + b)] = uint8_t(w.offset(row, column));
+      const float scale = w.scale(row, column), offset = takes_offset(layout) ? w.offset(row, column) : 0;
+      check_scale(group, layout, scale, offset, row, column);
+      out.top[size_t(r * blocks + b)] = scale;
+      if (layout.has_offset()) out.top_min[size_t(r * blocks + b)] = offset;
+      if (layout.zeros) out.zero[size_t(r * blocks + b)] = uint8_t(offset);
     }
 }
 
@@ -98,7 +112,7 @@ constexpr Format format(std::string_view name, bool (*claims)(const TensorGroup&
           [](const TensorGroup& group, const Slice2& slice, float* out) {
             const W w(group);
             blocks::check_slice(group.name, {w.out, w.in}, slice, 1);
-            values(w, slice, out);
+            values(group, w, slice, out);
           },
       .groups = groups<W>,
   };

@@ -1,5 +1,7 @@
 #include "quant/hf_parts.h"
 
+#include <algorithm>
+
 #include <cmath>
 
 #include "base/json.h"
@@ -51,6 +53,16 @@ void check_bytes(const RawTensor& part) {
   const int64_t needed = row_bytes(part.type, part.elements(), part.name);
   require(int64_t(part.bytes.size()) == needed, ErrorCode::corrupt, "{} has {} bytes, its shape {} takes {}; {} is damaged",
           part.name, part.bytes.size(), part.shape.text(), needed, part.source.empty() ? "the file" : part.source);
+}
+
+void check_parts(const TensorGroup& group, std::initializer_list<std::string_view> known, std::string_view kind) {
+  constexpr std::string_view kOfActivations[] = {"input_scale",  "input_scale_inv",  "input_zero_point", "input_global_scale",
+                                                 "output_scale", "activation_scale", "q_scale",          "k_scale",
+                                                 "v_scale"};
+  for (const auto& [suffix, part] : group.parts)
+    require(std::ranges::count(known, suffix) > 0 || std::ranges::count(kOfActivations, suffix) > 0, ErrorCode::unsupported,
+            "{} is not known beside a weight in {}, and may change its values; a checkpoint in {} or in GGUF without it can be run",
+            part->name, kind, kind);
 }
 
 bool is_float(TensorType type) { return type == TensorType::f16 || type == TensorType::bf16 || type == TensorType::f32; }

@@ -15,7 +15,7 @@ namespace {
 ///   groups];
 ///                      absent where weights are symmetric
 ///   weight_shape       i64 [2]: out, in
-///   weight_g_idx       i32 [in]: the group of each column, where act-order scattered them
+///   weight_g_idx       i32 [in]: the group of each column, where act-order scattered them: refused
 /// value = scale x (code - zero). What it says of activations ("w8a8") is how others round them; here they are rounded per row
 /// and 32 columns, which is finer.
 struct CompressedTensors {
@@ -52,6 +52,11 @@ CompressedTensors::CompressedTensors(const TensorGroup& group)
       zeros(group.part("weight_zero_point")),
       packed(weight != nullptr) {
   constexpr std::string_view kKind = "compressed-tensors";
+  require(group.part("weight_g_idx") == nullptr, ErrorCode::unsupported,
+          "{}.weight_g_idx: columns in an order of their own are not read in compressed-tensors; quantize the model with actorder "
+          "\"static\" or \"weight\", or as GPTQ",
+          group.name);
+  hf::check_parts(group, {"weight_packed", "weight", "weight_scale", "weight_zero_point", "weight_shape"}, kKind);
   if (!packed) weight = &hf::part_of(group, "weight", kKind);
   require(weight->shape.rank() == 2 && weight->elements() > 0, ErrorCode::corrupt, "{} is {}, but must be a matrix", weight->name,
           weight->shape.text());
@@ -116,7 +121,6 @@ void CompressedTensors::codes(const Slice2& slice, uint8_t* to) const {
 }
 
 bool claims(const TensorGroup& group) {
-  if (group.part("weight_g_idx") != nullptr) return false;
   const RawTensor* packed = group.part("weight_packed");
   if (packed != nullptr) return packed->type == TensorType::i32;
   const RawTensor* weight = group.part("weight");

@@ -53,6 +53,7 @@ Fp8::Fp8(const TensorGroup& group) : weight(&hf::part_of(group, "weight", "FP8")
   require(weight->shape.rank() == 2 && weight->elements() > 0, ErrorCode::corrupt, "{} is {}, but must be a matrix", weight->name,
           weight->shape.text());
   hf::check_bytes(*weight);
+  hf::check_parts(group, {"weight", "weight_scale_inv", "weight_scale"}, "FP8");
   out = weight->shape[0], in = weight->shape[1];
   layout.table = weight->type == TensorType::f8_e5m2 ? CodeTable::e5m2 : CodeTable::e4m3;
   block_rows = out, block_columns = in, across = 1;
@@ -60,7 +61,7 @@ Fp8::Fp8(const TensorGroup& group) : weight(&hf::part_of(group, "weight", "FP8")
     hf::check_type(*scales, hf::is_float(scales->type) || scales->type == TensorType::f8_e8m0, "FP8");
     hf::check_bytes(*scales);
     const Shape& shape = scales->shape;
-    if (scales->elements() == out && (shape.rank() == 1 || shape[-1] == 1)) {
+    if (scales->elements() == out && (shape.rank() == 1 || (shape.rank() > 1 && shape[-1] == 1))) {
       block_rows = 1;
     } else if (scales->elements() != 1) {
       auto [rows, columns] = block_size(group.quantization_config);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "quant/blocks.h"
 #include "quant/hf_parts.h"
@@ -56,6 +57,7 @@ Nvfp4::Nvfp4(const TensorGroup& group) {
   require(names != nullptr, ErrorCode::corrupt, "{}: no codes and scales of NVFP4", group.name);
   packed = group.part(names->codes), scales = group.part("weight_scale"), divided = names->divided;
   global = &hf::part_of(group, names->global, "NVFP4");
+  hf::check_parts(group, {names->codes, "weight_scale", names->global, "weight_shape"}, "NVFP4");
   require(packed->shape.rank() == 2 && packed->elements() > 0, ErrorCode::corrupt, "{} is {}, but must be a matrix", packed->name,
           packed->shape.text());
   hf::check_bytes(*packed);
@@ -69,6 +71,10 @@ Nvfp4::Nvfp4(const TensorGroup& group) {
   require(!divided || top != 0, ErrorCode::corrupt, "{}: the scales cannot be divided by 0; {} is damaged", global->name,
           global->source.empty() ? "the file" : global->source);
   top *= divided ? 2.0f : 0.5f;
+  constexpr float kLargestScale = 448, kLargestCode = 12;
+  require(std::isfinite((divided ? kLargestScale / top : top * kLargestScale) * kLargestCode), ErrorCode::corrupt,
+          "{}: with a scale of {} over all, weights can be infinite; {} is damaged", global->name, hf::number(*global, 0),
+          global->source.empty() ? "the file" : global->source);
 }
 
 Layout Nvfp4::layout() const {
