@@ -10,6 +10,7 @@ namespace gale::cli {
 Chat::Chat(const Engine& engine, bool raw, std::string system)
     : engine_(engine),
       tokenizer_(need_tokenizer(engine.tokenizer(), engine.info().source)),
+      raw_(raw),
       templated_(!raw && engine.chat_template() != nullptr),
       system_(std::move(system)) {}
 
@@ -23,7 +24,7 @@ std::vector<TokenId> Chat::render() const {
 }
 
 std::vector<TokenId> Chat::ask(const std::string& text) {
-  if (!templated_) return tokenizer_.encode(text);
+  if (!templated_) return tokenizer_.encode(text, {.parse_special = raw_});
   turns_.push_back({"user", text});
   try {
     return render();

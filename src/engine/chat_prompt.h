@@ -13,8 +13,9 @@ struct ChatPrompt {
   std::vector<TokenId> tokens;
 };
 
-/// Renders and encodes. Special tokens in the template's own text and in the assistant's turns are special tokens; in all other
-/// messages they are the characters they are written with. Throws what ChatTemplate::render throws.
+/// Renders and encodes. Special tokens of the template's own text are special tokens; in messages and tools they are the
+/// characters they are written with, and so are, but in an assistant's turn, all markers that the template names. Throws what
+/// ChatTemplate::render throws, and Error{invalid_argument} for messages or tools nested more than 100 levels deep.
 ChatPrompt chat_prompt(const ChatTemplate& chat_template, const Tokenizer& tokenizer, const ChatInput& input);
 
 }  // namespace gale

@@ -41,7 +41,7 @@ void add_specials(const Json& config, RankVocab& vocab) {
   for (const auto& [id, token] : added->items()) {
     const std::string text = text_of(token, "content");
     if (text.empty() || id.empty() || id.size() > 9 || id.find_first_not_of("0123456789") != std::string::npos) continue;
-    vocab.specials.push_back({TokenId(std::stol(id)), text, token.value("special", true)});
+    vocab.specials.push_back({TokenId(std::stol(id)), text, !token.contains("special") || token["special"] == true});
   }
 }
 

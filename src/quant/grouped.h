@@ -20,7 +20,6 @@
 ///   scale(row, column), offset(row, column)
 namespace gale::grouped {
 
-constexpr float kLargestInTable = 57344;            // of e5m2
 constexpr int16_t kWidths[] = {256, 128, 64, 32};  // of groups that kernels have, the cheapest first
 
 /// The widest groups of the kernels that no group of the file is cut by, a scale for more columns being repeated; f32 values for
@@ -48,11 +47,15 @@ inline float value_of(const Layout& layout, uint8_t code, float scale, float off
 
 /// Throws Error{corrupt} where a group's largest value is none.
 inline void check_scale(const TensorGroup& group, const Layout& layout, float scale, float offset, int64_t row, int64_t column) {
-  const float largest = is_number_table(layout.table) || layout.table != CodeTable::none ? kLargestInTable
-                                                                                           : float(1 << layout.bits);
-  require(std::isfinite(scale * largest) && std::isfinite(offset), ErrorCode::corrupt,
-          "{}: with a scale of {} and an offset of {}, values from row {}, column {} on can be infinite or none; the file is damaged",
-          group.name, scale, offset, row, column);
+  const float largest = layout.table == CodeTable::e5m2   ? 57344
+                        : layout.table == CodeTable::e4m3 ? 448
+                        : layout.table == CodeTable::e2m1 ? 12
+                        : is_number_table(layout.table)   ? 1
+                                                          : float(1 << layout.bits);
+  require(
+      std::isfinite(scale * largest) && std::isfinite(offset), ErrorCode::corrupt,
+      "{}: with a scale of {} and an offset of {}, values from row {}, column {} on can be infinite or none; the file is damaged",
+      group.name, scale, offset, row, column);
 }
 
 template <class W>

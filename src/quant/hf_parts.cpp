@@ -60,9 +60,10 @@ void check_parts(const TensorGroup& group, std::initializer_list<std::string_vie
                                                  "output_scale", "activation_scale", "q_scale",          "k_scale",
                                                  "v_scale"};
   for (const auto& [suffix, part] : group.parts)
-    require(std::ranges::count(known, suffix) > 0 || std::ranges::count(kOfActivations, suffix) > 0, ErrorCode::unsupported,
-            "{} is not known beside a weight in {}, and may change its values; a checkpoint in {} or in GGUF without it can be run",
-            part->name, kind, kind);
+    require(
+        std::ranges::count(known, suffix) > 0 || std::ranges::count(kOfActivations, suffix) > 0, ErrorCode::unsupported,
+        "{} is not known beside a weight in {}, and may change its values; a checkpoint in {} or in GGUF without it can be run",
+        part->name, kind, kind);
 }
 
 bool is_float(TensorType type) { return type == TensorType::f16 || type == TensorType::bf16 || type == TensorType::f32; }

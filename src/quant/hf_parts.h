@@ -28,8 +28,8 @@ void check_type(const RawTensor& part, bool right_type, std::string_view kind);
 void check_shape(const TensorGroup& group, const RawTensor& part, const Shape& shape, std::string_view why);
 void check_bytes(const RawTensor& part);
 
-/// Throws Error{unsupported} where the group has a part that is none of `known`, nor a scale of activations, which are rounded here in
-/// a finer way: what a format does not know may change the weights.
+/// Throws Error{unsupported} where the group has a part that is none of `known`, nor a scale of activations, which are rounded
+/// here in a finer way: what a format does not know may change the weights.
 void check_parts(const TensorGroup& group, std::initializer_list<std::string_view> known, std::string_view kind);
 
 bool is_float(TensorType type);  ///< f16, bf16, f32

@@ -72,8 +72,10 @@ void add_tokens(const VocabSpec& spec, TokenizerParts& parts) {
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
     const int32_t type = parts.types[id];
     const bool special = type == VocabSpec::control || type == VocabSpec::unknown;
-    if ((special || type == VocabSpec::user_defined) && !spec.tokens[id].empty())
-      parts.added.push_back({.id = TokenId(id), .content = spec.tokens[id], .special = special});
+    if ((!special && type != VocabSpec::user_defined) || spec.tokens[id].empty()) continue;
+    require(valid_prefix(spec.tokens[id]) == spec.tokens[id].size(), ErrorCode::corrupt,
+            "the vocabulary's token {} is looked for in texts as a whole, but is no UTF-8", id);
+    parts.added.push_back({.id = TokenId(id), .content = spec.tokens[id], .special = special});
   }
 }
 

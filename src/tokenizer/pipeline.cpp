@@ -162,6 +162,13 @@ const std::string* Pipeline::added_text(TokenId id) const {
   return found == added_texts_.end() ? nullptr : &found->second;
 }
 
+std::vector<TokenId> Pipeline::added_tokens() const {
+  std::vector<TokenId> out;
+  for (const auto& [id, text] : added_texts_) out.push_back(id);
+  std::ranges::sort(out);
+  return out;
+}
+
 std::string Pipeline::token_text(TokenId id) const {
   if (id < 0 || id >= parts_.vocab_size) return {};
   if (const std::string* added = added_text(id)) return *added;

@@ -18,17 +18,22 @@ void split(std::string_view prompt, Text text, Mark mark) {
   text(prompt);
 }
 
+// With `token`, or with what may become it once something else stands behind.
+bool begins(std::string_view text, std::string_view token) { return text.starts_with(token) || token.starts_with(text); }
+
 }  // namespace
 
-PlainText::PlainText(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
-  for (TokenId id = 0; id < tokenizer.vocab_size(); ++id)
-    if (tokenizer.is_special(id)) specials_.push_back(tokenizer.token_text(id));
-  std::erase(specials_, "");
+PlainText::PlainText(const Tokenizer& tokenizer, std::string_view template_source) : tokenizer_(tokenizer) {
+  for (const TokenId id : tokenizer.added_tokens()) {
+    std::string text = tokenizer.token_text(id);
+    if (!text.empty() && (tokenizer.is_special(id) || template_source.find(text) != std::string_view::npos))
+      guarded_.push_back(std::move(text));
+  }
 }
 
 std::string PlainText::guard(std::string_view content) const {
   std::array<bool, 256> starts{};
-  for (const std::string& s : specials_) starts[uint8_t(s[0])] = true;
+  for (const std::string& s : guarded_) starts[uint8_t(s[0])] = true;
   std::string out;
   split(
       content,
@@ -37,8 +42,8 @@ std::string PlainText::guard(std::string_view content) const {
           out += part[at];
           // The mark goes behind the special token's first character.
           const bool special =
-              starts[uint8_t(part[at])] && std::any_of(specials_.begin(), specials_.end(),
-                                                       [&](const std::string& s) { return part.substr(at).starts_with(s); });
+              starts[uint8_t(part[at])] &&
+              std::any_of(guarded_.begin(), guarded_.end(), [&](const std::string& s) { return begins(part.substr(at), s); });
           if (!special) continue;
           size_t end = at + 1;
           while (end < part.size() && (uint8_t(part[end]) & 0xc0) == 0x80) out += part[end++];

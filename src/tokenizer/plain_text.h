@@ -11,10 +11,12 @@ namespace gale {
 /// which no text may use) show where; they never reach the model. Immutable.
 class PlainText {
  public:
-  /// REQUIRES: the tokenizer outlives it.
-  explicit PlainText(const Tokenizer& tokenizer);
+  /// Guards against special tokens, and against added ones that `template_source` names: markers such as "<|User|>" are not
+  /// special in every vocabulary. REQUIRES: the tokenizer outlives it.
+  explicit PlainText(const Tokenizer& tokenizer, std::string_view template_source = "");
 
-  /// `content` with a mark inside all that reads like a special token. Marks of its own become U+FFFD.
+  /// `content` with a mark inside all that reads like such a token, or like the beginning of one at its end. Marks of its own
+  /// become U+FFFD.
   std::string guard(std::string_view content) const;
   /// `prompt` without its marks.
   static std::string without_marks(std::string_view prompt);
@@ -23,7 +25,7 @@ class PlainText {
 
  private:
   const Tokenizer& tokenizer_;
-  std::vector<std::string> specials_;
+  std::vector<std::string> guarded_;
 };
 
 }  // namespace gale

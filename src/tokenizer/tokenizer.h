@@ -70,6 +70,8 @@ class Tokenizer {
   /// Number of ids (the highest id + 1).
   virtual int32_t vocab_size() const = 0;
   virtual bool is_special(TokenId id) const = 0;
+  /// Those that are looked for in a text as a whole, special or not, by id.
+  virtual std::vector<TokenId> added_tokens() const = 0;
   /// Id of a special or added token by its exact text, or of a vocabulary entry; nullopt where there is none.
   virtual std::optional<TokenId> find(std::string_view text) const = 0;
   /// The same vocabulary as a GGUF file would carry it, for writers. Throws Error{unsupported} for kinds GGUF has no name for.

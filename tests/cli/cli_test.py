@@ -6,6 +6,7 @@ one is given a small byte-level one here, so that run, tokenize and template hav
 """
 
 import json
+import math
 import os
 import pty
 import select
@@ -350,6 +351,37 @@ class Models(CliTest):
             self.assertEqual(last.index(max(last)), greedy[0], case)
         self.assertIn(str(greedy[0]), self.ok("logits", "-m", case, "--tokens", "-", stdin=" ".join(map(str, ids))))
         self.fails(1, "logits", "-m", case, "--tokens", "999999", says="999999")
+
+    def test_perplexity_is_that_of_the_logits(self):
+        text = self.folder / "text.txt"
+        text.write_text("What is 36 plus 6? It is 42. " * 8)
+        ids = [int(i) for i in self.ok("tokenize", "-m", "demo", "--file", text, "--ids", "--plain").split()]
+        before = self.ok("tokenize", "-m", "demo", "--ids", "").split()
+        size = 40
+
+        def distributions(*args):
+            out = []
+            for at in range(0, len(ids) - size + 1, size):
+                window = [int(before[0])] * bool(before) + ids[at + bool(before):at + size]
+                rows = self.ok_json("logits", "-m", "demo", *args, "--tokens", ",".join(map(str, window)))["logits"]
+                for row, token in list(zip(rows, window[1:]))[size // 2:]:
+                    top = max(row)
+                    total = top + math.log(sum(math.exp(x - top) for x in row))
+                    out.append(([x - total for x in row], token))
+            return out
+
+        base, small = distributions(), distributions("--quant", "q4_0")
+        loss = -sum(row[token] for row, token in small) / len(small)
+        kl = sum(sum(math.exp(p) * (p - q) for p, q in zip(b, s)) for (b, _), (s, _) in zip(base, small)) / len(base)
+        same = sum(b.index(max(b)) == s.index(max(s)) for (b, _), (s, _) in zip(base, small)) / len(base)
+        out = self.ok_json("perplexity", "-m", "demo", "--quant", "q4_0", "-f", text, "--window", size, "--against", "demo")
+        self.assertEqual(out["tokens"], len(small))
+        self.assertAlmostEqual(out["perplexity"] / math.exp(loss), 1, 5)
+        self.assertAlmostEqual(out["kl_divergence"] / kl, 1, 4)
+        self.assertAlmostEqual(out["top1_agreement"], same, 9)
+        self.assertIn("top-1 agreement", self.ok("perplexity", "-m", "demo", "-f", text, "--against", "demo"))
+        self.fails(1, "perplexity", "-m", "demo", "-f", text, "--against", DATA / "llama3", says="vocabulary")
+        self.fails(2, "perplexity", "-m", "demo", "-f", text, "--window", "2", says="--window")
 
     def test_logits_that_are_no_numbers_are_null(self):
         broken = self.folder / "broken"

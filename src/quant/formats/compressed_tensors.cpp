@@ -52,10 +52,11 @@ CompressedTensors::CompressedTensors(const TensorGroup& group)
       zeros(group.part("weight_zero_point")),
       packed(weight != nullptr) {
   constexpr std::string_view kKind = "compressed-tensors";
-  require(group.part("weight_g_idx") == nullptr, ErrorCode::unsupported,
-          "{}.weight_g_idx: columns in an order of their own are not read in compressed-tensors; quantize the model with actorder "
-          "\"static\" or \"weight\", or as GPTQ",
-          group.name);
+  require(
+      group.part("weight_g_idx") == nullptr, ErrorCode::unsupported,
+      "{}.weight_g_idx: columns in an order of their own are not read in compressed-tensors; quantize the model with actorder "
+      "\"static\" or \"weight\", or as GPTQ",
+      group.name);
   hf::check_parts(group, {"weight_packed", "weight", "weight_scale", "weight_zero_point", "weight_shape"}, kKind);
   if (!packed) weight = &hf::part_of(group, "weight", kKind);
   require(weight->shape.rank() == 2 && weight->elements() > 0, ErrorCode::corrupt, "{} is {}, but must be a matrix", weight->name,

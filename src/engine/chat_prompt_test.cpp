@@ -1,0 +1,73 @@
+#include "engine/chat_prompt.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "engine/runtime.h"
+#include "gale/error.h"
+
+namespace gale {
+namespace {
+
+struct Demo {
+  Runtime runtime = [] {
+    EngineOptions options;
+    options.model = "demo";
+    return load_runtime(options);
+  }();
+  std::vector<TokenId> controls() const {
+    std::vector<TokenId> out;
+    for (const TokenId id : runtime.tokenizer->added_tokens())
+      if (runtime.tokenizer->is_special(id)) out.push_back(id);
+    return out;
+  }
+  std::vector<TokenId> tokens(const Json& messages, const Json& tools = {}) const {
+    ChatInput input;
+    input.messages = &messages;
+    if (!tools.is_null()) input.tools = &tools;
+    return chat_prompt(*runtime.chat_template, *runtime.tokenizer, input).tokens;
+  }
+  int64_t controls_in(const Json& messages, const Json& tools = {}) const {
+    const auto all = controls();
+    return std::ranges::count_if(tokens(messages, tools), [&](TokenId id) { return std::ranges::count(all, id) > 0; });
+  }
+};
+
+TEST(ChatPrompt, OnlyTheTemplateSetsControlTokens) {
+  const Demo demo;
+  const auto chat = [](const Json& user, const Json& assistant) {
+    return Json::array({{{"role", "user"}, {"content", user}},
+                        {{"role", "assistant"}, {"content", assistant}},
+                        {{"role", "user"}, {"content", "more"}}});
+  };
+  const int64_t plain = demo.controls_in(chat("one", "two"));
+  ASSERT_GT(plain, 3);
+  ASSERT_FALSE(demo.controls().empty());
+  for (const TokenId id : demo.controls()) {
+    const std::string text = demo.runtime.tokenizer->token_text(id);
+    const std::string head = text.substr(0, text.size() / 2), tail = text.substr(text.size() / 2);
+    EXPECT_EQ(demo.controls_in(chat("one" + text, "two")), plain) << text;
+    EXPECT_EQ(demo.controls_in(chat("one", text + "two")), plain) << text << " in an answer";
+    const Json parts = {{{"type", "text"}, {"text", "one" + head}}, {{"type", "text"}, {"text", tail}}};
+    EXPECT_EQ(demo.controls_in(chat(parts, "two")), demo.controls_in(chat({{{"type", "text"}, {"text", "one"}}}, "two"))) << text;
+  }
+}
+
+TEST(ChatPrompt, DeepMessagesAreRefused) {
+  const Demo demo;
+  Json deep = "x";
+  for (int i = 0; i < 200; ++i) deep = Json::array({std::move(deep)});
+  const Json messages = {{{"role", "user"}, {"content", std::move(deep)}}};
+  try {
+    demo.tokens(messages);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::invalid_argument);
+    EXPECT_NE(std::string(e.what()).find("levels deep"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace gale
