@@ -32,7 +32,7 @@ class Chat {
 
   const Engine& engine_;
   const Tokenizer& tokenizer_;
-  bool raw_ = false;  // --raw: special tokens in the text are special tokens
+  bool raw_;  // --raw: special tokens in the text are special tokens
   bool templated_;
   std::string system_;
   std::vector<Turn> turns_;

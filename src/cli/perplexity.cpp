@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 
 #include "base/fail.h"
@@ -109,12 +110,8 @@ Scores score(Engine& engine, Engine* base, const std::vector<std::vector<int32_t
     const std::vector<float> logits = engine.logits(tokens), of_base = base ? base->logits(tokens) : std::vector<float>();
     for (size_t i = tokens.size() / 2; i + 1 < tokens.size(); ++i) {
       const auto row_of = [&](const std::vector<float>& all) { return Row(std::span(all).subspan(i * vocab, vocab)); };
-      if (base != nullptr) {
-        const Row beside = row_of(of_base);
-        out.add(row_of(logits), &beside, tokens[i + 1]);
-      } else {
-        out.add(row_of(logits), nullptr, tokens[i + 1]);
-      }
+      const std::optional<Row> beside = base ? std::optional(row_of(of_base)) : std::nullopt;
+      out.add(row_of(logits), beside ? &*beside : nullptr, tokens[i + 1]);
     }
     progress.update(int64_t(w + 1), int64_t(windows.size()));
   }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "tokenizer/pre_names.h"
 #include "tokenizer/rank_vocab.h"
 #include "tokenizer/sentencepiece.h"
 
@@ -13,17 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What models with tiktoken files cut words by, which no file of theirs says: by tokenizer_class.
-constexpr std::string_view kCl100k =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kKimi =
-    R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
+// What models with tiktoken files cut words by, which no file of theirs says.
 std::string_view pattern_of(std::string_view tokenizer_class) {
-  if (tokenizer_class == "QWenTokenizer") return kQwen;
-  return tokenizer_class == "TikTokenTokenizer" ? kKimi : kCl100k;
+  if (tokenizer_class == "QWenTokenizer") return word_pattern("qwen2");
+  return word_pattern(tokenizer_class == "TikTokenTokenizer" ? "kimi-k2" : "llama3");  // Llama 3's is cl100k's
 }
 
 std::string text_of(const Json& config, const char* key) {

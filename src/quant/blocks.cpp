@@ -13,7 +13,7 @@ void check_slice(std::string_view name, const Shape& shape, const Slice2& slice,
 
 void fail_block(const RawTensor& weight, int64_t row, int64_t column, std::string_view fault) {
   fail(ErrorCode::corrupt, "{}: the {} block at row {}, column {} is broken, {}; {} is damaged", weight.name,
-       tensor_type_info(weight.type).name, row, column, fault, weight.source.empty() ? "the file" : weight.source);
+       tensor_type_info(weight.type).name, row, column, fault, file_of(weight));
 }
 
 void check_input(std::string_view format, const float* values, int64_t rows, int64_t columns, const float* importance,

@@ -57,6 +57,10 @@ const RawTensor* TensorGroup::part(std::string_view suffix) const {
   return found == parts.end() ? nullptr : found->second;
 }
 
+std::string_view file_of(const RawTensor& tensor) {
+  return tensor.source.empty() ? std::string_view("the file") : std::string_view(tensor.source);
+}
+
 TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name) {
   TensorGroup group;
   group.name = name;

@@ -32,6 +32,9 @@ TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name);
 /// stands for all where tensors are counted.
 TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor);
 
+/// Where a tensor's bytes lie, as messages say it: its file's name, or "the file".
+std::string_view file_of(const RawTensor& tensor);
+
 /// A weight format: how bytes in a file become values. One file per format in quant/formats/, which defines
 /// `extern const Format format_<file name>`; the list is generated from the file names. No SIMD, and no kernel but the search for
 /// scales that quantize is given.

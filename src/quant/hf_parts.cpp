@@ -1,7 +1,6 @@
 #include "quant/hf_parts.h"
 
 #include <algorithm>
-
 #include <cmath>
 
 #include "base/json.h"
@@ -52,7 +51,7 @@ void check_shape(const TensorGroup& group, const RawTensor& part, const Shape& s
 void check_bytes(const RawTensor& part) {
   const int64_t needed = row_bytes(part.type, part.elements(), part.name);
   require(int64_t(part.bytes.size()) == needed, ErrorCode::corrupt, "{} has {} bytes, its shape {} takes {}; {} is damaged",
-          part.name, part.bytes.size(), part.shape.text(), needed, part.source.empty() ? "the file" : part.source);
+          part.name, part.bytes.size(), part.shape.text(), needed, file_of(part));
 }
 
 void check_parts(const TensorGroup& group, std::initializer_list<std::string_view> known, std::string_view kind) {
@@ -98,7 +97,7 @@ float number(const RawTensor& tensor, int64_t i) {
 float finite_number(const RawTensor& tensor, int64_t i) {
   const float value = number(tensor, i);
   require(std::isfinite(value), ErrorCode::corrupt, "{}: element {} is not a finite number; {} is damaged", tensor.name, i,
-          tensor.source.empty() ? "the file" : tensor.source);
+          file_of(tensor));
   return value;
 }
 

@@ -43,4 +43,31 @@ inline Fit fit(const float* x, const float* importance) {
 
 constexpr Layout kLayout{.kind = Layout::Kind::grouped, .bits = 2, .group = 256, .block = 256, .top = ScaleType::f16, .bias = 1};
 
+/// 256 columns: codes as F has them, then d. F::codes(block, out) reads them, F::write(fit, block) writes a block.
+template <class F, int CodeBytes>
+struct Block {
+  static constexpr Layout layout = kLayout;
+  static constexpr int kTop = CodeBytes;  ///< offset of d
+  static constexpr int64_t bytes = kTop + 2;
+
+  static bool valid(const std::byte* block) { return blocks::finite_f16(block + kTop); }
+
+  static void values(const std::byte* block, float* out) {
+    const float d = blocks::load_f16(block + kTop);
+    uint8_t code[256];
+    F::codes(block, code);
+    for (int i = 0; i < 256; ++i) out[i] = d * float(int(code[i]) - 1);
+  }
+
+  static void split(const std::byte* block, const blocks::BlockParts& out) {
+    *out.top = blocks::load_f16(block + kTop);
+    F::codes(block, out.codes);
+  }
+
+  static void quantize(const blocks::BlockRow& row) {
+    for (int64_t i = 0; i < row.blocks; ++i)
+      F::write(fit(row.x + i * 256, row.importance ? row.importance + i * 256 : nullptr), row.out + i * bytes);
+  }
+};
+
 }  // namespace gale::ternary

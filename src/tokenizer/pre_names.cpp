@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 #include "base/fail.h"
 #include "tokenizer/pipeline.h"
@@ -140,6 +141,11 @@ PreRecipe recipe_of(const Row& row, std::string_view name) {
   return out;
 }
 
+const Row* row_named(std::string_view name) {
+  const Row* found = std::ranges::find_if(kRows, [&](const Row& row) { return has_name(row.names, name); });
+  return found == std::end(kRows) ? nullptr : found;
+}
+
 // The names Gale gives to Metaspace pre-tokenizers, which GGUF cannot tell apart.
 struct MetaspaceRow {
   std::string_view name;
@@ -158,13 +164,16 @@ bool same(const PreRecipe& recipe, const Normalizer& normalizer, const PreTokeni
 
 }  // namespace
 
-bool knows_byte_bpe(std::string_view name) {
-  return std::any_of(std::begin(kRows), std::end(kRows), [&](const Row& row) { return has_name(row.names, name); });
+bool knows_byte_bpe(std::string_view name) { return row_named(name) != nullptr; }
+
+std::string_view word_pattern(std::string_view name) {
+  const Row* row = row_named(name);
+  assert(row != nullptr && row->patterns[1].empty());
+  return row->patterns[0];
 }
 
 PreRecipe byte_bpe_recipe(std::string_view name) {
-  for (const Row& row : kRows)
-    if (has_name(row.names, name)) return recipe_of(row, name);
+  if (const Row* row = row_named(name)) return recipe_of(*row, name);
   std::string known;
   for (const Row& row : kRows) known.append(known.empty() ? "" : " ").append(row.names);
   fail(ErrorCode::unsupported,

@@ -19,6 +19,8 @@ struct PreRecipe {
 
 /// Whether Gale knows this name of a byte-level BPE.
 bool knows_byte_bpe(std::string_view name);
+/// The pattern by which this name cuts words, where it has just one. REQUIRES: a name of such.
+std::string_view word_pattern(std::string_view name);
 /// Byte-level BPE. Throws Error{unsupported} with the names Gale knows.
 PreRecipe byte_bpe_recipe(std::string_view name);
 /// sentencepiece BPE: GGUF has one form ("default", any other text is read as it), Gale adds names for Metaspace pre-tokenizers.

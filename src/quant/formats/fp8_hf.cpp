@@ -83,7 +83,7 @@ void Fp8::codes(const Slice2& slice, uint8_t* to) const {
     for (int64_t c = 0; c < slice.columns; ++c) good &= (to[c] & 0x7f) < least;
     for (int64_t c = 0; !good && c < slice.columns; ++c)
       require((to[c] & 0x7f) < least, ErrorCode::corrupt, "{}: row {}, column {} is no finite number (byte {:#x}); {} is damaged",
-              weight->name, slice.row + r, slice.column + c, to[c], weight->source.empty() ? "the file" : weight->source);
+              weight->name, slice.row + r, slice.column + c, to[c], file_of(*weight));
   }
 }
 

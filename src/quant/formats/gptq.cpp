@@ -120,7 +120,7 @@ int64_t Gptq::group_of(int64_t column) const { return g_idx ? int32_t(word(*g_id
 float Gptq::scale(int64_t group, int64_t row) const {
   const float value = hf::number(*scales, group * out + row);
   require(std::isfinite(value), ErrorCode::corrupt, "{}: the scale of group {}, output {} is not a finite number; {} is damaged",
-          scales->name, group, row, scales->source.empty() ? "the file" : scales->source);
+          scales->name, group, row, file_of(*scales));
   return value;
 }
 

@@ -23,7 +23,7 @@ struct Mxfp4Ocp {
     const auto byte = hf::element<uint8_t>(*scales, row * (in / 32) + column / 32);
     require(byte <= kLargest, ErrorCode::corrupt,
             "{}: the scale of row {}, column {} is 2^{}, which gives no finite values; {} is damaged", scales->name, row, column,
-            int(byte) - 127, scales->source.empty() ? "the file" : scales->source);
+            int(byte) - 127, file_of(*scales));
     return half_e8m0_to_f32(byte);
   }
   float offset(int64_t, int64_t) const { return 0; }

@@ -30,7 +30,7 @@ struct Nvfp4 {
     const auto byte = hf::element<uint8_t>(*scales, row * (in / 16) + column / 16);
     require(byte < 0x7f, ErrorCode::corrupt,
             "{}: the scale of row {}, column {} is negative or no number (byte {:#x}); {} is damaged", scales->name, row, column,
-            byte, scales->source.empty() ? "the file" : scales->source);
+            byte, file_of(*scales));
     return byte;
   }
   void codes(int64_t row, int64_t column, int64_t n, uint8_t* to) const {
@@ -69,12 +69,12 @@ Nvfp4::Nvfp4(const TensorGroup& group) {
   require(global->elements() == 1, ErrorCode::corrupt, "{} is {}, but must be one number", global->name, global->shape.text());
   top = hf::finite_number(*global, 0);
   require(!divided || top != 0, ErrorCode::corrupt, "{}: the scales cannot be divided by 0; {} is damaged", global->name,
-          global->source.empty() ? "the file" : global->source);
+          file_of(*global));
   top *= divided ? 2.0f : 0.5f;
   constexpr float kLargestScale = 448, kLargestCode = 12;
   require(std::isfinite((divided ? kLargestScale / top : top * kLargestScale) * kLargestCode), ErrorCode::corrupt,
           "{}: with a scale of {} over all, weights can be infinite; {} is damaged", global->name, hf::number(*global, 0),
-          global->source.empty() ? "the file" : global->source);
+          file_of(*global));
 }
 
 Layout Nvfp4::layout() const {

@@ -6,14 +6,9 @@ namespace {
 
 /// 256 columns: 52 bytes of five codes each, the last four of four, f16 d; value = d * (q - 1). 1.6875 bits per weight. A byte is
 /// a fraction of base 3, rounded up, so that multiplying by 3 brings its digits out on top, one after the other.
-struct Tq1_0 {
+struct Tq1_0 : ternary::Block<Tq1_0, 52> {
   static constexpr std::string_view name = "tq1_0";
   static constexpr TensorType type = TensorType::tq1_0;
-  static constexpr Layout layout = ternary::kLayout;
-  static constexpr int64_t bytes = 54;
-  static constexpr int kTop = 52;  // offset
-
-  static bool valid(const std::byte* block) { return blocks::finite_f16(block + kTop); }
 
   /// Calls visit(byte, digit, column) for all: bytes [0, 32), [32, 48) and [48, 52) each hold a run of columns for every digit.
   template <class Visit>
@@ -32,25 +27,8 @@ struct Tq1_0 {
     });
   }
 
-  static void values(const std::byte* block, float* out) {
-    const float d = blocks::load_f16(block + kTop);
-    uint8_t code[256];
-    codes(block, code);
-    for (int i = 0; i < 256; ++i) out[i] = d * float(int(code[i]) - 1);
-  }
-
-  static void split(const std::byte* block, const blocks::BlockParts& out) {
-    *out.top = blocks::load_f16(block + kTop);
-    codes(block, out.codes);
-  }
-
   /// 2.4e-2 and up: codes have a deviation of 0.82.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block + kTop, uint16_t(0x2646 + bits % 64)); }
-
-  static void quantize(const blocks::BlockRow& row) {
-    for (int64_t i = 0; i < row.blocks; ++i)
-      write(ternary::fit(row.x + i * 256, row.importance ? row.importance + i * 256 : nullptr), row.out + i * bytes);
-  }
 
   static void write(const ternary::Fit& fit, std::byte* block) {
     int numbers[52] = {};

@@ -5,14 +5,9 @@ namespace gale {
 namespace {
 
 /// 256 columns: 64 bytes of codes, f16 d; value = d * (q - 1), so code 3, which nobody writes, is 2. 2.0625 bits per weight.
-struct Tq2_0 {
+struct Tq2_0 : ternary::Block<Tq2_0, 64> {
   static constexpr std::string_view name = "tq2_0";
   static constexpr TensorType type = TensorType::tq2_0;
-  static constexpr Layout layout = ternary::kLayout;
-  static constexpr int64_t bytes = 66;
-  static constexpr int kTop = 64;  // offset
-
-  static bool valid(const std::byte* block) { return blocks::finite_f16(block + kTop); }
 
   /// Each half of the block is 128 columns in 32 bytes: column i of quarter k at bit 2k of byte i.
   static void codes(const std::byte* block, uint8_t* out) {
@@ -24,27 +19,10 @@ struct Tq2_0 {
     }
   }
 
-  static void values(const std::byte* block, float* out) {
-    const float d = blocks::load_f16(block + kTop);
-    uint8_t code[256];
-    codes(block, code);
-    for (int i = 0; i < 256; ++i) out[i] = d * float(int(code[i]) - 1);
-  }
-
-  static void split(const std::byte* block, const blocks::BlockParts& out) {
-    *out.top = blocks::load_f16(block + kTop);
-    codes(block, out.codes);
-  }
-
   /// 2.8e-2 and up: with code 1 for every 3 codes deviate by 0.71.
   static void draw_scales(uint64_t bits, std::byte* block) {
     for (int i = 0; i < 64; ++i) block[i] &= ~(block[i] << 1 & std::byte(0xaa));
     blocks::store_u16(block + kTop, uint16_t(0x273d + bits % 64));
-  }
-
-  static void quantize(const blocks::BlockRow& row) {
-    for (int64_t i = 0; i < row.blocks; ++i)
-      write(ternary::fit(row.x + i * 256, row.importance ? row.importance + i * 256 : nullptr), row.out + i * bytes);
   }
 
   static void write(const ternary::Fit& fit, std::byte* block) {

@@ -31,7 +31,7 @@ void tile_number_pairs(const Tile& t) {
         bf16x32 low[P], high[P];
         for (int p = 0; p < P; ++p) {
           const uint8_t* from = unit[p] + at.codes + k * 16;
-          prefetch(from + t.ahead);
+          prefetch_far(from + t.ahead);
           const i32x16 codes = as_lanes(load_bytes(from));
           low[p] = join_pairs(numbers.template numbers<0>(codes), numbers.template numbers<1>(codes));
           high[p] = join_pairs(numbers.template numbers<2>(codes), numbers.template numbers<3>(codes));

@@ -36,7 +36,7 @@ void tile_numbers(const Tile& t) {
         i32x16 codes[P];
         for (int p = 0; p < P; ++p) {
           const uint8_t* from = unit[p] + at.codes + k / Numbers::kColumns * 64;
-          prefetch(from + t.ahead);
+          prefetch_far(from + t.ahead);
           codes[p] = as_lanes(load_bytes(from));
         }
         for_columns<Numbers::kColumns>([&](auto i) __attribute__((always_inline)) {
