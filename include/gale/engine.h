@@ -9,6 +9,7 @@
 
 #include "gale/error.h"
 #include "gale/request.h"
+#include "gale/weights.h"
 
 namespace gale {
 
@@ -21,7 +22,10 @@ struct EngineOptions {
   std::string model = {};  ///< directory, .gguf, .safetensors, .gale, "demo", or "random:SHAPE"
   int threads = 0;         ///< compute threads; 0: physical cores by affinity and cgroup quota
   std::string isa = {};  ///< generic, avx2, avx512, avx512_bf16, neon, neon_dotprod, neon_i8mm; the GALE_ISA variable where empty
-  std::string quant = {};      ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ...; the type of random weights
+  std::string quant = {};      ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ..., auto; the type of random weights
+  std::string topology = {};   ///< a YAML file that pins types to layers or to names (see docs/howto/quantize.md)
+  std::string imatrix = {};    ///< an importance matrix that weighs the errors of `quant`: .gguf, .dat or .cimatrix
+  bool quant_experts = false;  ///< `quant` is for the experts of a mixture only
   bool exact = false;          ///< f32 activations and KV
   std::string kv_type = {};    ///< f32, f16, bf16, q8_0; bf16 (f32 when exact)
   int64_t context = 0;         ///< slots per sequence; 0: what the model was made for, less where memory is short
@@ -33,6 +37,7 @@ struct EngineOptions {
 
 struct ModelInfo {
   std::string architecture, source;
+  std::string quant;  ///< the type it was re-quantized to, in the place of "auto" the one that was chosen; "" for none
   int64_t parameters = 0, layers = 0, hidden = 0, vocab = 0, max_positions = 0, context = 0;
   int64_t file_bytes = 0, packed_bytes = 0, kv_bytes = 0, kv_bytes_per_token = 0, scratch_bytes = 0;
   std::vector<int32_t> end_tokens;
@@ -65,6 +70,19 @@ class Engine {
   /// Logits of every position of a prompt, f32 [tokens, vocab], computed between steps of the running requests.
   virtual std::vector<float> logits(const std::vector<int32_t>& tokens) = 0;
 
+  /// Quantizes the model anew from its checkpoint, `type` as in EngineOptions::quant, "" for the types of the file. Returns when
+  /// that is done: requests that run end first, those that come meanwhile wait. Both forms are in memory for a moment; where
+  /// there is too little of it, or for any other Error thrown, the model stays as it was.
+  virtual void requantize(const std::string& type) = 0;
+  /// The model's matrices, in the order it reads them.
+  virtual std::vector<WeightInfo> weights() const = 0;
+  /// Rows [first, first + count) of a matrix as its values are now: f32 [count, columns]. `expert`: of a mixture, else 0. Throws
+  /// Error{not_found}, or Error{invalid_argument} out of range.
+  virtual std::vector<float> weight_rows(const std::string& name, int64_t first, int64_t count, int64_t expert = 0) const = 0;
+  /// The tensors of the checkpoint that a matrix was read from. Throws Error{not_found}.
+  virtual std::vector<WeightPart> weight_parts(const std::string& name) const = 0;
+
+  /// Valid as long as the engine; requantize() makes another.
   virtual const ModelInfo& info() const = 0;
   /// nullptr where the checkpoint has none (random weights).
   virtual const Tokenizer* tokenizer() const = 0;

@@ -30,6 +30,9 @@ struct GgufTranslation {
 /// A file without tensors (a vocabulary) gives a config only.
 GgufTranslation translate_gguf(const GgufFile& file);
 
+/// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight", nullopt for what GGUF has no name for.
+std::optional<std::string> gguf_tensor_name(std::string_view hf_name);
+
 /// The reverse, for writers.
 struct GgufTarget {
   std::string architecture;                                 ///< "llama", "qwen2", "qwen3", "qwen3moe"

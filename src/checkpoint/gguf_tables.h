@@ -22,8 +22,6 @@ std::span<const GgufArchitecture> gguf_architectures();
 const GgufArchitecture* find_gguf_architecture(std::string_view name);
 /// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight". Unknown names stay, see GgufTranslation.
 std::string hf_tensor_name(std::string_view gguf_name);
-/// The reverse, nullopt for what GGUF has no name for.
-std::optional<std::string> gguf_tensor_name(std::string_view hf_name);
 
 std::string lower_case(std::string_view text);
 /// general.architecture as the file spells it. Throws Error{corrupt} where it is missing.

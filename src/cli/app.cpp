@@ -110,8 +110,8 @@ int main_program(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", [] { return "gale " + features().version; });
   CommandLine line{app, {}, false};
-  for (const auto add :
-       {add_run, add_bench, add_quantize, add_perplexity, add_tokenize, add_template, add_logits, add_inspect, add_doctor})
+  for (const auto add : {add_run, add_bench, add_quantize, add_imatrix, add_perplexity, add_tokenize, add_template, add_logits,
+                         add_inspect, add_doctor})
     add(line);
   for (CLI::App* sub : app.get_subcommands({})) sub->add_flag("-v,--verbose", line.verbose, "Say more on stderr, speed too");
   name_variables(app);

@@ -25,6 +25,7 @@ void add_quantize(CommandLine& line);
 void add_tokenize(CommandLine& line);
 void add_template(CommandLine& line);
 void add_logits(CommandLine& line);
+void add_imatrix(CommandLine& line);
 void add_perplexity(CommandLine& line);
 void add_inspect(CommandLine& line);
 void add_doctor(CommandLine& line);

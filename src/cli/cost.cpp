@@ -34,8 +34,10 @@ Matrix matrix_of(const TensorGroup& group, const RawTensor& tensor, WeightPlan* 
   const auto [rows, columns] = format->shape(group);
   out.elements = double(rows) * double(columns);
   out.rounding = layout_rounding(format->layout(group));
-  if (plan == nullptr) return out;
-  const Format& target = plan->choose(group.parts.size() > 1 ? group.name + ".weight" : tensor.name, rows, columns);
+  const Format* chosen =
+      plan ? plan->choose(group.parts.size() > 1 ? group.name + ".weight" : tensor.name, rows, columns) : nullptr;
+  if (chosen == nullptr) return out;
+  const Format& target = *chosen;
   RawTensor made;
   made.type = target.stored;
   made.shape = {rows, columns};
@@ -53,7 +55,9 @@ ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
   const CheckpointSizes sizes = checkpoint.sizes();
   const bool tied = sizes.tied_head;
   std::optional<WeightPlan> plan;
-  if (!options.quant.empty() && !is_random_model(options.model)) plan = WeightPlan::of(options.quant, checkpoint);
+  QuantRecipe recipe = QuantRecipe::of(options);
+  if (recipe.type == QuantRecipe::kAuto) recipe.type = engine.info().quant;
+  if (!recipe.empty()) plan = WeightPlan::of(recipe, checkpoint);
   ModelCost out;
   double int8_macs = 0, bf16_macs = 0;
   for (const RawTensor& t : checkpoint.tensors()) {

@@ -46,7 +46,7 @@ std::pair<int32_t, float> parse_bias(const std::string& text) {
 
 std::string check_quant(const std::string& text) {
   try {
-    WeightPlan(text, 1, false);
+    QuantRecipe(text).check();
     return "";
   } catch (const Error& e) {
     const QuantSupport q = quantization_support(text);
@@ -73,8 +73,14 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-t,--threads", flags.threads, "Compute threads; 0: the cores this process may use")
       ->check(in_range(0, 1024, "from 0 to 1024"));
   app.add_option("--quant", flags.quant,
-                 "Quantize while loading: " + quant_names() + ", or 2 to 6 or 8 bits; the type of random weights")
+                 "Quantize while loading: " + quant_names() +
+                     ", or 2 to 6 or 8 bits, or auto: what fits this machine; the type of random weights")
       ->check(check_quant);
+  app.add_option("--topology", flags.topology, "A YAML file that gives types to layers, ranges of layers or /names/")
+      ->check(CLI::ExistingFile);
+  app.add_option("--imatrix", flags.imatrix, "An importance matrix that weighs the errors of --quant: .gguf, .dat, .cimatrix")
+      ->check(CLI::ExistingFile);
+  app.add_flag("--quant-experts", flags.quant_experts, "--quant is for the experts of a mixture only");
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))
       ->capture_default_str();
@@ -92,6 +98,9 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.model = flags.model;
   out.threads = flags.threads;
   out.quant = flags.quant;
+  out.topology = flags.topology;
+  out.imatrix = flags.imatrix;
+  out.quant_experts = flags.quant_experts;
   out.exact = flags.precision == "exact";
   out.kv_type = flags.kv_type;
   out.context = flags.context;

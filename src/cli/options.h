@@ -14,12 +14,13 @@ namespace gale::cli {
 struct ModelFlags {
   std::string model;
   int threads = 0;
-  std::string quant, precision = "default", kv_type;
+  std::string quant, topology, imatrix, precision = "default", kv_type;
+  bool quant_experts = false;
   int64_t context = 0, batch_tokens = 512;
 };
 /// -m and those of add_load_flags. `fallback`: the model where none is named; "" makes -m a must.
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback = "");
-/// How the model is opened: threads, --quant, --precision, --kv-type, --ctx, --batch-tokens.
+/// How the model is opened: threads, --quant and what goes with it, --precision, --kv-type, --ctx, --batch-tokens.
 void add_load_flags(CLI::App& app, ModelFlags& flags);
 EngineOptions engine_options(const ModelFlags& flags);
 

@@ -12,15 +12,15 @@
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "tokenizer/tokenizer.h"
+#include "cli/windows.h"
 
 namespace gale::cli {
 namespace {
 
 struct Flags {
   ModelFlags model;
-  std::string file, against;
-  int64_t window = 512;
+  WindowFlags text;
+  std::string against;
   bool json = false;
 };
 
@@ -76,29 +76,19 @@ struct Scores {
   }
 };
 
-std::unique_ptr<Engine> open(const Flags& flags, const std::string& model, const std::string& quant) {
-  ModelFlags own = flags.model;
-  own.model = model;
-  own.quant = quant;
-  if (own.context == 0) own.context = flags.window;
-  return open_engine(engine_options(own));
+std::unique_ptr<Engine> open(const Flags& flags, ModelFlags model) {
+  if (model.context == 0) model.context = flags.text.window;
+  return open_engine(engine_options(model));
 }
 
-// The text in windows of as many tokens, each beginning with what the tokenizer puts before a text.
-std::vector<std::vector<int32_t>> windows_of(const Flags& flags, const Engine& engine) {
-  const Tokenizer* tokenizer = engine.tokenizer();
-  require(tokenizer != nullptr, ErrorCode::invalid_argument, "{} has no tokenizer: perplexity is of a text", flags.model.model);
-  const auto tokens = tokenizer->encode(read_input(flags.file), {.parse_special = false});
-  require(tokens.size() >= 3, ErrorCode::invalid_argument, "{} has {} tokens: perplexity needs 3 at least", flags.file,
-          tokens.size());
-  const size_t size = std::min(size_t(flags.window), tokens.size());
-  const auto before = tokenizer->encode("");
-  std::vector<std::vector<int32_t>> out;
-  for (size_t at = 0; at + size <= tokens.size(); at += size) {
-    out.emplace_back(tokens.begin() + ptrdiff_t(at), tokens.begin() + ptrdiff_t(at + size));
-    if (!before.empty()) out.back().front() = before.front();
-  }
-  return out;
+// As it is.
+std::unique_ptr<Engine> open_base(const Flags& flags) {
+  if (flags.against.empty()) return nullptr;
+  ModelFlags base = flags.model;
+  base.model = flags.against;
+  base.quant = base.topology = base.imatrix = "";
+  base.quant_experts = false;
+  return open(flags, base);
 }
 
 Scores score(Engine& engine, Engine* base, const std::vector<std::vector<int32_t>>& windows) {
@@ -119,9 +109,9 @@ Scores score(Engine& engine, Engine* base, const std::vector<std::vector<int32_t
 }
 
 int perplexity(const Flags& flags) {
-  const auto engine = open(flags, flags.model.model, flags.model.quant);
-  const auto windows = windows_of(flags, *engine);
-  const auto base = flags.against.empty() ? nullptr : open(flags, flags.against, "");
+  const auto engine = open(flags, flags.model);
+  const auto windows = windows_of(flags.text, *engine);
+  const auto base = open_base(flags);
   require(!base || base->info().vocab == engine->info().vocab, ErrorCode::invalid_argument,
           "{} has {} tokens in its vocabulary and {} has {}: their distributions cannot be compared", flags.model.model,
           engine->info().vocab, flags.against, base ? base->info().vocab : 0);
@@ -157,12 +147,11 @@ void add_perplexity(CommandLine& line) {
                                           "second half is scored, as llama.cpp does.");
   const auto flags = std::make_shared<Flags>();
   add_model_flags(*sub, flags->model);
-  sub->add_option("-f,--file", flags->file, "The text; - is stdin")->required();
+  add_window_flags(*sub, flags->text);
   sub->add_option(
       "--against", flags->against,
       "A base model with the same vocabulary: print mean KL divergence from it and how often both find the same token "
       "most likely; opened as it is, without --quant");
-  sub->add_option("--window", flags->window, "Tokens read together")->check(CLI::Range(3, 1 << 24))->capture_default_str();
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] { line.action = [flags] { return perplexity(*flags); }; });
 }

@@ -10,12 +10,14 @@
 #include "cli/progress.h"
 #include "cli/text.h"
 #include "engine/pack_model.h"
+#include "engine/weight_plan.h"
 
 namespace gale::cli {
 namespace {
 
 struct Flags {
-  std::string model, type, output;
+  std::string model, output;
+  QuantRecipe recipe;
   int threads = 0;
   bool packed = false, json = false;
 };
@@ -25,8 +27,8 @@ void check(const Flags& flags) {
   if (!flags.output.ends_with(end))
     throw UsageError(fmt::format("-o {}: the output is a {} file, its name must end in {}", flags.output,
                                  flags.packed ? "packed" : "GGUF", end));
-  if (flags.type.empty() && !flags.packed)
-    throw UsageError("--type is missing; only --packed can do without: it takes the model's own types then");
+  if (flags.recipe.empty() && !flags.packed)
+    throw UsageError("--type is missing; only --packed and --topology can do without: weights keep their own types then");
 }
 
 int quantize(const Flags& flags) {
@@ -37,14 +39,14 @@ int quantize(const Flags& flags) {
     Progress bar(flags.packed ? "packing" : "quantizing");
     const auto write = flags.packed ? pack_model : quantize_model;
     report = with_suggestion(flags.model, [&] {
-      return write(flags.model, flags.type, flags.output, flags.threads,
+      return write(flags.model, flags.recipe, flags.output, flags.threads,
                    [&](int64_t done, int64_t total) { bar.update(done, total); });
     });
   }
   const double seconds = now_seconds() - start, bits = 8 * double(report.bytes) / double(std::max<int64_t>(report.parameters, 1));
   if (flags.json) {
     print_json({{"output", flags.output},
-                {"type", flags.type},
+                {"type", report.type},
                 {"packed", flags.packed},
                 {"tensors", report.tensors},
                 {"parameters", report.parameters},
@@ -67,8 +69,14 @@ void add_quantize(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("quantize", "Write a model as a GGUF of a smaller type, or packed for a fast start");
   const auto flags = std::make_shared<Flags>();
   sub->add_option("-m,--model", flags->model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
-  sub->add_option("--type", flags->type, quant_names() + "; with --packed, none: the model's own, but for GPTQ with act-order")
+  sub->add_option("--type", flags->recipe.type,
+                  quant_names() + "; with --packed, none: the model's own, but for GPTQ with act-order")
       ->check(check_quant);
+  sub->add_option("--topology", flags->recipe.topology, "A YAML file that gives types to layers, ranges of layers or /names/")
+      ->check(CLI::ExistingFile);
+  sub->add_option("--imatrix", flags->recipe.imatrix, "An importance matrix that weighs errors: .gguf, .dat, .cimatrix")
+      ->check(CLI::ExistingFile);
+  sub->add_flag("--quant-experts", flags->recipe.experts_only, "--type is for the experts of a mixture only");
   sub->add_option("-o,--output", flags->output, "The file to write: .gguf, with --packed .gale")->required();
   sub->add_flag("--packed", flags->packed, "Store matrices as kernels read them: opening the file is then an mmap");
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));

@@ -1,6 +1,8 @@
 #include "gale/engine.h"
 
 #include <atomic>
+#include <deque>
+#include <mutex>
 #include <thread>
 
 #include "base/clock.h"
@@ -8,6 +10,7 @@
 #include "base/fail.h"
 #include "engine/open_engine.h"
 #include "engine/stepper.h"
+#include "engine/weight_access.h"
 #include "gale/features.h"
 
 namespace gale {
@@ -40,8 +43,14 @@ class Stream final : public EventStream {
 
 class EngineImpl final : public Engine {
  public:
-  explicit EngineImpl(Runtime runtime)
-      : runtime_(std::move(runtime)), inbox_(std::make_shared<Inbox>()), thread_([this] { Stepper(runtime_, *inbox_).run(); }) {}
+  EngineImpl(EngineOptions options, Runtime runtime)
+      : options_(std::move(options)),
+        runtime_(std::move(runtime)),
+        infos_{runtime_.info},
+        info_(&infos_.front()),
+        weights_(std::make_shared<const std::vector<LoadedWeight>>(std::move(runtime_.weights))),
+        inbox_(std::make_shared<Inbox>()),
+        thread_([this] { Stepper(runtime_, *inbox_).run(); }) {}
   ~EngineImpl() override {
     inbox_->stop();
     thread_.join();
@@ -83,7 +92,32 @@ class EngineImpl final : public Engine {
     return result.get();
   }
 
-  const ModelInfo& info() const override { return runtime_.info; }
+  void requantize(const std::string& type) override {
+    const std::lock_guard one(requantizing_);
+    EngineOptions options = options_;
+    options.quant = type;
+    auto made = std::make_shared<ReloadedModel>(reload_model(runtime_, options));
+    Change change;
+    change.apply = [this, made] {
+      runtime_.arena = std::make_unique<Arena>(std::move(made->scratch));  // throws before anything has changed
+      runtime_.model = std::move(made->model);
+      runtime_.tuning = made->tuning;
+      const std::lock_guard lock(mutex_);
+      weights_ = std::make_shared<const std::vector<LoadedWeight>>(std::move(made->weights));
+      info_ = &infos_.emplace_back(std::move(made->info));
+    };
+    std::future<void> done = change.done.get_future();
+    inbox_->change(std::move(change));
+    done.get();
+  }
+
+  std::vector<WeightInfo> weights() const override { return describe(*loaded()); }
+  std::vector<float> weight_rows(const std::string& name, int64_t first, int64_t count, int64_t expert) const override {
+    return rows_of(*loaded(), name, first, count, expert);
+  }
+  std::vector<WeightPart> weight_parts(const std::string& name) const override { return parts_of(*runtime_.checkpoint, name); }
+
+  const ModelInfo& info() const override { return *info_.load(); }
   const Tokenizer* tokenizer() const override { return runtime_.tokenizer.get(); }
   const ChatTemplate* chat_template() const override { return runtime_.chat_template.get(); }
   const Checkpoint& checkpoint() const override { return *runtime_.checkpoint; }
@@ -99,7 +133,18 @@ class EngineImpl final : public Engine {
               "token {} of the prompt is {}, but token ids go from 0 to {}", i, tokens[i], info().vocab - 1);
   }
 
+  std::shared_ptr<const std::vector<LoadedWeight>> loaded() const {
+    const std::lock_guard lock(mutex_);
+    return weights_;
+  }
+
+  const EngineOptions options_;
   Runtime runtime_;
+  std::mutex requantizing_;
+  mutable std::mutex mutex_;     // of the next three
+  std::deque<ModelInfo> infos_;  // the last is true now, whoever holds another may keep it
+  std::atomic<const ModelInfo*> info_;
+  std::shared_ptr<const std::vector<LoadedWeight>> weights_;
   std::shared_ptr<Inbox> inbox_;
   std::atomic<uint64_t> last_id_{0};
   std::thread thread_;  // last: it uses all of the above
@@ -109,11 +154,15 @@ class EngineImpl final : public Engine {
 
 std::unique_ptr<Engine> Engine::open(const EngineOptions& options) {
   log_features();
-  return std::make_unique<EngineImpl>(load_runtime(options));
+  return start_engine(options, load_runtime(options));
+}
+
+std::unique_ptr<Engine> start_engine(const EngineOptions& options, Runtime runtime) {
+  return std::make_unique<EngineImpl>(options, std::move(runtime));
 }
 
 std::unique_ptr<Engine> open_engine(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
-  return std::make_unique<EngineImpl>(load_runtime(options, std::move(checkpoint)));
+  return start_engine(options, load_runtime(options, std::move(checkpoint)));
 }
 
 }  // namespace gale

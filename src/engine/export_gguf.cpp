@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/threads.h"
 #include "checkpoint/gguf_names.h"
+#include "engine/auto_quant.h"
 #include "engine/export_metadata.h"
 #include "engine/model_source.h"
 #include "engine/runtime.h"
@@ -79,6 +80,11 @@ Part find_part(const Checkpoint& source, const std::string& name) {
   return out;
 }
 
+// The form of a matrix that stays as it is.
+const Format* kept(const Part& part) {
+  return &find_format(tensor_type_info(part.from->stored).ggml >= 0 && part.raw ? part.from->name : "bf16");
+}
+
 Plan plan_tensor(std::vector<Part> parts, const std::string& logical, std::string name, int32_t heads, WeightPlan& types) {
   const Part& tensor = parts.front();
   const bool vector = tensor.shape.rank() < 2;
@@ -92,7 +98,8 @@ Plan plan_tensor(std::vector<Part> parts, const std::string& logical, std::strin
   for (const Part& part : parts)
     require(part.shape == tensor.shape, ErrorCode::corrupt, "{} is {}, but {} is {}; experts must be of one shape", part.source,
             part.shape.text(), tensor.source, tensor.shape.text());
-  plan.to = vector ? &find_format("f32") : &types.choose(logical, plan.rows, plan.columns);
+  plan.to = vector ? &find_format("f32") : types.choose(logical, plan.rows, plan.columns);
+  if (plan.to == nullptr) plan.to = kept(tensor);
   require(tensor_type_info(plan.to->stored).ggml >= 0, ErrorCode::unsupported,
           "GGUF has no type for {}, which {} would get; write a packed file (--packed), or load the model with --quant {}",
           plan.to->name, logical, plan.to->name);
@@ -112,17 +119,29 @@ Shape shape_in_file(const Plan& plan) {
   return fused ? Shape{int64_t(plan.parts.size()), plan.rows, plan.columns} : shape;
 }
 
+bool copied(const Plan& plan, const Part& part) { return part.raw != nullptr && part.raw->type == plan.to->stored; }
+
+// Mean squared inputs of the matrices that a part holds, the same number of rows each.
+using Importances = std::vector<std::vector<float>>;
+
 // Rows [begin, end) of the file's order into out.
-void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, int64_t begin, int64_t end, std::byte* out) {
+void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, const Importances& importances, int64_t begin,
+               int64_t end, std::byte* out) {
   const auto source_row = [&](int64_t i) { return plan.row_in_source.empty() ? i : plan.row_in_source[size_t(i)]; };
-  if (part.raw != nullptr && part.raw->type == plan.to->stored) {
+  if (copied(plan, part)) {
     for (int64_t i = begin; i < end; ++i, out += plan.stride) std::memcpy(out, part.raw->row(source_row(i)), size_t(plan.stride));
     return;
   }
   const auto values = std::make_unique_for_overwrite<float[]>(size_t((end - begin) * plan.columns));
   for (int64_t i = begin; i < end; ++i)
     part.from->dequantize(part.group, {source_row(i), 1, 0, plan.columns}, values.get() + (i - begin) * plan.columns);
-  plan.to->quantize(cpu, values.get(), end - begin, plan.columns, nullptr, out);
+  const int64_t matrix_rows = plan.rows / int64_t(importances.size());
+  for (int64_t first = begin, last; first < end; first = last) {
+    const auto& importance = importances[size_t(first / matrix_rows)];
+    last = std::min(end, (first / matrix_rows + 1) * matrix_rows);
+    plan.to->quantize(cpu, values.get() + (first - begin) * plan.columns, last - first, plan.columns,
+                      importance.empty() ? nullptr : importance.data(), out + (first - begin) * plan.stride);
+  }
 }
 
 // A vector is one row whose elements may be reordered.
@@ -137,9 +156,9 @@ std::vector<float> make_vector(const Plan& plan) {
 
 class Exporter {
  public:
-  Exporter(const Checkpoint& source, std::string_view type, const std::filesystem::path& output, ThreadPool& pool,
+  Exporter(const Checkpoint& source, const QuantRecipe& recipe, const std::filesystem::path& output, ThreadPool& pool,
            const ExportProgress& progress)
-      : source_(source), types_(WeightPlan::of(type, source)), writer_(output), pool_(pool), progress_(progress) {}
+      : source_(source), types_(WeightPlan::of(recipe, source)), writer_(output), pool_(pool), progress_(progress) {}
 
   ExportReport run() {
     const GgufTarget target = gguf_target(source_);
@@ -151,6 +170,7 @@ class Exporter {
     if (!target.rope_factors.empty()) write_values(target.rope_factors);
     finish_writing();
     writer_.commit();
+    report_.type = types_.type();
     report_.note = types_.message();
     return report_;
   }
@@ -184,22 +204,35 @@ class Exporter {
       if (part.shape.rank() < 2) {
         write_values(make_vector(plan));
       } else {
+        const Importances importances = importances_of(plan, part);
         for (int64_t first = 0; first < plan.rows; first += chunk)
-          write_chunk(plan, part, first, std::min(plan.rows, first + chunk));
+          write_chunk(plan, part, importances, first, std::min(plan.rows, first + chunk));
       }
       done_ += part.bytes;
       if (progress_) progress_(done_, report_.source_bytes);
     }
   }
 
-  void write_chunk(const Plan& plan, const Part& part, int64_t first, int64_t last) {
+  Importances importances_of(const Plan& plan, const Part& part) {
+    if (copied(plan, part)) return {{}};
+    if (part.from->name != plan.to->name) types_.requantizes(part.group.name, *part.from, *plan.to);
+    const int64_t matrices = part.shape.rank() == 3 ? part.shape[0] : 1;
+    std::string_view name = part.group.name;
+    if (name.ends_with(".weight")) name.remove_suffix(7);
+    Importances out;
+    for (int64_t i = 0; i < matrices; ++i)
+      out.push_back(types_.importance(name, part.shape.rank() == 3 ? i : -1, plan.columns, *plan.to));
+    return out;
+  }
+
+  void write_chunk(const Plan& plan, const Part& part, const Importances& importances, int64_t first, int64_t last) {
     buffer_.resize(size_t((last - first) * plan.stride));
     std::mutex mutex;
     std::exception_ptr error;  // jobs of a pool must not throw
     pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
       try {
         for (int64_t row = begin; row < end; row += kRowsPerPiece)
-          make_rows(cpu_, plan, part, first + row, first + std::min(row + kRowsPerPiece, end),
+          make_rows(cpu_, plan, part, importances, first + row, first + std::min(row + kRowsPerPiece, end),
                     buffer_.data() + row * plan.stride);
       } catch (...) {
         const std::lock_guard lock(mutex);
@@ -241,22 +274,23 @@ class Exporter {
 
 }  // namespace
 
-ExportReport export_gguf(const Checkpoint& source, std::string_view type, const std::filesystem::path& output, ThreadPool& pool,
-                         const ExportProgress& progress) {
+ExportReport export_gguf(const Checkpoint& source, const QuantRecipe& recipe, const std::filesystem::path& output,
+                         ThreadPool& pool, const ExportProgress& progress) {
   require(source.packed() == nullptr, ErrorCode::invalid_argument,
           "{} is packed: its matrices lie as kernels read them; name what it was packed from", source.path().string());
-  return Exporter(source, type, output, pool, progress).run();
+  return Exporter(source, recipe, output, pool, progress).run();
 }
 
-ExportReport quantize_model(const std::string& source, std::string_view type, const std::filesystem::path& output, int threads,
-                            const ExportProgress& progress) {
-  WeightPlan(type, 0, false);  // a wrong name is found before the files are read
+ExportReport quantize_model(const std::string& source, const QuantRecipe& recipe, const std::filesystem::path& output,
+                            int threads, const ExportProgress& progress) {
+  recipe.check();
+  if (is_random_model(source)) resolve_auto(recipe, source, nullptr);  // refused before weights are made
   ThreadPool pool(choose_threads(threads));
-  const auto checkpoint = open_model(source, type, pool);
+  const auto checkpoint = open_model(source, recipe.type, pool);
   std::error_code error;
   require(!std::filesystem::equivalent(checkpoint->path(), output, error), ErrorCode::invalid_argument,
           "{} is the model itself; choose another output", output.string());
-  return export_gguf(*checkpoint, type, output, pool, progress);
+  return export_gguf(*checkpoint, resolve_auto(recipe, source, checkpoint), output, pool, progress);
 }
 
 }  // namespace gale

@@ -16,6 +16,12 @@ void Inbox::cancel(uint64_t id) {
   changed_.notify_one();
 }
 
+void Inbox::change(Change change) {
+  const std::lock_guard lock(mutex_);
+  mail_.changes.push_back(std::move(change));
+  changed_.notify_one();
+}
+
 void Inbox::stop() {
   const std::lock_guard lock(mutex_);
   mail_.stop = true;
@@ -24,7 +30,8 @@ void Inbox::stop() {
 
 Inbox::Mail Inbox::take(bool wait) {
   std::unique_lock lock(mutex_);
-  if (wait) changed_.wait(lock, [&] { return mail_.stop || !mail_.jobs.empty() || !mail_.cancels.empty(); });
+  if (wait)
+    changed_.wait(lock, [&] { return mail_.stop || !mail_.jobs.empty() || !mail_.cancels.empty() || !mail_.changes.empty(); });
   Mail out = std::exchange(mail_, {});
   mail_.stop = out.stop;
   return out;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "checkpoint/packed_file.h"
+#include "engine/auto_quant.h"
 #include "engine/model_source.h"
 #include "engine/open_tokenizer.h"
 #include "engine/runtime.h"
@@ -47,18 +48,19 @@ void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   how.shape_only = shape_only;
   how.cpu = out.cpu;
   std::optional<WeightPlan> plan;
-  if (!options.quant.empty() && !is_random_model(options.model)) {
+  if (const QuantRecipe recipe = QuantRecipe::of(options); !recipe.empty()) {
     refuse_packed(checkpoint);
-    plan = WeightPlan::of(options.quant, checkpoint);
-    how.requantize = requantize(*plan, checkpoint);
+    plan = WeightPlan::of(recipe, checkpoint);
+    requantize(*plan, checkpoint, how);
   }
   Loader loader(out.checkpoint, *out.pool, std::move(how));
   out.model = arch.build(Config(checkpoint.config(), checkpoint.config_source()), Weights(loader));
   loader.finish();
   if (plan)
-    if (const std::string missed = plan->message(); !missed.empty()) log_warning("--quant {}: {}", options.quant, missed);
+    if (const std::string missed = plan->message(); !missed.empty()) log_warning("{}", missed);
   if (!shape_only)
     if (const auto sample = loader.largest()) out.tuning = tune(*out.cpu, *out.pool, *sample);
+  out.weights = loader.loaded();
   out.info.file_bytes = loader.file_bytes();
   out.info.packed_bytes = loader.packed_bytes();
   out.mapped_bytes = loader.mapped_bytes();
@@ -69,6 +71,7 @@ void fill_info(Runtime& out, const EngineOptions& options) {
   const Checkpoint& checkpoint = *out.checkpoint;
   info.architecture = checkpoint.architecture();
   info.source = options.model;
+  info.quant = options.quant;
   info.parameters = checkpoint.sizes().parameters;
   info.layers = int64_t(out.model->cache_layers().size());
   info.hidden = out.model->hidden_width();
@@ -113,7 +116,7 @@ void make_memory(Runtime& out, const EngineOptions& options) {
 Runtime start(const EngineOptions& options) {
   check(options);
   choose_kv_type(options.kv_type, options.exact);
-  if (!options.quant.empty()) WeightPlan(options.quant, 0, false);  // a wrong name is found before the files are read
+  QuantRecipe::of(options).check();
   Runtime out;
   out.cpu = &choose_kernels(options);
   out.pool = std::make_unique<ThreadPool>(choose_threads(options.threads));
@@ -150,19 +153,48 @@ int choose_threads(int wanted) {
 
 Runtime load_runtime(const EngineOptions& options) {
   const StandardFloats mode;  // vectors and rope factors are made on this thread, which is the host's
+  if (is_random_model(options.model)) resolve_auto(options, nullptr);  // refused before weights are made
   Runtime out = start(options);
   out.checkpoint = open_model(options.model, options.quant, *out.pool);
-  return finish(std::move(out), options);
+  const EngineOptions resolved = resolve_auto(options, out.checkpoint);
+  return finish(std::move(out), resolved);
 }
 
 Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
   const StandardFloats mode;
   Runtime out = start(options);
   out.checkpoint = std::move(checkpoint);
-  return finish(std::move(out), options);
+  const EngineOptions resolved = resolve_auto(options, out.checkpoint);
+  return finish(std::move(out), resolved);
 }
 
-Prediction predict_load(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
+ReloadedModel reload_model(const Runtime& current, const EngineOptions& asked) {
+  const StandardFloats mode;
+  EngineOptions options = resolve_auto(asked, current.checkpoint);
+  if (is_random_model(options.model)) options.model = "the model";  // made by now, and quantized like any other
+  Runtime fresh = start(options);
+  fresh.checkpoint = current.checkpoint;
+  const auto available = int64_t(available_memory());
+  const int64_t needed = predict_load(options, fresh.checkpoint).info.packed_bytes;
+  require(available == 0 || needed < available, ErrorCode::out_of_memory,
+          "the model takes {} bytes in its new form beside the old one, but {} are free", needed, available);
+  load_model(fresh, options, false);
+  ReloadedModel out;
+  out.scratch = plan_scratch(*fresh.model, *fresh.cpu, *current.pool, fresh.precision,
+                             choose_kv_type(options.kv_type, options.exact), fresh.step_tokens);
+  out.info = current.info;
+  out.info.quant = options.quant;
+  out.info.file_bytes = fresh.info.file_bytes;
+  out.info.packed_bytes = fresh.info.packed_bytes;
+  out.info.scratch_bytes = int64_t(out.scratch.bytes);
+  out.model = std::move(fresh.model);
+  out.weights = std::move(fresh.weights);
+  out.tuning = fresh.tuning;
+  return out;
+}
+
+Prediction predict_load(const EngineOptions& asked, std::shared_ptr<const Checkpoint> checkpoint) {
+  const EngineOptions options = resolve_auto(asked, checkpoint);
   Runtime out = start(options);
   out.checkpoint = std::move(checkpoint);
   load_model(out, options, true);

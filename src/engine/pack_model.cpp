@@ -7,6 +7,7 @@
 #include "base/threads.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/packed_file.h"
+#include "engine/auto_quant.h"
 #include "engine/model_source.h"
 #include "engine/runtime.h"
 #include "engine/weight_plan.h"
@@ -26,7 +27,7 @@ void write_texts(PackedWriter& writer, const Checkpoint& source) {
 
 }  // namespace
 
-ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std::string& name, std::string_view type,
+ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std::string& name, const QuantRecipe& recipe,
                              const std::filesystem::path& output, ThreadPool& pool, const ExportProgress& progress) {
   const StandardFloats mode;  // vectors are read on this thread
   require(source->packed() == nullptr, ErrorCode::invalid_argument, "{} is packed already; name what it was packed from",
@@ -34,7 +35,7 @@ ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std
   const Arch& arch = find_architecture(source->architecture());
   PackedInfo info;
   info.model = name;
-  info.type = type;
+  info.type = recipe.type.empty() ? recipe.topology : recipe.type;
   for (const auto& file : source->files()) info.sources.push_back(fingerprint(file));
   PackedWriter writer(output, source->sizes().bytes >= kLarge);
   ExportReport report;
@@ -57,9 +58,11 @@ ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std
     report.bytes += bytes;
   };
   std::optional<WeightPlan> plan;
-  if (!type.empty() && !is_random_model(name)) {
-    plan = WeightPlan::of(type, *source);
-    how.requantize = requantize(*plan, *source);
+  QuantRecipe left = recipe;
+  if (is_random_model(name)) left.type.clear();  // they come in it
+  if (!left.empty()) {
+    plan = WeightPlan::of(left, *source);
+    requantize(*plan, *source, how);
   }
   Loader loader(source, pool, std::move(how));
   arch.build(Config(source->config(), source->config_source()), Weights(loader));
@@ -67,15 +70,18 @@ ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std
   write_texts(writer, *source);
   writer.commit(info, *source);
   report.source_bytes = loader.file_bytes();
+  report.type = recipe.type;
   if (plan) report.note = plan->message();
   return report;
 }
 
-ExportReport pack_model(const std::string& source, std::string_view type, const std::filesystem::path& output, int threads,
+ExportReport pack_model(const std::string& source, const QuantRecipe& recipe, const std::filesystem::path& output, int threads,
                         const ExportProgress& progress) {
-  if (!type.empty()) WeightPlan(type, 0, false);  // a wrong name is found before the files are read
+  recipe.check();
   ThreadPool pool(choose_threads(threads));
-  return pack_checkpoint(open_model(source, type, pool), source, type, output, pool, progress);
+  if (is_random_model(source)) resolve_auto(recipe, source, nullptr);  // refused before weights are made
+  const auto checkpoint = open_model(source, recipe.type, pool);
+  return pack_checkpoint(checkpoint, source, resolve_auto(recipe, source, checkpoint), output, pool, progress);
 }
 
 }  // namespace gale

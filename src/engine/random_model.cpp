@@ -290,11 +290,11 @@ class Maker {
     });
   }
   void matrix(const std::string& name, int64_t rows, int64_t columns) {
-    planned_.push_back({name, {rows, columns}, rows, columns, &plan_.choose(name, rows, columns)});
+    planned_.push_back({name, {rows, columns}, rows, columns, plan_.choose(name, rows, columns)});
   }
   void experts(const std::string& name, int64_t rows, int64_t columns) {
     const int64_t all = shape_.experts * rows;
-    planned_.push_back({name, {shape_.experts, rows, columns}, all, columns, &plan_.choose(name, all, columns)});
+    planned_.push_back({name, {shape_.experts, rows, columns}, all, columns, plan_.choose(name, all, columns)});
   }
   void linear(const std::string& name, int64_t rows, int64_t columns, bool bias) {
     matrix(name + ".weight", rows, columns);

@@ -18,6 +18,8 @@ struct Runtime {
   Precision precision = Precision::standard;
   Tuning tuning;
   std::unique_ptr<Model> model;
+  std::vector<LoadedWeight> weights;  ///< what the model is made of
+  InputWatch* watch = nullptr;        ///< sees what goes into the weights; outlives the engine
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;
   std::unique_ptr<KvCache> kv;
@@ -32,6 +34,17 @@ struct Runtime {
 Runtime load_runtime(const EngineOptions& options);
 /// The same from a checkpoint that is already open: options.model is only its name.
 Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint);
+
+/// The parts of a runtime that the type of its weights decides.
+struct ReloadedModel {
+  std::unique_ptr<Model> model;
+  std::vector<LoadedWeight> weights;
+  Tuning tuning;
+  Arena::Plan scratch;
+  ModelInfo info;
+};
+/// The model once more from its checkpoint, with options.quant; `current` runs on. Throws Error.
+ReloadedModel reload_model(const Runtime& current, const EngineOptions& options);
 
 /// What load_runtime would make of the same options.
 struct Prediction {

@@ -1,7 +1,9 @@
 #include "engine/stepper.h"
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/float_mode.h"
@@ -14,10 +16,15 @@ namespace gale {
 Stepper::Stepper(Runtime& runtime, Inbox& inbox)
     : runtime_(runtime),
       inbox_(inbox),
-      ctx_{*runtime.arena, *runtime.pool, *runtime.cpu, runtime.precision},
       scheduler_(*runtime.kv,
                  {.step_tokens = runtime.step_tokens, .max_sequences = runtime.max_sequences, .context = runtime.info.context}) {
-  ctx_.tuning = runtime.tuning;
+  renew_ctx();
+}
+
+void Stepper::renew_ctx() {
+  Ctx& ctx = ctx_.emplace(Ctx{*runtime_.arena, *runtime_.pool, *runtime_.cpu, runtime_.precision});
+  ctx.tuning = runtime_.tuning;
+  ctx.watch = runtime_.watch;
 }
 
 void Stepper::run() {
@@ -27,19 +34,49 @@ void Stepper::run() {
     const bool stop = mail.stop;
     try {
       take_mail(std::move(mail));
+      if (!changes_.empty() && scheduler_.idle()) apply_changes();
       if (!stop && !scheduler_.idle()) step();
     } catch (const std::exception& e) {  // memory ran out between the guarded parts: nothing is known of anyone's state
       log_message(LogLevel::error, fmt::format("the step failed: {}", e.what()));
       finish_all(Finish::error, e.what());
     }
-    if (stop) return finish_all(Finish::cancelled, "the engine was closed");
+    if (stop) return close();
   }
 }
 
 void Stepper::take_mail(Inbox::Mail mail) {
-  for (auto& job : mail.jobs) accept(std::move(job));
-  for (const uint64_t id : mail.cancels)
+  for (auto& change : mail.changes) changes_.push_back(std::move(change));
+  for (auto& job : mail.jobs)
+    if (changes_.empty())
+      accept(std::move(job));
+    else
+      held_.push_back(std::move(job));
+  for (const uint64_t id : mail.cancels) {
+    const auto held = std::ranges::find(held_, id, &Job::id);
+    if (held != held_.end()) {
+      jobs_[id] = std::move(*held);
+      held_.erase(held);
+    }
     if (const auto found = jobs_.find(id); found != jobs_.end()) finish(*found->second, Finish::cancelled);
+  }
+}
+
+void Stepper::apply_changes() {
+  for (Change& change : std::exchange(changes_, {})) try {
+      change.apply();
+      renew_ctx();
+      change.done.set_value();
+    } catch (...) {
+      change.done.set_exception(std::current_exception());
+    }
+  for (auto& job : std::exchange(held_, {})) accept(std::move(job));
+}
+
+void Stepper::close() {
+  for (auto& job : std::exchange(held_, {})) jobs_[job->id] = std::move(job);
+  finish_all(Finish::cancelled, "the engine was closed");
+  for (Change& change : std::exchange(changes_, {}))
+    change.done.set_exception(std::make_exception_ptr(Error(ErrorCode::cancelled, "the engine was closed")));
 }
 
 void Stepper::accept(std::unique_ptr<Job> job) {
@@ -69,7 +106,7 @@ void Stepper::step() {
 bool Stepper::compute(Scheduler::Step& step) {
   picks_.assign(step.wanted.size(), {});
   try {
-    forward(ctx_, *runtime_.model, step.batch, *runtime_.kv,
+    forward(*ctx_, *runtime_.model, step.batch, *runtime_.kv,
             [&](int64_t first, const Tensor& logits) { use_logits(step, first, logits); });
     return true;
   } catch (const std::exception& e) {

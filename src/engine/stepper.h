@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -29,6 +30,9 @@ class Stepper {
 
   void take_mail(Inbox::Mail mail);
   void accept(std::unique_ptr<Job> job);
+  void renew_ctx();
+  void apply_changes();
+  void close();
   void step();
   bool compute(Scheduler::Step& step);
   void use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits);
@@ -39,10 +43,12 @@ class Stepper {
 
   Runtime& runtime_;
   Inbox& inbox_;
-  Ctx ctx_;
+  std::optional<Ctx> ctx_;  // of what the runtime is now
   Scheduler scheduler_;
   std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
   std::vector<Pick> picks_;
+  std::vector<Change> changes_;             // that wait for the running requests to end
+  std::vector<std::unique_ptr<Job>> held_;  // requests that came after them
 };
 
 }  // namespace gale

@@ -2,18 +2,13 @@
 
 #include <charconv>
 
+#include "base/fail.h"
 #include "base/json.h"
+#include "engine/importance.h"
+#include "engine/model_source.h"
 
 namespace gale {
 namespace {
-
-std::string_view without_bits(std::string_view type) {
-  constexpr std::pair<std::string_view, std::string_view> kBits[] = {{"2", "q2_k"},   {"3", "q3_k_m"}, {"4", "q4_k_m"},
-                                                                     {"5", "q5_k_m"}, {"6", "q6_k"},   {"8", "q8_0"}};
-  for (const auto& [bits, name] : kBits)
-    if (bits == type) return name;
-  return type;
-}
 
 // N of "model.layers.N.", -1 outside the layers.
 int layer_of(std::string_view name) {
@@ -25,31 +20,123 @@ int layer_of(std::string_view name) {
   return layer;
 }
 
+bool is_routed_expert(std::string_view name) { return name.find(".experts.") != name.npos; }
+
+bool is_plain_floats(const Format& format) {
+  return format.stored == TensorType::f32 ? format.name == "f32" : format.name == "f16" || format.name == "bf16";
+}
+
+void add_line(std::string& text, const std::string& line) {
+  if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
+}
+
 }  // namespace
 
-WeightPlan::WeightPlan(std::string_view type, int64_t layers, bool tied_head)
-    : policy_(QuantPolicy::named(without_bits(type))), layers_(int(layers)), tied_head_(tied_head) {}
+QuantRecipe QuantRecipe::of(const EngineOptions& options) {
+  QuantRecipe out;
+  if (!is_random_model(options.model)) out.type = options.quant;
+  out.topology = options.topology;
+  out.imatrix = options.imatrix;
+  out.experts_only = options.quant_experts;
+  return out;
+}
 
-WeightPlan WeightPlan::of(std::string_view type, const Checkpoint& checkpoint) {
+void QuantRecipe::check() const {
+  require(imatrix.empty() || !empty(), ErrorCode::invalid_argument,
+          "an importance matrix ({}) weighs the errors of quantizing, but nothing is quantized; name a type", imatrix);
+  require(!experts_only || !type.empty(), ErrorCode::invalid_argument,
+          "only experts are to be quantized, but no type is named for them");
+  QuantRecipe named = *this;
+  if (type == kAuto) named.type.clear();
+  WeightPlan(named, 0, false);
+}
+
+WeightPlan::WeightPlan(const QuantRecipe& recipe, int64_t layers, bool tied_head)
+    : layers_(int(layers)), tied_head_(tied_head), experts_only_(recipe.experts_only) {
+  if (!recipe.type.empty()) policy_ = QuantPolicy::named(recipe.type);
+  if (!recipe.topology.empty()) topology_ = Topology::read(recipe.topology);
+  if (!recipe.imatrix.empty()) importance_ = std::make_unique<Importance>(read_imatrix(recipe.imatrix));
+}
+WeightPlan::WeightPlan(WeightPlan&&) noexcept = default;
+WeightPlan& WeightPlan::operator=(WeightPlan&&) noexcept = default;
+WeightPlan::~WeightPlan() = default;
+
+WeightPlan WeightPlan::of(const QuantRecipe& recipe, const Checkpoint& checkpoint) {
   int layers = 0;
   for (const RawTensor& tensor : checkpoint.tensors()) layers = std::max(layers, layer_of(tensor.name) + 1);
-  return WeightPlan(type, layers, checkpoint.find("lm_head.weight") == nullptr);
+  return WeightPlan(recipe, layers, checkpoint.find("lm_head.weight") == nullptr);
 }
 
-const Format& WeightPlan::choose(std::string_view name, int64_t rows, int64_t columns) {
+const QuantPolicy& WeightPlan::pinned(std::string_view type) {
+  const auto found = pinned_.find(type);
+  return found != pinned_.end() ? found->second : pinned_.emplace(type, QuantPolicy::named(type)).first->second;
+}
+
+const Format* WeightPlan::choose(std::string_view name, int64_t rows, int64_t columns) {
+  const int layer = layer_of(name);
   const QuantPolicy::Tensor tensor{
-      .name = name, .rows = rows, .columns = columns, .layer = layer_of(name), .layers = layers_, .tied_head = tied_head_};
-  const QuantPolicy::Choice choice = policy_.choose(tensor);
-  fallbacks_.add(tensor, choice);
-  return *choice.format;
+      .name = name, .rows = rows, .columns = columns, .layer = layer, .layers = layers_, .tied_head = tied_head_};
+  const bool expert = is_routed_expert(name);
+  met_experts_ |= expert;
+  QuantPolicy::Choice choice{.format = nullptr};
+  if (const std::string_view type = topology_ ? topology_->type_of(name, layer) : ""; !type.empty())
+    choice = pinned(type).pin(tensor);
+  else if (policy_ && (expert || !experts_only_))
+    choice = policy_->choose(tensor);
+  if (choice.format != nullptr) fallbacks_.add(tensor, choice);
+  return choice.format;
 }
 
-Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint) {
-  return [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
+std::vector<float> WeightPlan::importance(std::string_view name, int64_t expert, int64_t columns, const Format& target) {
+  if (!importance_ || is_plain_floats(target)) return {};
+  if (!target.weighs) {
+    unweighted_.insert(target.name);
+    return {};
+  }
+  std::vector<float> out = importance_->of(name, expert, columns);
+  const bool looked_up = name.ends_with("embed_tokens");  // nothing is multiplied with an embedding
+  if (!out.empty())
+    ++known_;
+  else if (!looked_up && unknown_count_++ == 0)
+    unknown_ = expert < 0 ? std::string(name) : fmt::format("{}, expert {}", name, expert);
+  return out;
+}
+
+void WeightPlan::requantizes(std::string_view name, const Format& from, const Format& to) {
+  if (is_plain_floats(from) || is_plain_floats(to)) return;
+  if (twice_++ == 0) first_twice_ = fmt::format("{} is {} and becomes {}", name, from.name, to.name);
+}
+
+std::string WeightPlan::message() const {
+  std::string out = fallbacks_.message();
+  if (twice_ > 0)
+    add_line(out, fmt::format("{}{}: what was rounded once is rounded again and loses twice; quantize from the original where "
+                              "there is one",
+                              first_twice_, twice_ > 1 ? fmt::format(" (and {} more like it)", twice_ - 1) : ""));
+  if (experts_only_ && !met_experts_) add_line(out, "the model has no experts: nothing was quantized but what a topology pins");
+  if (topology_)
+    if (const std::string unused = topology_->unused(); !unused.empty())
+      add_line(out, fmt::format("{}: no weight is meant by {}", topology_->source(), unused));
+  if (!unweighted_.empty())
+    add_line(out, fmt::format("{} makes no use of an importance matrix: made without", fmt::join(unweighted_, ", ")));
+  if (unknown_count_ > 0)
+    add_line(out, fmt::format("{} says nothing of {}{}: made without{}", importance_->source(), unknown_,
+                              unknown_count_ > 1 ? fmt::format(" and {} more", unknown_count_ - 1) : "",
+                              known_ == 0 ? "; is it of this model?" : ""));
+  return out;
+}
+
+void requantize(WeightPlan& plan, const Checkpoint& checkpoint, Loader::Options& options) {
+  options.requantize = [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
     const std::string full = std::string(name) + ".weight";
-    const Format& format = plan.choose(full, rows, columns);
+    const Format* format = plan.choose(full, rows, columns);
     const RawTensor* raw = checkpoint.find(full);
-    return raw != nullptr && raw->type == format.stored ? nullptr : &format;
+    if (format == nullptr || (raw != nullptr && raw->type == format->stored)) return nullptr;
+    plan.requantizes(name, format_of(group_of(checkpoint, name)), *format);
+    return format;
+  };
+  options.importance = [&](std::string_view name, int64_t expert, int64_t columns, const Format& target) {
+    return plan.importance(name, expert, columns, target);
   };
 }
 

@@ -1,35 +1,59 @@
 #pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
 #include "checkpoint/checkpoint.h"
+#include "engine/quant_recipe.h"
+#include "engine/topology.h"
 #include "nn/weights.h"
 #include "quant/policy.h"
 
 namespace gale {
 
-/// A quantization policy bound to one model: which format each of its tensors gets.
+class Importance;
+
+/// A recipe bound to one model: which format each of its tensors gets, and what is known of how much its columns matter.
 class WeightPlan {
  public:
-  /// `type` as in --quant and --type: a format, a mix, or a number of bits ("2" is q2_k, "3" q3_k_m, "4" q4_k_m, "5" q5_k_m, "6"
-  /// q6_k, "8" q8_0). Throws Error{invalid_argument} listing the names.
-  WeightPlan(std::string_view type, int64_t layers, bool tied_head);
-  static WeightPlan of(std::string_view type, const Checkpoint& checkpoint);
+  WeightPlan(const QuantRecipe& recipe, int64_t layers, bool tied_head);
+  static WeightPlan of(const QuantRecipe& recipe, const Checkpoint& checkpoint);
+  WeightPlan(WeightPlan&&) noexcept;
+  WeightPlan& operator=(WeightPlan&&) noexcept;
+  ~WeightPlan();
 
-  /// `name` with its ".weight".
-  const Format& choose(std::string_view name, int64_t rows, int64_t columns);
-  std::string_view type() const { return policy_.name(); }
-  /// What could not be had, in one line; "" where every tensor got what was wanted.
-  std::string message() const { return fallbacks_.message(); }
+  /// `name` with its ".weight". nullptr: it stays what it is.
+  const Format* choose(std::string_view name, int64_t rows, int64_t columns);
+  /// f32 [columns]; empty where nothing is known. `name` without ".weight"; `expert`: of a fused tensor, else -1.
+  std::vector<float> importance(std::string_view name, int64_t expert, int64_t columns, const Format& target);
+  /// Notes that a tensor of this format is quantized anew: what was rounded once is rounded again.
+  void requantizes(std::string_view name, const Format& from, const Format& to);
+
+  std::string_view type() const { return policy_ ? policy_->name() : std::string_view(); }
+  /// Everything that was not as asked for, or that somebody should know, one line each; "" where there is nothing.
+  std::string message() const;
 
  private:
-  QuantPolicy policy_;
+  const QuantPolicy& pinned(std::string_view type);
+
+  std::optional<QuantPolicy> policy_;
+  std::optional<Topology> topology_;
+  std::map<std::string, QuantPolicy, std::less<>> pinned_;
+  std::unique_ptr<Importance> importance_;
   QuantFallbacks fallbacks_;
   int layers_;
-  bool tied_head_;
+  bool tied_head_, experts_only_, met_experts_ = false;
+  std::set<std::string_view> unweighted_;  // formats that make no use of importance
+  std::string unknown_;                    // the first tensor that the importance matrix says nothing of
+  int64_t known_ = 0, unknown_count_ = 0, twice_ = 0;
+  std::string first_twice_;
 };
 
-/// Re-quantizes matrices as the plan says, but for those the file already has in that format. Both must outlive the result.
-Loader::Requantize requantize(WeightPlan& plan, const Checkpoint& checkpoint);
+/// Re-quantizes matrices as the plan says, but for those the file already has in that format; weighted by importance where the
+/// plan has it. Both must outlive the loader.
+void requantize(WeightPlan& plan, const Checkpoint& checkpoint, Loader::Options& options);
 
 }  // namespace gale

@@ -7,6 +7,7 @@
 namespace gale {
 
 class AdapterSet;
+class InputWatch;
 
 /// `exact`: f32 activations, f32 KV, f32 everywhere; goldens use it. `standard`: activations may be rounded to int8 where a
 /// weight layout takes them so.
@@ -22,6 +23,7 @@ struct Ctx {
   Device device = {};
   const AdapterSet* adapters = nullptr;
   Tuning tuning = {};
+  InputWatch* watch = nullptr;  ///< see kernels/watch.h
 
   bool measuring() const { return arena.is_measuring(); }
   Tensor tensor(Shape shape, DType dtype = DType::f32) const { return arena.tensor(shape, dtype); }

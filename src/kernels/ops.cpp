@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "kernels/matmul_args.h"
 #include "kernels/ops_shared.h"
+#include "kernels/watch.h"
 
 namespace gale::ops {
 namespace {
@@ -88,6 +89,7 @@ Tensor matmul(Ctx& ctx, const Tensor& x, const PackedMatrix& w) {
   assert(x.shape().rank() == 2 && x.dim(1) == w.columns);
   Tensor y = like(ctx, x, {x.dim(0), w.rows});
   MatmulWeights m = matmul_weights(ctx, x, w);
+  watch(ctx, w, x);
   if (ctx.measuring()) return y;
   m.args.y = y.data<float>();
   ctx.pool.for_each(w.panels(), matmul_grain(w), [&](int64_t b, int64_t e) { m.run(m.args, b, e); });

@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "kernels/ops_shared.h"
+#include "kernels/watch.h"
 
 namespace gale::ops {
 namespace {
@@ -62,6 +63,7 @@ MatmulWeights weights_in_order(Ctx& ctx, const Tensor& x, const int32_t* source,
 }
 
 MatmulWeights expert_weights(Ctx& ctx, const Tensor& x, const int32_t* source, const ExpertMatrix& w, const Routing& routing) {
+  watch(ctx, w, x, source, routing);
   return w.orders ? weights_in_order(ctx, x, source, w, routing) : matmul_weights(ctx, x, w.stacked);
 }
 

@@ -3,6 +3,7 @@
 
 #include "kernels/matmul_args.h"
 #include "kernels/ops_shared.h"
+#include "kernels/watch.h"
 
 // Several matmuls of one input under one hand-over to the threads: with a row or two a hand-over, and the wait for the last
 // thread, weigh as much as the smaller matrices.
@@ -26,6 +27,7 @@ void matmuls(Ctx& ctx, const Tensor& x, std::span<const PackedMatrix* const> wei
     out[i] = like(ctx, x, {x.dim(0), w.rows});
     each[i] = matmul_weights(ctx, x, w);
     each[i].args.y = out[i].data<float>();
+    watch(ctx, w, x);
     panels += w.panels();
     grain = std::max(grain, matmul_grain(w));
   }
@@ -80,6 +82,7 @@ void GateUp::run(const GateUpPiece& piece, int thread) const {
 Tensor gate_up(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up) {
   assert(gate.rows == up.rows && x.dim(1) == gate.columns && x.dim(1) == up.columns);
   Tensor h = like(ctx, x, {x.dim(0), gate.rows});
+  for (const PackedMatrix* w : {&gate, &up}) watch(ctx, *w, x);
   const GateUp both(ctx, matmul_weights(ctx, x, gate), matmul_weights(ctx, x, up), x.dim(0));
   if (ctx.measuring()) return h;
   ctx.pool.for_each(gate.panels(), matmul_grain(gate), [&](int64_t begin, int64_t end, int thread) {

@@ -54,13 +54,20 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
   for (int64_t e = 0; e < shape.experts && !options_.shape_only; ++e) {
     const Source& from = sources[fused.parts.empty() ? size_t(e) : 0];
     PackedMatrix own = panels_of(all, e);
-    pack(fused.parts.empty() ? from.group : FusedExpert(fused, e).group, *from.format, from.target, own);
+    const bool apart = fused.parts.empty();
+    pack(apart ? from.group : FusedExpert(fused, e).group, *from.format, from.target, apart ? -1 : e, own);
   }
   if (fused.parts.empty()) all.orders = orders_of(sources, shape.in);
   const Source& first = sources.front();
   made(fmt::format("{}.{}.weight", below, name), {shape.experts, shape.out, shape.in},
        first.target ? first.target->stored : first.group.parts.begin()->second->type, all.stacked, all.orders);
-  return std::make_shared<const ExpertMatrix>(std::move(all));
+  return keep(fmt::format("{}.{}", below, name), first.target ? first.target->name : first.format->name, std::move(all));
+}
+
+std::shared_ptr<const ExpertMatrix> Loader::keep(std::string name, std::string_view format, ExpertMatrix&& all) {
+  auto out = std::make_shared<const ExpertMatrix>(std::move(all));
+  loaded_.push_back({std::move(name), std::string(format), nullptr, out});
+  return out;
 }
 
 std::shared_ptr<const ExpertMatrix> Loader::arranged_experts(const RawTensor& tensor, const ExpertsShape& shape) {
@@ -69,7 +76,8 @@ std::shared_ptr<const ExpertMatrix> Loader::arranged_experts(const RawTensor& te
   ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out, .orders = {}};
   all.stacked = arranged(tensor, shape.experts * all.panels() * kPanelRows, shape.in);
   made(tensor.name, tensor.shape, tensor.type, all.stacked, {});
-  return std::make_shared<const ExpertMatrix>(std::move(all));
+  constexpr std::string_view kWeight = ".weight";
+  return keep(tensor.name.substr(0, tensor.name.size() - kWeight.size()), tensor_type_info(tensor.type).name, std::move(all));
 }
 
 StorageRef Loader::orders_of(const std::vector<Source>& experts, int64_t columns) {

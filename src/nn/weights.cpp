@@ -48,11 +48,11 @@ struct Requantized {
   TensorGroup group;
 
   void make(const CpuKernels& cpu, const TensorGroup& from, const Format& format, const Format& target, int64_t first, int64_t n,
-            int64_t columns) {
+            int64_t columns, const float* importance) {
     values.resize(size_t(n * columns));
     format.dequantize(from, {first, n, 0, columns}, values.data());
     bytes.resize(size_t(n * row_bytes(target.stored, columns, from.name)));
-    target.quantize(cpu, values.data(), n, columns, nullptr, bytes.data());
+    target.quantize(cpu, values.data(), n, columns, importance, bytes.data());
     tensor = RawTensor{};
     tensor.name = from.name + ".weight";
     tensor.type = target.stored;
@@ -78,8 +78,11 @@ bool Loader::has_matrix(const std::string& name) const { return !group_of(*check
 
 void Loader::note_missing(const std::string& name) { problems_.push_back(name + " is missing"); }
 
-void Loader::pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out) {
+void Loader::pack(const TensorGroup& group, const Format& format, const Format* target, int64_t expert, PackedMatrix& out) {
   FirstError errors;
+  const std::vector<float> importance = target != nullptr && options_.importance
+                                            ? options_.importance(group.name, expert, out.columns, *target)
+                                            : std::vector<float>();
   pool_.for_each(out.panels(), 1, [&](int64_t begin, int64_t end) {
     errors.guard([&] {
       LogicalGroups groups;
@@ -87,7 +90,9 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
       const int64_t last = std::min(end * kPanelRows, out.rows);
       for (int64_t first = begin * kPanelRows; first < last; first += kPanelRows) {
         const int64_t n = std::min(kPanelRows, last - first);
-        if (target != nullptr) again.make(*options_.cpu, group, format, *target, first, n, out.columns);
+        if (target != nullptr)
+          again.make(*options_.cpu, group, format, *target, first, n, out.columns,
+                     importance.empty() ? nullptr : importance.data());
         for (int64_t column = 0; column < out.columns; column += kColumnsPerPiece) {
           const int64_t columns = std::min(kColumnsPerPiece, out.columns - column);
           if (target == nullptr) {
@@ -180,10 +185,12 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
     out->order = order_as_packed(group, *format, target);
     if (!options_.shape_only) {
       out->data = place(out->bytes());
-      pack(group, *format, target, *out);
+      pack(group, *format, target, -1, *out);
     }
   }
   made(name + ".weight", {r, c}, target ? target->stored : group.parts.begin()->second->type, *out, out->order);
+  const std::string_view is = target ? target->name : format ? format->name : tensor_type_info(whole->type).name;
+  loaded_.push_back({name, std::string(is), out, nullptr});
   packed_[name] = out;
   return out;
 }

@@ -23,6 +23,14 @@ struct ExpertsShape {
   int64_t experts = 0, out = 0, in = 0;
 };
 
+/// A matrix as it was loaded, by its name in the checkpoint; "model.layers.0.mlp.experts.up_proj" are those of all experts.
+struct LoadedWeight {
+  std::string name;                            ///< without ".weight"
+  std::string format;                          ///< that its values are in now: "q4_k", "gptq"
+  std::shared_ptr<const PackedMatrix> matrix;  ///< one of these
+  std::shared_ptr<const ExpertMatrix> experts;
+};
+
 /// Reads the tensors of a checkpoint into the kernels' layouts: one at a time, in parallel inside each, so that the peak is what
 /// is packed plus a little. Those of a packed file are in them already and are used where they lie. Names that are missing or
 /// misshapen are noted, not thrown, until finish() reports all of them at once.
@@ -39,8 +47,13 @@ class Loader {
     const Tensor* vector;        ///< nullptr for a matrix
     bool ordered;                ///< its columns have an order of their own
   };
+  /// Mean squared inputs, f32 [columns], of a matrix that is re-quantized to `target`: they weigh its errors. Empty where nothing
+  /// is known. `expert`: of the tensor `name` that holds all of them, else -1.
+  using ImportanceOf =
+      std::function<std::vector<float>(std::string_view name, int64_t expert, int64_t columns, const Format& target)>;
   struct Options {
     Requantize requantize;
+    ImportanceOf importance = {};
     const CpuKernels* cpu = &cpu_kernels(isa_to_run(detect_cpu()));  ///< what it is done with; all give the same bytes
     bool shape_only = false;                                         ///< no bytes are read or packed: for sizing
     std::function<void(int64_t done, int64_t total)> progress;       ///< bytes of the file read so far
@@ -69,6 +82,8 @@ class Loader {
   void finish();
   /// The largest matrix, nullptr where there is none.
   std::shared_ptr<const PackedMatrix> largest() const;
+  /// All matrices, in the order they were asked for.
+  const std::vector<LoadedWeight>& loaded() const { return loaded_; }
   int64_t packed_bytes() const { return packed_bytes_; }
   int64_t mapped_bytes() const { return mapped_bytes_; }  ///< of these, what lies in a packed file
   int64_t file_bytes() const { return file_bytes_; }
@@ -82,12 +97,14 @@ class Loader {
     Layout layout;
   };
   Source source_of(const TensorGroup& group, int64_t rows, int64_t columns);
+  std::shared_ptr<const ExpertMatrix> keep(std::string name, std::string_view format, ExpertMatrix&& all);
   std::shared_ptr<const ExpertMatrix> arranged_experts(const RawTensor& tensor, const ExpertsShape& shape);
   // Where any of them has one: those of all, one after another.
   static StorageRef orders_of(const std::vector<Source>& experts, int64_t columns);
   bool find_experts(const std::string& below, std::string_view name, const ExpertsShape& shape, std::vector<Source>& out);
   static Layout layout_as(const Format& target, int64_t rows, int64_t columns);
-  void pack(const TensorGroup& group, const Format& format, const Format* target, PackedMatrix& out);
+  // `expert`: of the fused tensor that the group is one part of, else -1.
+  void pack(const TensorGroup& group, const Format& format, const Format* target, int64_t expert, PackedMatrix& out);
   static StorageRef order_as_packed(const TensorGroup& group, const Format& format, const Format* target);
   PackedMatrix arranged(const RawTensor& tensor, int64_t rows, int64_t columns);
   StorageRef place(int64_t bytes);
@@ -98,6 +115,7 @@ class Loader {
   ThreadPool& pool_;
   Options options_;
   std::unordered_map<std::string, std::shared_ptr<const PackedMatrix>> packed_;
+  std::vector<LoadedWeight> loaded_;
   Slabs slabs_;
   StorageRef reused_;  // where there is a sink: each matrix in turn
   std::set<std::string> used_;

@@ -173,7 +173,8 @@ void split_row(const RawTensor& weight, const Slice2& slice, int64_t row, const 
 
 /// A Format of blocks. F has: name, type, layout, bytes (of a block), valid(block) (its scales are finite), values(block, out)
 /// and split(block, parts). Where it can be made it has quantize(BlockRow) and draw_scales(random bits, block), which makes a
-/// block of random bytes one of small weights. fault(block) says what is not valid if that may be anything else than a scale.
+/// block of random bytes one of small weights; `weighs` = false where quantize makes no use of importance. fault(block) says what
+/// is not valid if that may be anything else than a scale.
 template <class F>
 constexpr Format block_format() {
   Format out{
@@ -212,6 +213,8 @@ constexpr Format block_format() {
       const int64_t n = columns / block;
       for (int64_t row = 0; row < rows; ++row) F::quantize({cpu, values + row * columns, importance, n, to + row * n * F::bytes});
     };
+    out.weighs = true;
+    if constexpr (requires { F::weighs; }) out.weighs = F::weighs;
     out.randomize = [](uint64_t seed, int64_t columns, std::byte* to) {
       draw_bytes(seed, columns / F::layout.block * F::bytes, to);
       SplitMix64 scales{~seed};

@@ -63,6 +63,7 @@ struct Format {
   /// squared inputs) or nullptr. The same bytes with the kernels of any instruction set; nullptr: the format is read only.
   void (*quantize)(const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
                    std::byte* out) = nullptr;
+  bool weighs = false;  ///< quantize makes use of importance
   /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
   void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;
 };

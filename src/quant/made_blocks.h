@@ -57,6 +57,7 @@ struct Bytes {
     store_f32(block, Code::kSmall * (1 + float(bits % 64) / 256));
     for (int64_t i = 0; i < columns; ++i) block[4 + i] = std::byte(Code::fix(uint8_t(block[4 + i])));
   }
+  static constexpr bool weighs = false;
   static void quantize(const blocks::BlockRow& row) {
     const float all = largest_of(row.x, row.blocks * columns);
     for (int64_t b = 0; b < row.blocks; ++b) {
@@ -91,6 +92,7 @@ struct Table4 {
   }
   static void draw_scales(uint64_t bits, std::byte* block) { store_f32(block, 0.035f + 0.0001f * float(bits % 64)); }
   /// The nearest value, as bitsandbytes' thresholds have it (csrc/kernels.cu, dQuantizeNF4 and dQuantizeFP4: all are midpoints).
+  static constexpr bool weighs = false;
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t b = 0; b < row.blocks; ++b) {
       const float* x = row.x + b * columns;
@@ -147,6 +149,7 @@ struct Affine {
     blocks::store_u16(block, f32_to_f16(first));
     blocks::store_u16(block + 2, f32_to_f16(second));
   }
+  static constexpr bool weighs = false;
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t b = 0; b < row.blocks; ++b)
       Hqq ? quantize_hqq(row.x + b * columns, row.out + b * bytes) : quantize_afq(row.x + b * columns, row.out + b * bytes);

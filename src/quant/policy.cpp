@@ -103,7 +103,11 @@ std::vector<std::string_view> QuantPolicy::names() {
 }
 
 QuantPolicy QuantPolicy::named(std::string_view name) {
+  constexpr std::pair<std::string_view, std::string_view> kBits[] = {{"2", "q2_k"},   {"3", "q3_k_m"}, {"4", "q4_k_m"},
+                                                                     {"5", "q5_k_m"}, {"6", "q6_k"},   {"8", "q8_0"}};
   std::string lower(name);
+  for (const auto& [bits, type] : kBits)
+    if (bits == name) lower = type;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return char(std::tolower(c)); });
   QuantPolicy out;
   for (const std::string_view known : names())
@@ -120,18 +124,31 @@ const Format* QuantPolicy::at_least(const Format& other) const {
   return bits_per_weight(*base_) < bits_per_weight(other) ? &other : base_;
 }
 
+namespace {
+
+bool stays_f32(const QuantPolicy::Tensor& t) {
+  return t.rows <= 1 || t.columns <= 1 || t.name.ends_with(".bias") || has_any(t.name, {"norm"}) || is_router(t.name);
+}
+
+}  // namespace
+
 const Format* QuantPolicy::wanted(const Tensor& tensor) const {
   const std::string_view name = tensor.name;
-  const bool vector = tensor.rows <= 1 || tensor.columns <= 1;
-  if (vector || name.ends_with(".bias") || has_any(name, {"norm"}) || is_router(name)) return &find_format("f32");
+  if (stays_f32(tensor)) return &find_format("f32");
   if (is_head(name) || (tensor.tied_head && is_embedding(name))) return at_least(find_format("q6_k"));
   for (size_t i = 0; mix_ != nullptr && i < std::size(mix_->rules) && mix_->rules[i].meets != nullptr; ++i)
     if (mix_->rules[i].meets(tensor)) return at_least(find_format(mix_->rules[i].format));
   return base_;
 }
 
-QuantPolicy::Choice QuantPolicy::choose(const Tensor& tensor) const {
-  const Format* format = wanted(tensor);
+QuantPolicy::Choice QuantPolicy::choose(const Tensor& tensor) const { return fitting(wanted(tensor), tensor); }
+
+QuantPolicy::Choice QuantPolicy::pin(const Tensor& tensor) const {
+  const bool mixed = mix_ != nullptr && mix_->name != mix_->base;
+  return mixed || stays_f32(tensor) ? choose(tensor) : fitting(base_, tensor);
+}
+
+QuantPolicy::Choice QuantPolicy::fitting(const Format* format, const Tensor& tensor) {
   if (tensor.columns % format->columns_multiple == 0) return {.format = format};
   for (const std::string_view name : {"q8_0", "f16"}) {
     const Format& other = find_format(name);

@@ -33,7 +33,8 @@ class QuantPolicy {
     const Format* instead_of = nullptr;
   };
 
-  /// By name, any case. Throws Error{invalid_argument} listing the names.
+  /// By name, any case, or by a number of bits: "2" is q2_k, "3" q3_k_m, "4" q4_k_m, "5" q5_k_m, "6" q6_k, "8" q8_0. Throws
+  /// Error{invalid_argument} listing the names.
   static QuantPolicy named(std::string_view name);
   /// All names, plain types first.
   static std::vector<std::string_view> names();
@@ -41,11 +42,14 @@ class QuantPolicy {
   std::string_view name() const { return name_; }
   /// Where the columns are not a multiple of the wanted format's blocks: q8_0, and where they are not of 32 either, f16.
   Choice choose(const Tensor& tensor) const;
+  /// For a tensor that somebody asked to have in this type: a plain type is that type for heads and embeddings too.
+  Choice pin(const Tensor& tensor) const;
 
   struct Mix;
 
  private:
   const Format* wanted(const Tensor& tensor) const;
+  static Choice fitting(const Format* format, const Tensor& tensor);
   const Format* at_least(const Format& other) const;
 
   std::string_view name_;

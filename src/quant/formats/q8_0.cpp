@@ -31,6 +31,7 @@ struct Q8_0 {
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0c6c + bits % 64)); }
 
   /// The reference definition: 127 steps to the largest magnitude. Importance has nothing to choose at 8 bits.
+  static constexpr bool weighs = false;
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
   }

@@ -42,6 +42,7 @@ struct Q8_1 {
   }
 
   /// The reference definition: 127 steps to the largest magnitude. Importance has nothing to choose at 8 bits.
+  static constexpr bool weighs = false;
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
   }

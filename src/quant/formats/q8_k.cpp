@@ -59,6 +59,7 @@ struct Q8K {
 
   /// The reference definition: the value of largest magnitude, the first of several, becomes -127. Importance has nothing to
   /// choose at 8 bits.
+  static constexpr bool weighs = false;
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 256, row.out + i * bytes);
   }

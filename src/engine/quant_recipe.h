@@ -1,0 +1,30 @@
+#pragma once
+#include <concepts>
+#include <string>
+#include <string_view>
+
+namespace gale {
+
+struct EngineOptions;
+
+/// What is to be made of a model's weights: --quant or --type, and what goes with it.
+struct QuantRecipe {
+  QuantRecipe() = default;
+  template <std::convertible_to<std::string_view> Type>
+  QuantRecipe(const Type& name) : type(std::string_view(name)) {}  // NOLINT: a type alone is a recipe
+  /// That of the options; random weights come in their type.
+  static QuantRecipe of(const EngineOptions& options);
+
+  static constexpr std::string_view kAuto = "auto";  ///< a type still to be chosen: see auto_quant.h
+  std::string type;           ///< as QuantPolicy::named takes it, or kAuto; "" keeps what the topology does not pin
+  std::string topology;       ///< a file, see topology.h; "" for none
+  std::string imatrix;        ///< a file, see quant/imatrix.h; "" for none
+  bool experts_only = false;  ///< only the experts of a mixture get the type
+
+  /// True where all weights stay what they are.
+  bool empty() const { return type.empty() && topology.empty(); }
+  /// Finds what is wrong with it before the model is read: throws Error{invalid_argument} or Error{not_found}.
+  void check() const;
+};
+
+}  // namespace gale
