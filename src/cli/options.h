@@ -14,7 +14,7 @@ namespace gale::cli {
 struct ModelFlags {
   std::string model;
   int threads = 0;
-  std::string quant, precision = "default", kv_type;
+  std::string quant, precision = "default", kv_type, chat_template;
   int64_t context = 0, batch_tokens = 512;
 };
 /// -m and those of add_load_flags. `fallback`: the model where none is named; "" makes -m a must.

@@ -77,6 +77,8 @@ Interpreter::Flow Interpreter::exec(const Statement& s) {
       return Flow::next;
     case StatementKind::scope:
       return exec_scope(static_cast<const ScopeStatement&>(s));
+    case StatementKind::refused:
+      raise("{}", static_cast<const RefusedStatement&>(s).why);
     case StatementKind::break_:
       return Flow::break_;
     case StatementKind::continue_:
@@ -142,7 +144,9 @@ Interpreter::Flow Interpreter::exec_filter_block(const FilteredStatement& s) {
   std::string text = capture(scope_, [&] { flow = exec(s.body); });
   if (flow != Flow::next) return flow;
   const Value value = heap.text(std::move(text));
-  print(eval_filter(static_cast<const NamedExpr&>(*s.filter), &value));
+  const Value out = eval_filter(static_cast<const NamedExpr&>(*s.filter), &value);
+  if (!out.str()) raise("the filters of a block must give a str, not {}", out.type_name());
+  print(out);
   return Flow::next;
 }
 
@@ -150,7 +154,7 @@ Interpreter::Flow Interpreter::exec_scope(const ScopeStatement& s) {
   std::vector<Value> values;
   for (const auto& [target, expr] : s.values) values.push_back(eval(*expr));
   const ScopePtr outer = scope_;
-  scope_ = std::make_shared<Scope>(outer);
+  scope_ = std::make_shared<Scope>(s.outermost ? root_ : outer);
   for (size_t i = 0; i < values.size(); ++i) assign(s.values[i].first, std::move(values[i]));
   const Flow flow = exec(s.body);
   scope_ = outer;
@@ -243,6 +247,13 @@ Value Macro::call(Interpreter& in, const Args& args) {
 
 std::optional<Value> Macro::attribute(std::string_view name) const {
   if (name == "name") return Value::constant(source_.name);
+  if (name == "arguments") {
+    auto names = std::make_shared<Seq>();
+    names->kind = SeqKind::tuple;
+    for (const auto& [parameter, fallback] : source_.parameters) names->items.push_back(Value::constant(parameter));
+    return Value(SeqPtr(std::move(names)));
+  }
+  if (name == "explicit_caller") return Value(std::any_of(source_.parameters.begin(), source_.parameters.end(), [](const auto& p) { return p.first == "caller"; }));
   if (name == "caller") return Value(source_.uses_caller);
   if (name == "catch_kwargs") return Value(source_.uses_kwargs);
   if (name == "catch_varargs") return Value(source_.uses_varargs);

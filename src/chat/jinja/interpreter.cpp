@@ -1,5 +1,7 @@
 #include "chat/jinja/interpreter.h"
 
+#include <algorithm>
+
 #include "chat/jinja/builtins.h"
 #include "chat/jinja/macro.h"
 
@@ -51,7 +53,12 @@ class BoundMethod : public Object {
   std::string repr() const override { return fmt::format("<built-in method {} of {} object>", name_, self_.type_name()); }
   bool callable() const override { return true; }
   int depth() const override { return self_.depth() + 1; }
-  Value call(Interpreter& in, const Args& args) override { return method_(in, self_, args); }
+  Value call(Interpreter& in, const Args& args) override {
+    static constexpr std::string_view by_name[] = {"split", "rsplit", "splitlines", "expandtabs", "format", "format_map"};
+    if (!args.named.empty() && std::find(std::begin(by_name), std::end(by_name), name_) == std::end(by_name))
+      raise("{}.{}() takes no keyword arguments", self_.type_name(), name_);
+    return method_(in, self_, args);
+  }
 
  private:
   Value self_;
@@ -63,6 +70,25 @@ Value no_attribute(const Value& v, std::string_view name) {
   return Value::undefined(fmt::format("'{}' object has no attribute '{}'", v.type_name(), name));
 }
 
+/// What numbers, ranges and the pairs of |groupby have.
+std::optional<Value> data_attribute(const Value& v, std::string_view name) {
+  if (v.is_number()) {
+    if (name == "real" || (name == "numerator" && v.is_int())) return v.is_float() ? v : Value(v.integer());
+    if (name == "imag") return v.is_float() ? Value(0.0) : Value(0);
+    if (name == "denominator" && v.is_int()) return Value(1);
+  }
+  if (v.is_seq(SeqKind::range)) {
+    static constexpr std::string_view names[] = {"start", "stop", "step"};
+    for (size_t i = 0; i < 3; ++i)
+      if (name == names[i]) return Value(v.seq()->range[i]);
+  }
+  if (v.seq() && v.seq()->group) {
+    if (name == "grouper") return v.seq()->items[0];
+    if (name == "list") return v.seq()->items[1];
+  }
+  return std::nullopt;
+}
+
 /// getattr(v, name) without dict keys; nothing where Python raises AttributeError.
 std::optional<Value> own_attribute(Interpreter& in, const Value& v, std::string_view name) {
   if (v.object()) {
@@ -71,6 +97,7 @@ std::optional<Value> own_attribute(Interpreter& in, const Value& v, std::string_
   if (name.starts_with("__") && name.ends_with("__")) {
     return Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, v.type_name()));
   }
+  if (auto found = data_attribute(v, name)) return found;
   if (is_hidden_method(v, name)) {
     return Value::undefined(
         fmt::format("access to attribute '{}' of '{}' object is unsafe: a template cannot change lists and dicts, "

@@ -1,4 +1,5 @@
 // What follows an operand: attributes, subscripts, calls, filters and tests.
+#include "chat/jinja/builtins.h"
 #include "chat/jinja/parser.h"
 
 namespace gale::jinja {
@@ -102,6 +103,7 @@ ExprPtr Parser::filter(ExprPtr operand, bool named_already) {
     named_already = false;
     auto node = std::make_unique<NamedExpr>(ExprKind::filter, now().at);
     node->name = dotted_name();
+    if (!find_filter(node->name)) unknown_.push_back({node->at, fmt::format("no filter named '{}'", node->name.substr(0, 80))});
     if (is_op("(")) node->arguments = arguments();
     grow(*node, operand.get());
     grow(*node, node->arguments);
@@ -117,6 +119,7 @@ ExprPtr Parser::test(ExprPtr operand) {
   const bool negated = skip_name("not");
   auto node = std::make_unique<NamedExpr>(ExprKind::test, now().at);
   node->name = dotted_name();
+  if (!find_test(node->name)) unknown_.push_back({node->at, fmt::format("no test named '{}'", node->name.substr(0, 80))});
   const bool operator_name = is_name("else") || is_name("or") || is_name("and");
   if (is_op("(")) {
     node->arguments = arguments();

@@ -94,12 +94,12 @@ void Dict::set(const Value& key, Value value) {
 
 Value Object::call(Interpreter&, const Args&) { raise("'{}' object is not callable", type_name()); }
 
-Generator::Generator(std::string name, std::vector<Value> items)
-    : name_(std::move(name)), items_(std::move(items)), depth_(depth_around(items_)) {}
-
 std::optional<Value> Generator::next() {
-  if (at_ == items_.size()) return std::nullopt;
-  return items_[at_++];
+  if (!next_) return std::nullopt;
+  Next work = std::exchange(next_, nullptr);  // it is over where it fails, and cannot be run by itself
+  std::optional<Value> out = work();
+  if (out) next_ = std::move(work);
+  return out;
 }
 
 std::optional<Value> Namespace::attribute(std::string_view name) const {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -47,6 +48,7 @@ enum class SeqKind : uint8_t { list, tuple, range, keys, values, items };
 struct Seq {
   std::vector<Value> items;
   SeqKind kind = SeqKind::list;
+  bool group = false;              ///< a pair of |groupby, whose elements also have names
   int depth = 1;                   ///< levels of nesting, so that no walk over a value can be deep
   std::array<int64_t, 3> range{};  ///< start, stop, step of a range, for printing
 };
@@ -163,10 +165,13 @@ T* Value::object_as() const {
   return dynamic_cast<T*>(object());
 }
 
-/// What Python's generators look like from a template: run through once, no length, no index. Ours are computed at once.
+/// What Python's generators look like from a template: run through once, element by element as they are asked for, no length, no
+/// index.
 class Generator : public Object {
  public:
-  Generator(std::string name, std::vector<Value> items);
+  using Next = std::function<std::optional<Value>()>;
+  /// `depth`: of all values that `next` holds.
+  Generator(std::string name, int depth, Next next) : name_(std::move(name)), next_(std::move(next)), depth_(depth + 1) {}
   std::string type_name() const override { return name_; }
   int depth() const override { return depth_; }
   bool iterable() const override { return true; }
@@ -174,8 +179,7 @@ class Generator : public Object {
 
  private:
   std::string name_;
-  std::vector<Value> items_;
-  size_t at_ = 0;
+  Next next_;
   int depth_;
 };
 
@@ -185,7 +189,9 @@ int depth_around(const std::vector<Value>& items);
 /// namespace(): the one thing a template may change.
 class Namespace : public Object {
  public:
-  std::string type_name() const override { return "Namespace"; }
+  std::string type_name() const override { return "TemplateNamespace"; }
+  const Dict& fields() const { return fields_; }
+  bool printing = false;  ///< it may hold itself
   std::optional<Value> attribute(std::string_view name) const override;
   /// Raises for names that begin with an underscore, as transformers does.
   void set(std::string_view name, Value value);

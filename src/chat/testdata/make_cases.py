@@ -9,6 +9,7 @@ folder and each conversation of conversations.json, the digest() of the text, or
 The folder's templates belong to their authors and are not kept here.
 """
 import datetime
+import functools
 import json
 import pathlib
 import sys
@@ -33,16 +34,16 @@ class Generation(jinja2.ext.Extension):
         return caller()
 
 
-class Namespace(jinja2.utils.Namespace):
+class TemplateNamespace(jinja2.utils.Namespace):
     def __init__(*args, **kwargs):
         self, args = args[0], args[1:]
         attrs = dict(*args, **kwargs)
         for name in attrs:
-            Namespace.check(name)
+            TemplateNamespace.check(name)
         jinja2.utils.Namespace.__init__(self, attrs)
 
     def __setitem__(self, name, value):
-        Namespace.check(name)
+        TemplateNamespace.check(name)
         jinja2.utils.Namespace.__setitem__(self, name, value)
 
     @staticmethod
@@ -51,7 +52,18 @@ class Namespace(jinja2.utils.Namespace):
             raise jinja2.exceptions.SecurityError(name)
 
 
+class TemplateDict:
+    def __call__(self, *args, **kwargs):
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args, **kwargs):
+        return dict.fromkeys(*args, **kwargs)
+
+
+@functools.cache
 def environment():
+    """The environment of transformers.utils.chat_template_utils, with a clock that stands still."""
+
     def raise_exception(message):
         raise jinja2.exceptions.TemplateError(message)
 
@@ -60,7 +72,7 @@ def environment():
 
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
     env.filters["tojson"] = tojson
-    env.globals.update(raise_exception=raise_exception, strftime_now=NOW.strftime, namespace=Namespace)
+    env.globals.update(raise_exception=raise_exception, strftime_now=lambda format: NOW.strftime(format), namespace=TemplateNamespace, dict=TemplateDict())
     return env
 
 
