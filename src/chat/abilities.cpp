@@ -46,7 +46,8 @@ class Probe {
     const Json parameters = {{"type", "object"},
                              {"properties", {{kKey, {{"type", "string"}, {"description", "a value"}}}}},
                              {"required", Json::array({kKey})}};
-    return Json::array({{{"type", "function"}, {"function", {{"name", kTool}, {"description", "a tool"}, {"parameters", parameters}}}}});
+    return Json::array(
+        {{{"type", "function"}, {"function", {{"name", kTool}, {"description", "a tool"}, {"parameters", parameters}}}}});
   }
   // Some templates want ids of nine letters and digits.
   static Json call(const char* name, Json arguments, const char* id = "needle001") {
@@ -85,7 +86,8 @@ class Probe {
     result["tool_call_id"] = "needle001";
     result["name"] = kTool;
     const Json asked = with_call(assistant(""), call(kTool, arguments));
-    out.tool_results = has(render({first_, asked, result}), kResult) || has(render({first_, asked, result, assistant(kAnswer), first_}), kResult);
+    out.tool_results = has(render({first_, asked, result}), kResult) ||
+                       has(render({first_, asked, result, assistant(kAnswer), first_}), kResult);
   }
 
   /// The text, or nothing where the template refuses the conversation.
@@ -110,6 +112,8 @@ class Probe {
 
 }  // namespace
 
-ChatAbilities find_abilities(const ChatTemplate& chat_template, bool with_tools) { return Probe(chat_template, with_tools).run(); }
+ChatAbilities find_abilities(const ChatTemplate& chat_template, bool with_tools) {
+  return Probe(chat_template, with_tools).run();
+}
 
 }  // namespace gale

@@ -23,7 +23,8 @@ struct Parsed {
   std::once_flag probed;
   ChatAbilities abilities;
 
-  explicit Parsed(std::string_view text) : source(text), normalized(jinja::normalize_source(text)), body(jinja::parse(normalized)) {}
+  explicit Parsed(std::string_view text)
+      : source(text), normalized(jinja::normalize_source(text)), body(jinja::parse(normalized)) {}
 };
 
 }  // namespace

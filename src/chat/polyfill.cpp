@@ -18,18 +18,22 @@ const Json* part(const Json& object, const char* name) {
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
+std::string to_json(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 std::string text_of(const Json& content) {
   if (content.is_string()) return content.get<std::string>();
   if (content.is_null()) return "";
-  if (!content.is_array()) return content.dump();
+  if (!content.is_array()) return to_json(content);
   std::string out;
   for (const Json& p : content)
-    if (const Json* text = part(p, "text"); text && text->is_string()) out += (out.empty() ? "" : "\n") + text->get<std::string>();
+    if (const Json* text = part(p, "text"); text && text->is_string())
+      out += (out.empty() ? "" : "\n") + text->get<std::string>();
   return out;
 }
 
 bool only_text(const Json& content) {
-  return std::all_of(content.begin(), content.end(), [](const Json& p) { return part(p, "text") && part(p, "text")->is_string(); });
+  return std::all_of(content.begin(), content.end(),
+                     [](const Json& p) { return part(p, "text") && part(p, "text")->is_string(); });
 }
 
 /// Puts text before a message's content, whichever form that has.
@@ -85,7 +89,7 @@ class Fitter {
     if (can_.tools || !chat_.tools.is_array() || chat_.tools.empty()) return;
     template_.note_once("it has no place for tools; they are described in the system prompt");
     std::string text = "You have access to the following tools:\n\n";
-    for (const Json& tool : chat_.tools) text += (part(tool, "function") ? tool["function"] : tool).dump() + "\n";
+    for (const Json& tool : chat_.tools) text += to_json(part(tool, "function") ? tool["function"] : tool) + "\n";
     text += "\nTo call a tool, answer with JSON only: {\"tool_calls\": [{\"name\": ..., \"arguments\": {...}}]}";
     chat_.tools = nullptr;
     if (!chat_.messages.empty() && has_role(chat_.messages[0], "system")) {
@@ -120,7 +124,7 @@ class Fitter {
       if (can_.object_arguments)
         *arguments = as_object(*arguments);
       else if (arguments->is_object())
-        *arguments = arguments->dump();
+        *arguments = to_json(*arguments);
     }
   }
 
@@ -129,12 +133,13 @@ class Fitter {
     Json calls = Json::array();
     for (const Json& call : message["tool_calls"]) {
       const Json& function = part(call, "function") ? call["function"] : call;
-      Json out = {{"name", function.value("name", "")}};
+      Json out = Json::object();
+      if (const Json* name = part(function, "name")) out["name"] = *name;
       if (const Json* arguments = part(function, "arguments")) out["arguments"] = as_object(*arguments);
       calls.push_back(std::move(out));
     }
     const std::string said = text_of(message.value("content", Json()));
-    message["content"] = (said.empty() ? "" : said + "\n\n") + Json{{"tool_calls", calls}}.dump();
+    message["content"] = (said.empty() ? "" : said + "\n\n") + to_json({{"tool_calls", calls}});
     message.erase("tool_calls");
   }
 
@@ -186,7 +191,7 @@ class Fitter {
         for (const char* name : {"name", "tool_call_id"})
           if (const Json* value = part(message, name)) response[name] = *value;
         response["content"] = text_of(message.value("content", Json()));
-        const std::string text = Json{{"tool_response", response}}.dump();
+        const std::string text = to_json({{"tool_response", response}});
         if (after_result)
           out.back()["content"] = out.back()["content"].get<std::string>() + "\n" + text;
         else

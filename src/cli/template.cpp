@@ -66,8 +66,9 @@ void add_template(CommandLine& line) {
                   "JSON: a list of messages, or a request with \"messages\" and \"tools\"; - reads stdin")
       ->required();
   sub->add_option("--chat-template", flags->chat_template, "A .jinja or .json file to use instead of the model's chat template");
-  sub->add_flag("--as-is", flags->as_is,
-                "Give the messages to the template as they are, as Python's jinja2 would, without doing what it cannot do in its stead");
+  sub->add_flag(
+      "--as-is", flags->as_is,
+      "Give the messages to the template as they are, as Python's jinja2 would, without doing what it cannot do in its stead");
   sub->add_flag("--tokens", flags->tokens, "Print token ids instead of text");
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] { line.action = [flags] { return render(*flags); }; });

@@ -78,8 +78,8 @@ std::vector<NamedTemplate> read_template_file(const fs::path& file) {
   require(fs::is_regular_file(file), ErrorCode::not_found, "{}: there is no such chat template", file.string());
   if (file.extension() != ".json") return {{"default", read_text(file)}};
   auto out = from_json_file(file);
-  require(!out.empty(), ErrorCode::corrupt, "{}: expected an object with \"chat_template\": a string, or a list of {{name, template}}",
-          file.string());
+  require(!out.empty(), ErrorCode::corrupt,
+          "{}: expected an object with \"chat_template\": a string, or a list of {{name, template}}", file.string());
   return out;
 }
 

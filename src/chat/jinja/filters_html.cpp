@@ -46,7 +46,8 @@ Value xml_attributes(Interpreter& in, const Value& v, const Args& args) {
 // --- urlize ---
 
 bool starts_with_any_case(string_view s, string_view lower) {
-  return s.size() >= lower.size() && std::equal(lower.begin(), lower.end(), s.begin(), [](char a, char b) { return a == char(is_ascii_letter(b) ? b | 32 : b); });
+  return s.size() >= lower.size() && std::equal(lower.begin(), lower.end(), s.begin(),
+                                                [](char a, char b) { return a == char(is_ascii_letter(b) ? b | 32 : b); });
 }
 
 /// An optional port, then an optional path.
@@ -76,7 +77,9 @@ bool is_top_level(string_view s) {
 }
 
 bool is_ip4(const std::vector<string_view>& labels) {
-  const auto number = [](string_view s) { return !s.empty() && s.size() <= 3 && std::all_of(s.begin(), s.end(), is_ascii_digit); };
+  const auto number = [](string_view s) {
+    return !s.empty() && s.size() <= 3 && std::all_of(s.begin(), s.end(), is_ascii_digit);
+  };
   return labels.size() == 4 && std::all_of(labels.begin(), labels.end(), number);
 }
 
@@ -115,7 +118,9 @@ bool is_url(string_view s) {
     if (scheme) return false;
   }
   static constexpr string_view basic[] = {"com", "net", "int", "edu", "gov", "org", "info", "mil"};
-  const bool known = std::any_of(std::begin(basic), std::end(basic), [&](string_view b) { return labels.back().size() == b.size() && starts_with_any_case(labels.back(), b); });
+  const bool known = std::any_of(std::begin(basic), std::end(basic), [&](string_view b) {
+    return labels.back().size() == b.size() && starts_with_any_case(labels.back(), b);
+  });
   const auto domain = [&](string_view l) { return text_length(l) >= 2 && text_length(l) <= 63 && label(l); };
   return known && labels.size() > 1 && std::all_of(labels.begin(), labels.end() - 1, domain);
 }
@@ -173,7 +178,7 @@ struct LinkStyle {
 
 std::string link(Heap& heap, const std::string& s, const LinkStyle& style) {
   const auto shown = [&]() -> std::string {
-    if (style.limit.is_none() || text_length(s) <= style.limit.integer()) return s;
+    if (style.limit.is_none() || !ordered(heap, CompareOp::greater, text_length(s), style.limit)) return s;
     return slice(heap, heap.text(s), None{}, style.limit, None{}).str()->text + "...";
   };
   if (is_url(s)) {
@@ -181,7 +186,8 @@ std::string link(Heap& heap, const std::string& s, const LinkStyle& style) {
     return fmt::format("<a href=\"{}{}\"{}>{}</a>", scheme ? "" : "https://", s, style.attributes, shown());
   }
   if (s.starts_with("mailto:") && is_email(string_view(s).substr(7))) return fmt::format("<a href=\"{}\">{}</a>", s, s.substr(7));
-  if (!s.starts_with("www.") && !s.starts_with('@') && s.find(':') == s.npos && is_email(s)) return fmt::format("<a href=\"mailto:{}\">{}</a>", s, s);
+  if (!s.starts_with("www.") && !s.starts_with('@') && s.find(':') == s.npos && is_email(s))
+    return fmt::format("<a href=\"mailto:{}\">{}</a>", s, s);
   std::string out = s;
   for (const std::string& scheme : style.schemes) {
     heap.check_text(int64_t(out.size()));
@@ -197,8 +203,8 @@ std::string attribute(Heap& heap, const char* name, const std::string& value) {
 void check_scheme(const std::string& s) {
   const size_t colon = s.find(':');
   const string_view slashes = colon == s.npos ? "?" : string_view(s).substr(colon + 1);
-  const bool good = colon != s.npos && text_length(s.substr(0, colon)) >= 2 && all_words(s.substr(0, colon), ".+-") && slashes.size() <= 2 &&
-                    slashes.find_first_not_of('/') == slashes.npos;
+  const bool good = colon != s.npos && text_length(s.substr(0, colon)) >= 2 && all_words(s.substr(0, colon), ".+-") &&
+                    slashes.size() <= 2 && slashes.find_first_not_of('/') == slashes.npos;
   if (!good) raise("'{}' is not a valid URI scheme prefix.", s.substr(0, 80));
 }
 
@@ -207,9 +213,10 @@ Value urlize(Interpreter& in, const Value& v, const Args& args) {
   std::set<std::string> parts = {"noopener"};
   if (a.flag(1)) parts.insert("nofollow");
   if (a.has(3) && truth(a[3])) {
-    for (const Value& word : iterate(in.heap, in.call(in.attribute(in.heap.text(a.text(3)), "split"), {}))) parts.insert(word.str()->text);
+    for (const Value& word : iterate(in.heap, in.call(in.attribute(in.heap.text(a.text(3)), "split"), {})))
+      parts.insert(word.str()->text);
   }
-  LinkStyle style{a.has(0) && !a[0].is_none() ? Value(a.integer(0, 0)) : Value(None{}), "", {}};
+  LinkStyle style{a.get(0, None{}), "", {}};
   style.attributes = attribute(in.heap, "rel", fmt::format("{}", fmt::join(parts, " ")));
   if (a.has(2) && truth(a[2])) style.attributes += attribute(in.heap, "target", to_text(in.heap, a[2]));
   if (a.has(4) && !a[4].is_none()) {
@@ -276,7 +283,8 @@ std::string numeric_reference(uint64_t n) {
   std::string out;
   if (n >= 0x80 && n < 0xa0) n = windows[n - 0x80];
   if (n == 0 || n > 0x10ffff || (n >= 0xd800 && n < 0xe000)) n = 0xfffd;
-  const bool control = (n < 0x20 && n != 9 && n != 10 && n != 12 && n != 13) || n == 0x7f || n == 0xb || (n >= 0xfdd0 && n <= 0xfdef) || (n & 0xfffe) == 0xfffe;
+  const bool control = (n < 0x20 && n != 9 && n != 10 && n != 12 && n != 13) || n == 0x7f || n == 0xb ||
+                       (n >= 0xfdd0 && n <= 0xfdef) || (n & 0xfffe) == 0xfffe;
   if (!control) append_code_point(out, char32_t(n));
   return out;
 }
@@ -319,7 +327,8 @@ std::string reference(string_view s, size_t& at) {
     return numeric_reference(n);
   }
   size_t end = at;
-  for (int n = 0; n < 32 && end < s.size() && string_view("\t\n\f <&#;").find(s[end]) == string_view::npos; ++n) next_code_point(s, end);
+  for (int n = 0; n < 32 && end < s.size() && string_view("\t\n\f <&#;").find(s[end]) == string_view::npos; ++n)
+    next_code_point(s, end);
   if (end == at) return "&";
   const bool closed = end < s.size() && s[end] == ';';
   if (const Entity* e = find_entity(s.substr(at, end - at)); e && (closed || e->without_semicolon)) {
@@ -351,7 +360,8 @@ Value strip_tags(Interpreter& in, const Value& v, const Args& args) {
 
 void add_quoted(TextBuilder& out, const std::string& s, bool for_query) {
   for (const char c : s) {
-    const bool plain = is_ascii_digit(c) || is_ascii_letter(c) || string_view("_.-~").find(c) != string_view::npos || (c == '/' && !for_query);
+    const bool plain =
+        is_ascii_digit(c) || is_ascii_letter(c) || string_view("_.-~").find(c) != string_view::npos || (c == '/' && !for_query);
     plain ? out.add(c) : c == ' ' && for_query ? out.add('+') : out.add(fmt::format("%{:02X}", uint8_t(c)));
   }
 }

@@ -21,10 +21,14 @@ char32_t code_of(std::string_view one) {
   size_t at = 0;
   return next_code_point(one, at);
 }
-bool is_blank(std::string_view c) { return c.size() == 1 && std::string_view("\t\n\v\f\r ").find(c[0]) != std::string_view::npos; }
+bool is_blank(std::string_view c) {
+  return c.size() == 1 && std::string_view("\t\n\v\f\r ").find(c[0]) != std::string_view::npos;
+}
 bool is_word(std::string_view c) { return c == "_" || is_alnum(code_of(c)); }
 bool is_letter(std::string_view c) { return is_word(c) && !is_decimal(code_of(c)); }
-bool ends_clause(std::string_view c) { return is_word(c) || (c.size() == 1 && std::string_view("!\"'&.,?").find(c[0]) != std::string_view::npos); }
+bool ends_clause(std::string_view c) {
+  return is_word(c) || (c.size() == 1 && std::string_view("!\"'&.,?").find(c[0]) != std::string_view::npos);
+}
 
 /// Cuts a line where textwrap may break it: between space, words, and the parts of hyphenated words.
 class Chunks {
@@ -80,7 +84,8 @@ size_t long_word_part(const Letters& word, size_t room, const WrapStyle& style) 
   if (!style.break_on_hyphens || word.size() <= room) return std::min(room, word.size());
   for (size_t at = room; at-- > 1;) {
     if (word[at] != "-") continue;
-    const bool only_dashes = std::all_of(word.begin(), word.begin() + std::ptrdiff_t(at), [](std::string_view c) { return c == "-"; });
+    const bool only_dashes =
+        std::all_of(word.begin(), word.begin() + std::ptrdiff_t(at), [](std::string_view c) { return c == "-"; });
     return only_dashes ? room : at + 1;
   }
   return room;
@@ -92,7 +97,9 @@ std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const Wrap
   const Letters letters = text_characters(line);
   std::vector<Letters> chunks = Chunks(letters, style.break_on_hyphens).cut();
   std::reverse(chunks.begin(), chunks.end());
-  const auto blank = [](const Letters& c) { return std::all_of(c.begin(), c.end(), [](auto one) { return is_space(code_of(one)); }); };
+  const auto blank = [](const Letters& c) {
+    return std::all_of(c.begin(), c.end(), [](auto one) { return is_space(code_of(one)); });
+  };
   const size_t width = size_t(style.width);
   std::vector<std::string> lines;
   while (!chunks.empty()) {
@@ -239,7 +246,8 @@ class Printer {
     out_.add("}");
   }
 
-  void format_items(const std::vector<Value>& items, int64_t indent, int64_t after, std::string_view open, std::string_view close) {
+  void format_items(const std::vector<Value>& items, int64_t indent, int64_t after, std::string_view open,
+                    std::string_view close) {
     out_.add(open);
     for (size_t i = 0; i < items.size(); ++i) {
       if (i > 0) out_.add(","), new_line(indent + 1);
@@ -303,8 +311,6 @@ Value pretty(Interpreter& in, const Value& v, const Args& args) {
 
 }  // namespace
 
-Filter find_layout_filter(std::string_view name) {
-  return name == "wordwrap" ? word_wrap : name == "pprint" ? pretty : nullptr;
-}
+Filter find_layout_filter(std::string_view name) { return name == "wordwrap" ? word_wrap : name == "pprint" ? pretty : nullptr; }
 
 }  // namespace gale::jinja

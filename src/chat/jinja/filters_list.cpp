@@ -61,18 +61,23 @@ int depth_of(const Value& v, const Args& args) {
 }
 
 /// A generator of what `work(in, v, args)` gives, which runs when the first element is asked for.
-Value deferred(Interpreter& in, const Value& v, const Args& args, std::vector<Value> (*work)(Interpreter&, const Value&, const Args&)) {
+Value deferred(Interpreter& in, const Value& v, const Args& args,
+               std::vector<Value> (*work)(Interpreter&, const Value&, const Args&)) {
   std::shared_ptr<std::vector<Value>> made;
-  return in.heap.generator("generator", depth_of(v, args), [&in, v, args, work, made, at = size_t(0)]() mutable -> std::optional<Value> {
-    if (!made) {
-      const Interpreter::Level level(in, 3);
-      made = std::make_shared<std::vector<Value>>(work(in, v, args));
-      in.heap.check_items(int64_t(made->size()));
-      in.heap.take(int64_t(made->size() * sizeof(Value)));
-    }
-    return at < made->size() ? std::optional((*made)[at++]) : std::nullopt;
-  });
+  return in.heap.generator("generator", depth_of(v, args),
+                           [&in, v, args, work, made, at = size_t(0)]() mutable -> std::optional<Value> {
+                             if (!made) {
+                               const Interpreter::Level level(in, 3);
+                               made = std::make_shared<std::vector<Value>>(work(in, v, args));
+                               in.heap.check_items(int64_t(made->size()));
+                               in.heap.take(int64_t(made->size() * sizeof(Value)));
+                             }
+                             return at < made->size() ? std::optional((*made)[at++]) : std::nullopt;
+                           });
 }
+
+/// Python's sorted() takes only an int for its reverse.
+bool reversed(const Bound& a, size_t i) { return a.integer(i, 0) != 0; }
 
 Value sort(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("sort", args, {"reverse", "case_sensitive", "attribute"});
@@ -94,7 +99,7 @@ Value sort(Interpreter& in, const Value& v, const Args& args) {
     }
     keys.push_back(in.heap.list(std::move(key)));
   }
-  sort_by_keys(in, items, keys, a.flag(0));
+  sort_by_keys(in, items, keys, reversed(a, 0));
   return in.heap.list(std::move(items));
 }
 
@@ -107,25 +112,26 @@ Value dict_sort(Interpreter& in, const Value& v, const Args& args) {
   std::vector<Value> items;
   for (const auto& [key, value] : v.dict()->items()) items.push_back(in.heap.tuple({key, value}));
   const auto keys = keys_of(in, items, {Value(by == "key" ? 0 : 1), a.flag(0)});
-  sort_by_keys(in, items, keys, a.flag(2));
+  sort_by_keys(in, items, keys, reversed(a, 2));
   return in.heap.list(std::move(items));
 }
 
-std::vector<Value> distinct(Interpreter& in, const Value& v, const Args& args) {
-  const Bound a("unique", args, {"case_sensitive", "attribute"});
-  Dict seen;
-  std::vector<Value> out;
-  for (const Value& item : iterate(in.heap, v)) {
-    const Value key = sort_key(in, item, {a.get(1, None{}), a.flag(0)});
-    if (lookup(in.heap, seen, key)) continue;
-    seen.set(key, true);
-    out.push_back(item);
-  }
-  return out;
-}
 Value unique(Interpreter& in, const Value& v, const Args& args) {
-  const Bound check("unique", args, {"case_sensitive", "attribute"});
-  return deferred(in, v, args, distinct);
+  const Bound a("unique", args, {"case_sensitive", "attribute"});
+  const SortKey how{a.get(1, None{}), a.flag(0)};
+  Generator::Next items;
+  Dict seen;
+  return in.heap.generator("generator", depth_of(v, args), [&in, v, how, items, seen]() mutable -> std::optional<Value> {
+    if (!items) items = cursor(in.heap, v);
+    while (auto item = items()) {
+      const Value key = sort_key(in, *item, how);
+      if (lookup(in.heap, seen, key)) continue;
+      in.heap.take(256);
+      seen.set(key, true);
+      return item;
+    }
+    return std::nullopt;
+  });
 }
 
 Value extreme(Interpreter& in, const Value& v, const Args& args, const char* name, CompareOp op) {
@@ -293,7 +299,8 @@ Value group_by(Interpreter& in, const Value& v, const Args& args) {
     size_t end = i + 1;
     while (end < items.size() && equals(in.heap, key, key_of(items[end]))) ++end;
     Value label = a.flag(2) ? key : attribute_path(in, items[i], a[0], fallback);
-    out.push_back(in.heap.group(std::move(label), in.heap.list({items.begin() + std::ptrdiff_t(i), items.begin() + std::ptrdiff_t(end)})));
+    out.push_back(
+        in.heap.group(std::move(label), in.heap.list({items.begin() + std::ptrdiff_t(i), items.begin() + std::ptrdiff_t(end)})));
     i = end;
   }
   return in.heap.list(std::move(out));
@@ -346,18 +353,19 @@ bool chosen(Interpreter& in, const Value& item, const Args& args, bool by_attrib
 
 Value choose(Interpreter& in, const Value& v, const Args& args, bool keep, bool by_attribute) {
   Generator::Next items;
-  return in.heap.generator("generator", depth_of(v, args), [&in, v, args, keep, by_attribute, items]() mutable -> std::optional<Value> {
-    const Interpreter::Level level(in, 3);
-    if (!items) {
-      if (!truth(v)) return std::nullopt;
-      if (by_attribute && args.positional.empty()) raise("Missing parameter for attribute name");
-      items = cursor(in.heap, v);
-    }
-    while (auto item = items()) {
-      if (chosen(in, *item, args, by_attribute) == keep) return item;
-    }
-    return std::nullopt;
-  });
+  return in.heap.generator("generator", depth_of(v, args),
+                           [&in, v, args, keep, by_attribute, items]() mutable -> std::optional<Value> {
+                             const Interpreter::Level level(in, 3);
+                             if (!items) {
+                               if (!truth(v)) return std::nullopt;
+                               if (by_attribute && args.positional.empty()) raise("Missing parameter for attribute name");
+                               items = cursor(in.heap, v);
+                             }
+                             while (auto item = items()) {
+                               if (chosen(in, *item, args, by_attribute) == keep) return item;
+                             }
+                             return std::nullopt;
+                           });
 }
 Value select(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, true, false); }
 Value reject(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, false, false); }

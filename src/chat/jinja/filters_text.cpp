@@ -202,9 +202,7 @@ Value absolute(Interpreter&, const Value& v, const Args& args) {
 }
 
 /// Python's f"{v:.1f}", which writes infinities as words.
-std::string fixed(double v, int precision) {
-  return std::isfinite(v) ? fmt::format("{:.{}f}", v, precision) : float_repr(v);
-}
+std::string fixed(double v, int precision) { return std::isfinite(v) ? fmt::format("{:.{}f}", v, precision) : float_repr(v); }
 
 /// round(x, precision) with halves to even, through the exact decimal expansion as Python does.
 double round_decimal(double v, int64_t precision) {
@@ -251,10 +249,13 @@ Value file_size(Interpreter& in, const Value& v, const Args& args) {
   size_t i = 0;
   const auto unit = [&] { return a.flag(0) ? std::ldexp(1.0, 10 * (int(i) + 2)) : thousands[i]; };
   while (i < 7 && !(bytes < unit())) ++i;
-  return in.heap.text(fmt::format("{} {}{}", fixed(base * bytes / unit(), 1), "kMGTPEZY"[i] == 'k' && a.flag(0) ? 'K' : "kMGTPEZY"[i], a.flag(0) ? "iB" : "B"));
+  return in.heap.text(fmt::format("{} {}{}", fixed(base * bytes / unit(), 1),
+                                  "kMGTPEZY"[i] == 'k' && a.flag(0) ? 'K' : "kMGTPEZY"[i], a.flag(0) ? "iB" : "B"));
 }
 
-Value random(Interpreter&, const Value&, const Args&) { raise("|random is refused: the same messages must give the same prompt"); }
+Value random(Interpreter&, const Value&, const Args&) {
+  raise("|random is refused: the same messages must give the same prompt");
+}
 
 }  // namespace
 

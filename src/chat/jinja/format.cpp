@@ -340,7 +340,8 @@ class Braces {
   Value first(std::string_view name) {
     if (is_number(name)) {
       const int64_t number = *parse_int(name);
-      if (number >= int64_t(args_.positional.size())) raise("Replacement index {} out of range for positional args tuple", number);
+      if (number >= int64_t(args_.positional.size()))
+        raise("Replacement index {} out of range for positional args tuple", number);
       return args_.positional[size_t(number)];
     }
     for (const auto& [key, value] : args_.named) {

@@ -55,9 +55,8 @@ Value Heap::generator(std::string name, std::vector<Value> items) {
   take(int64_t(items.size() * sizeof(Value)));
   const int depth = depth_around(items);
   auto held = std::make_shared<std::vector<Value>>(std::move(items));
-  return generator(std::move(name), depth, [held, at = size_t(0)]() mutable {
-    return at < held->size() ? std::optional((*held)[at++]) : std::nullopt;
-  });
+  return generator(std::move(name), depth,
+                   [held, at = size_t(0)]() mutable { return at < held->size() ? std::optional((*held)[at++]) : std::nullopt; });
 }
 
 Value Heap::generator(std::string name, int depth, Generator::Next next) {

@@ -7,19 +7,46 @@
 
 namespace gale::jinja {
 
-const Value* Scope::find(const std::string& name) const {
-  for (const Scope* s = this; s; s = s->parent.get()) {
-    const auto it = s->names.find(name);
-    if (it != s->names.end()) return &it->second;
+namespace {
+constexpr size_t kFewNames = 24;
+}
+
+Value* Scope::own(const std::string& name) const {
+  if (!index_.empty()) {
+    const auto it = index_.find(name);
+    return it == index_.end() ? nullptr : &names_[it->second].second;
   }
+  for (auto& [known, value] : names_)
+    if (known == name) return &value;
   return nullptr;
+}
+
+const Value* Scope::find(const std::string& name) const {
+  for (const Scope* s = this; s; s = s->parent.get())
+    if (const Value* found = s->own(name)) return found;
+  return nullptr;
+}
+
+void Scope::set(const std::string& name, Value value) {
+  if (Value* known = own(name)) {
+    *known = std::move(value);
+    return;
+  }
+  names_.emplace_back(name, std::move(value));
+  if (names_.size() <= kFewNames) return;
+  for (size_t i = index_.empty() ? 0 : names_.size() - 1; i < names_.size(); ++i) index_.emplace(names_[i].first, i);
+}
+
+void Scope::clear() {
+  names_.clear();
+  index_.clear();
 }
 
 Interpreter::~Interpreter() {
   heap.clear_namespaces();
   captured_.push_back(root_);
   for (const ScopePtr& scope : captured_) {
-    for (Scope* s = scope.get(); s; s = s->parent.get()) s->names.clear();
+    for (Scope* s = scope.get(); s; s = s->parent.get()) s->clear();
   }
 }
 

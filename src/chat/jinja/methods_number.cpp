@@ -53,7 +53,8 @@ Value hex(Interpreter& in, const Value& self, const Args& args) {
   if (v == 0) return in.heap.text(sign + "0x0.0p+0");
   const uint64_t bits = std::bit_cast<uint64_t>(v);
   const uint64_t exponent = bits >> 52 & 0x7ff;
-  return in.heap.text(fmt::format("{}0x{}.{:013x}p{:+d}", sign, exponent ? 1 : 0, bits & 0xfffffffffffff, int(exponent ? exponent : 1) - 1023));
+  return in.heap.text(
+      fmt::format("{}0x{}.{:013x}p{:+d}", sign, exponent ? 1 : 0, bits & 0xfffffffffffff, int(exponent ? exponent : 1) - 1023));
 }
 
 }  // namespace

@@ -182,7 +182,8 @@ void Parser::macro_parts(MacroStatement& macro, std::string_view end) {
   macro.uses_kwargs = macros_.back().kwargs;
   macro.uses_caller = macros_.back().caller;
   for (const auto& [name, fallback] : macro.parameters) {
-    if (macro.uses_caller && name == "caller" && !fallback) error_at(macro.at, "the parameter 'caller' must be left out or have a default");
+    if (macro.uses_caller && name == "caller" && !fallback)
+      error_at(macro.at, "the parameter 'caller' must be left out or have a default");
   }
   macros_.pop_back();
   loops_ = loops;

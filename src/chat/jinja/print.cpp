@@ -62,7 +62,7 @@ void append_dict(TextBuilder& out, Heap& heap, const Dict& d) {
 void append_namespace(TextBuilder& out, Heap& heap, Namespace& ns) {
   if (ns.printing) raise("a namespace that holds itself cannot be printed");
   ns.printing = true;
-  out.add("<TemplateNamespace ");
+  out.add("<Namespace ");
   append_dict(out, heap, ns.fields());
   out.add(">");
   ns.printing = false;

@@ -27,7 +27,8 @@ char32_t map_case(std::span<const unicode::Mapping> rows, char32_t c) {
 }
 
 bool append_expanded(std::string& out, std::span<const unicode::Expansion> rows, char32_t c) {
-  const auto it = std::lower_bound(rows.begin(), rows.end(), c, [](const unicode::Expansion& e, char32_t v) { return e.from < v; });
+  const auto it =
+      std::lower_bound(rows.begin(), rows.end(), c, [](const unicode::Expansion& e, char32_t v) { return e.from < v; });
   if (it == rows.end() || it->from != c) return false;
   out += it->to;
   return true;

@@ -115,7 +115,8 @@ class Value {
   std::variant<Undefined, None, bool, int64_t, double, StrPtr, SeqPtr, DictPtr, ObjectPtr> data_;
 };
 
-/// A dict in order of insertion. Keys are looked up through a text that is the same for keys Python holds equal (1, 1.0, True).
+/// A dict in order of insertion. Keys of large ones are looked up through a text that is the same for keys Python holds equal
+/// (1, 1.0, True).
 class Dict {
  public:
   using Item = std::pair<Value, Value>;
@@ -128,8 +129,9 @@ class Dict {
   void set(const Value& key, Value value);
 
  private:
+  std::optional<size_t> place(const Value& key) const;
   std::vector<Item> items_;
-  std::unordered_map<std::string, size_t> index_;
+  std::unordered_map<std::string, size_t> index_;  ///< of items_, where they are too many to look through
   int depth_ = 1;
 };
 
@@ -189,7 +191,7 @@ int depth_around(const std::vector<Value>& items);
 /// namespace(): the one thing a template may change.
 class Namespace : public Object {
  public:
-  std::string type_name() const override { return "TemplateNamespace"; }
+  std::string type_name() const override { return "Namespace"; }
   const Dict& fields() const { return fields_; }
   bool printing = false;  ///< it may hold itself
   std::optional<Value> attribute(std::string_view name) const override;
