@@ -98,6 +98,7 @@ class Probe {
     input.tools = !tools.is_null() ? &tools : with_tools_ ? &none : nullptr;
     input.add_generation_prompt = false;
     input.now = kNoon;
+    input.most_steps = 500'000;  // the whole of the probes costs a hostile template less than one rendering
     try {
       return template_.render(input);
     } catch (const Error&) {

@@ -88,7 +88,9 @@ void define_input(jinja::Interpreter& in, const ChatInput& input, const Json& va
 
 std::string ChatTemplate::render(const ChatInput& input) const {
   const Parsed& parsed = impl_->choose(input.tools != nullptr);
-  jinja::Interpreter in{jinja::Limits{}};
+  jinja::Limits limits;
+  limits.steps = input.most_steps;
+  jinja::Interpreter in(limits);
   bool running = false;
   try {
     define_input(in, input, impl_->variables);

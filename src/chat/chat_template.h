@@ -14,8 +14,9 @@ struct ChatInput {
   const Json* messages = nullptr;  ///< array of {"role", "content", ...}, as in the OpenAI API
   const Json* tools = nullptr;     ///< array of tool definitions, or null
   bool add_generation_prompt = true;
-  const Json* extra = nullptr;  ///< object of further template variables (chat_template_kwargs), or null
-  int64_t now = 0;              ///< seconds since 1970 for strftime_now; 0: the clock
+  const Json* extra = nullptr;      ///< object of further template variables (chat_template_kwargs), or null
+  int64_t now = 0;                  ///< seconds since 1970 for strftime_now; 0: the clock
+  int64_t most_steps = 10'000'000;  ///< of evaluation, about a second; more are refused
 };
 
 /// One of the templates a model comes with.
