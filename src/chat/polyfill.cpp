@@ -139,7 +139,7 @@ class Fitter {
       calls.push_back(std::move(out));
     }
     const std::string said = text_of(message.value("content", Json()));
-    message["content"] = (said.empty() ? "" : said + "\n\n") + to_json({{"tool_calls", calls}});
+    message["content"] = (said.empty() ? "" : said + "\n\n") + to_json(Json::object({{"tool_calls", calls}}));
     message.erase("tool_calls");
   }
 
@@ -159,7 +159,8 @@ class Fitter {
       std::vector<bool> used(end - i - 1);
       for (size_t c = 0; c < calls->size(); ++c) {
         Json single = message;
-        single["tool_calls"] = Json::array({(*calls)[c]});
+        single["tool_calls"] = Json::array();
+        single["tool_calls"].push_back((*calls)[c]);
         if (c > 0) single["content"] = "", single.erase("reasoning_content"), single.erase("thinking");
         out.push_back(std::move(single));
         const Json* id = part((*calls)[c], "id");
@@ -191,7 +192,7 @@ class Fitter {
         for (const char* name : {"name", "tool_call_id"})
           if (const Json* value = part(message, name)) response[name] = *value;
         response["content"] = text_of(message.value("content", Json()));
-        const std::string text = to_json({{"tool_response", response}});
+        const std::string text = to_json(Json::object({{"tool_response", response}}));
         if (after_result)
           out.back()["content"] = out.back()["content"].get<std::string>() + "\n" + text;
         else
@@ -229,7 +230,9 @@ class Fitter {
       template_.note_once("it takes content as a string only; parts of text are joined");
       content = text_of(content);
     } else if (content.is_string() && !can_.text_content && can_.content_parts) {
-      content = Json::array({{{"type", "text"}, {"text", content}}});
+      Json parts = Json::array();
+      parts.push_back(Json{{"type", "text"}, {"text", content}});
+      content = std::move(parts);
     }
   }
 

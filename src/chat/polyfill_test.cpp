@@ -30,6 +30,13 @@ std::string fitted(const std::string& name, const Json& messages, const Json& to
   return chat_template.render(input);
 }
 
+/// A list: Json{a} may be a itself, as compilers like.
+template <class... Items>
+Json list(Items... items) {
+  Json out = Json::array();
+  (out.push_back(std::move(items)), ...);
+  return out;
+}
 Json say(const char* role, Json content) { return {{"role", role}, {"content", std::move(content)}}; }
 Json call(const char* id, Json arguments) {
   return {{"id", id}, {"type", "function"}, {"function", {{"name", "f"}, {"arguments", std::move(arguments)}}}};
@@ -39,6 +46,8 @@ Json result(const char* id, const char* content) {
   return {{"role", "tool"}, {"tool_call_id", id}, {"name", "f"}, {"content", content}};
 }
 Json text(const char* t) { return {{"type", "text"}, {"text", t}}; }
+Json image() { return Json::object({{"type", "image"}}); }
+Json x(int n) { return Json::object({{"x", n}}); }
 const Json kTools =
     Json::parse(R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}])");
 
@@ -63,8 +72,8 @@ TEST(Abilities, AreFoundByProbes) {
 }
 
 TEST(Polyfill, LeavesAloneWhatTheTemplateCanDo) {
-  const Json messages = {say("system", "S"), say("user", {text("a"), text("b")}),
-                         calls({call("1", {{"x", 1}}), call("2", {{"x", 2}})}), result("1", "r1"), result("2", "r2")};
+  const Json messages = list(say("system", "S"), say("user", list(text("a"), text("b"))),
+                             calls(list(call("1", x(1)), call("2", x(2)))), result("1", "r1"), result("2", "r2"));
   EXPECT_EQ(
       fitted("full", messages, kTools),
       "<|system|>\nS\n# Tools\n{\"type\": \"function\", \"function\": {\"name\": \"f\", \"description\": \"d\", \"parameters\": "
@@ -74,28 +83,29 @@ TEST(Polyfill, LeavesAloneWhatTheTemplateCanDo) {
 }
 
 TEST(Polyfill, ArgumentsTakeTheFormTheTemplateWants) {
-  EXPECT_THAT(fitted("full", {say("user", "u"), calls({call("1", R"({"x": 1})")})}),
+  EXPECT_THAT(fitted("full", list(say("user", "u"), calls(list(call("1", R"({"x": 1})"))))),
               testing::HasSubstr(R"("arguments": {"x": 1})"));
-  EXPECT_THAT(fitted("full", {say("user", "u"), calls({call("1", "no json")})}), testing::HasSubstr(R"("arguments": "no json")"));
-  EXPECT_EQ(fitted("one_call", {say("user", "u"), calls({call("1", {{"x", 1}})})}), "[user u]\n[call f {\"x\":1}]\n");
+  EXPECT_THAT(fitted("full", list(say("user", "u"), calls(list(call("1", "no json"))))),
+              testing::HasSubstr(R"("arguments": "no json")"));
+  EXPECT_EQ(fitted("one_call", list(say("user", "u"), calls(list(call("1", x(1)))))), "[user u]\n[call f {\"x\":1}]\n");
 }
 
 TEST(Polyfill, ReasoningHasEveryName) {
   for (const char* name : {"reasoning_content", "reasoning", "thinking"}) {
     Json answer = say("assistant", "a");
     answer[name] = "why";
-    EXPECT_THAT(fitted("full", {say("user", "u"), answer}), testing::HasSubstr("<think>why</think>\na")) << name;
+    EXPECT_THAT(fitted("full", list(say("user", "u"), answer)), testing::HasSubstr("<think>why</think>\na")) << name;
   }
 }
 
 TEST(Polyfill, TheSystemPromptGoesIntoTheUsersTurn) {
-  EXPECT_EQ(fitted("alternating", {say("system", "S"), say("user", "u")}), "<s><turn>user\nS\n\nu</turn>\n<turn>assistant\n");
-  EXPECT_EQ(fitted("alternating", {say("system", {text("S")}), say("user", {text("a"), text("b")})}),
+  EXPECT_EQ(fitted("alternating", list(say("system", "S"), say("user", "u"))), "<s><turn>user\nS\n\nu</turn>\n<turn>assistant\n");
+  EXPECT_EQ(fitted("alternating", list(say("system", list(text("S"))), say("user", list(text("a"), text("b"))))),
             "<s><turn>user\nS\n\na\nb</turn>\n<turn>assistant\n");
-  EXPECT_EQ(fitted("alternating", {say("user", "u"), say("assistant", "a"), say("system", "S"), say("user", "v")}),
+  EXPECT_EQ(fitted("alternating", list(say("user", "u"), say("assistant", "a"), say("system", "S"), say("user", "v"))),
             "<s><turn>user\nu</turn>\n<turn>assistant\na</turn>\n<turn>user\nS\n\nv</turn>\n<turn>assistant\n");
-  EXPECT_EQ(fitted("alternating", {say("system", "S")}), "<s><turn>user\nS</turn>\n<turn>assistant\n");
-  EXPECT_EQ(fitted("alternating", {say("system", ""), say("user", "u")}), "<s><turn>user\nu</turn>\n<turn>assistant\n");
+  EXPECT_EQ(fitted("alternating", list(say("system", "S"))), "<s><turn>user\nS</turn>\n<turn>assistant\n");
+  EXPECT_EQ(fitted("alternating", list(say("system", ""), say("user", "u"))), "<s><turn>user\nu</turn>\n<turn>assistant\n");
 }
 
 TEST(Polyfill, ToolsAreDescribedAndCallsWritten) {
@@ -103,9 +113,10 @@ TEST(Polyfill, ToolsAreDescribedAndCallsWritten) {
       "You have access to the following "
       "tools:\n\n{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\"}}\n\nTo call a "
       "tool, answer with JSON only: {\"tool_calls\": [{\"name\": ..., \"arguments\": {...}}]}";
-  EXPECT_EQ(fitted("alternating", {say("user", "u")}, kTools), "<s><turn>user\n" + described + "\n\nu</turn>\n<turn>assistant\n");
-  const Json messages = {say("system", "S"), say("user", "u"), calls({call("1", R"({"x": 1})"), call("2", {{"x", 2}})}),
-                         result("1", "r1"), result("2", "r2")};
+  EXPECT_EQ(fitted("alternating", list(say("user", "u")), kTools),
+            "<s><turn>user\n" + described + "\n\nu</turn>\n<turn>assistant\n");
+  const Json messages = list(say("system", "S"), say("user", "u"), calls(list(call("1", R"({"x": 1})"), call("2", x(2)))),
+                             result("1", "r1"), result("2", "r2"));
   EXPECT_EQ(
       fitted("alternating", messages, kTools),
       "<s><turn>user\nS\n\n" + described +
@@ -116,17 +127,17 @@ TEST(Polyfill, ToolsAreDescribedAndCallsWritten) {
 }
 
 TEST(Polyfill, OneCallAMessage) {
-  const Json messages = {say("user", "u"), calls({call("1", "{}"), call("2", "{}")}), result("2", "second"), result("1", "first"),
-                         say("user", "v")};
+  const Json messages = list(say("user", "u"), calls(list(call("1", "{}"), call("2", "{}"))), result("2", "second"),
+                             result("1", "first"), say("user", "v"));
   EXPECT_EQ(fitted("one_call", messages), "[user u]\n[call f {}]\n[result first]\n[call f {}]\n[result second]\n[user v]\n");
 }
 
 TEST(Polyfill, ContentTakesTheFormTheTemplateWants) {
-  EXPECT_EQ(fitted("parts", {say("user", "u")}), "USER: u\nASSISTANT:");
-  EXPECT_EQ(fitted("parts", {say("user", {text("u"), {{"type", "image"}}})}), "USER: u <image>\nASSISTANT:");
-  EXPECT_EQ(fitted("one_call", {say("user", {text("a"), text("b")})}), "[user a\nb]\n");
+  EXPECT_EQ(fitted("parts", list(say("user", "u"))), "USER: u\nASSISTANT:");
+  EXPECT_EQ(fitted("parts", list(say("user", list(text("u"), image())))), "USER: u <image>\nASSISTANT:");
+  EXPECT_EQ(fitted("one_call", list(say("user", list(text("a"), text("b"))))), "[user a\nb]\n");
   try {
-    fitted("one_call", {say("user", {text("a"), {{"type", "image"}}})});
+    fitted("one_call", list(say("user", list(text("a"), image()))));
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::unsupported);
@@ -152,12 +163,12 @@ TEST(Polyfill, OddMessages) {
 }
 
 TEST(ChatTemplate, NamedTemplates) {
-  const Json messages = {say("user", "u")}, tools = Json::array();
+  const Json messages = list(say("user", "u")), tools = Json::array();
   const auto render = [&](const std::vector<NamedTemplate>& all, bool with_tools) {
     ChatInput input;
     input.messages = &messages;
     if (with_tools) input.tools = &tools;
-    return ChatTemplate::parse(all, {{"unk_token", "?"}}).render(input);
+    return ChatTemplate::parse(all, Json::object({{"unk_token", "?"}})).render(input);
   };
   EXPECT_EQ(render({{"default", "D{{ unk_token }}"}, {"tool_use", "T"}, {"rag", "R"}}, false), "D?");
   EXPECT_EQ(render({{"default", "D"}, {"tool_use", "T"}, {"rag", "R"}}, true), "T");
