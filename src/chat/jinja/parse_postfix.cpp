@@ -23,7 +23,11 @@ ExprPtr Parser::subscript(ExprPtr object) {
     return node;
   }
   expect_op("[");
-  ExprPtr start = is_op(":") ? nullptr : expression();
+  ExprPtr start;
+  if (is_op("]"))
+    start = std::make_unique<ItemsExpr>(ExprKind::tuple, at);  // x[] is x[()]
+  else if (!is_op(":"))
+    start = expression();
   if (skip_op(":")) {
     auto slice = std::make_unique<SliceExpr>(at);
     if (!is_op(":") && !is_op("]")) slice->stop = expression();
