@@ -40,7 +40,11 @@ bool only_text(const Json& content) {
 void put_before(Json& message, const std::string& text) {
   Json& content = message["content"];
   if (content.is_array()) {
-    content.insert(content.begin(), Json{{"type", "text"}, {"text", text}});
+    const Json* first = content.empty() ? nullptr : part(content[0], "text");
+    if (first && first->is_string())
+      content[0]["text"] = text + "\n\n" + first->get<std::string>();
+    else
+      content.insert(content.begin(), Json{{"type", "text"}, {"text", text + "\n\n"}});
   } else {
     const std::string rest = text_of(content);
     content = rest.empty() ? text : text + "\n\n" + rest;

@@ -30,16 +30,22 @@ bool ends_clause(std::string_view c) {
   return is_word(c) || (c.size() == 1 && std::string_view("!\"'&.,?").find(c[0]) != std::string_view::npos);
 }
 
+/// Characters of a line, by number.
+struct Chunk {
+  size_t from, to;
+  size_t size() const { return to - from; }
+};
+
 /// Cuts a line where textwrap may break it: between space, words, and the parts of hyphenated words.
 class Chunks {
  public:
   Chunks(const Letters& line, bool hyphens) : s_(line), hyphens_(hyphens) {}
 
-  std::vector<Letters> cut() const {
-    std::vector<Letters> out;
+  std::vector<Chunk> cut() const {
+    std::vector<Chunk> out;
     for (size_t at = 0, end = 0; at < s_.size(); at = end) {
       end = next(at);
-      out.emplace_back(s_.begin() + std::ptrdiff_t(at), s_.begin() + std::ptrdiff_t(end));
+      out.push_back({at, end});
     }
     return out;
   }
@@ -80,13 +86,14 @@ class Chunks {
 };
 
 /// As many characters of a word longer than a line as this line takes.
-size_t long_word_part(const Letters& word, size_t room, const WrapStyle& style) {
+size_t long_word_part(const Letters& letters, const Chunk& word, size_t room, const WrapStyle& style) {
   if (!style.break_on_hyphens || word.size() <= room) return std::min(room, word.size());
-  for (size_t at = room; at-- > 1;) {
-    if (word[at] != "-") continue;
-    const bool only_dashes =
-        std::all_of(word.begin(), word.begin() + std::ptrdiff_t(at), [](std::string_view c) { return c == "-"; });
-    return only_dashes ? room : at + 1;
+  const auto at = [&](size_t i) { return letters[word.from + i]; };
+  for (size_t i = room; i-- > 1;) {
+    if (at(i) != "-") continue;
+    for (size_t before = 0; before < i; ++before)
+      if (at(before) != "-") return i + 1;
+    return room;
   }
   return room;
 }
@@ -95,38 +102,40 @@ std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const Wrap
   heap.step(int64_t(line.size()));
   heap.take(int64_t(line.size()) * 64);
   const Letters letters = text_characters(line);
-  std::vector<Letters> chunks = Chunks(letters, style.break_on_hyphens).cut();
+  std::vector<Chunk> chunks = Chunks(letters, style.break_on_hyphens).cut();
   std::reverse(chunks.begin(), chunks.end());
-  const auto blank = [](const Letters& c) {
-    return std::all_of(c.begin(), c.end(), [](auto one) { return is_space(code_of(one)); });
+  const auto blank = [&](const Chunk& c) {
+    return std::all_of(letters.begin() + std::ptrdiff_t(c.from), letters.begin() + std::ptrdiff_t(c.to),
+                       [](auto one) { return is_space(code_of(one)); });
   };
   const size_t width = size_t(style.width);
   std::vector<std::string> lines;
   while (!chunks.empty()) {
-    std::vector<Letters> now;
+    std::vector<Chunk> now;
     size_t used = 0;
     if (!lines.empty() && blank(chunks.back())) chunks.pop_back();
     while (!chunks.empty() && used + chunks.back().size() <= width) {
       used += chunks.back().size();
-      now.push_back(std::move(chunks.back()));
+      now.push_back(chunks.back());
       chunks.pop_back();
     }
     if (!chunks.empty() && chunks.back().size() > width) {
-      Letters& word = chunks.back();
+      Chunk& word = chunks.back();
       if (style.break_long_words) {
-        const auto end = word.begin() + std::ptrdiff_t(long_word_part(word, width - used, style));
-        now.emplace_back(word.begin(), end);
-        word.erase(word.begin(), end);
+        const size_t part = long_word_part(letters, word, width - used, style);
+        now.push_back({word.from, word.from + part});
+        word.from += part;
       } else if (now.empty()) {
-        now.push_back(std::move(word));
+        now.push_back(word);
         chunks.pop_back();
       }
     }
     if (!now.empty() && blank(now.back())) now.pop_back();
     std::string text;
-    for (const Letters& chunk : now)
-      for (const std::string_view c : chunk) text += c;
+    for (const Chunk& chunk : now)
+      for (size_t at = chunk.from; at < chunk.to; ++at) text += letters[at];
     heap.step(4);
+    heap.take(64);
     if (!now.empty()) lines.push_back(std::move(text));
   }
   return lines;
