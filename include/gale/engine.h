@@ -32,6 +32,7 @@ struct EngineOptions {
   int64_t kv_bytes = 0;        ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
   int64_t step_tokens = 512;   ///< rows of one step: the budget of chunked prefill
   int32_t max_sequences = 16;  ///< sequences in flight; the rest wait
+  std::string chat_template = {};  ///< a .jinja or .json file with the chat template to use instead of the model's own
   std::function<void(int64_t done, int64_t total)> progress = {};  ///< bytes loaded, from the opening thread
 };
 

@@ -105,6 +105,7 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.kv_type = flags.kv_type;
   out.context = flags.context;
   out.step_tokens = flags.batch_tokens;
+  out.chat_template = flags.chat_template;
   return out;
 }
 

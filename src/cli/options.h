@@ -14,7 +14,7 @@ namespace gale::cli {
 struct ModelFlags {
   std::string model;
   int threads = 0;
-  std::string quant, topology, imatrix, precision = "default", kv_type;
+  std::string quant, topology, imatrix, precision = "default", kv_type, chat_template;
   bool quant_experts = false;
   int64_t context = 0, batch_tokens = 512;
 };

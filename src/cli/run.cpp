@@ -64,6 +64,8 @@ void add_run(CommandLine& line) {
   CLI::Option* prompt =
       sub->add_option("-i,--prompt", flags->prompt, "The prompt; without it a conversation, or stdin where that is no terminal");
   sub->add_option("--system", flags->system, "System prompt");
+  sub->add_option("--chat-template", flags->model.chat_template,
+                  "A .jinja or .json file to use instead of the model's chat template");
   sub->add_flag("--raw", flags->raw, "Give the prompt to the model as it is, without the chat template");
   sub->add_flag("--json", flags->json, "Print one JSON object when the answer is complete");
   add_sampling_flags(*sub, flags->sampling);

@@ -14,8 +14,8 @@ namespace gale::cli {
 namespace {
 
 struct Flags {
-  std::string model, messages;
-  bool tokens = false, json = false;
+  std::string model, messages, chat_template;
+  bool tokens = false, json = false, as_is = false;
 };
 
 Json read_json_input(const std::string& path) {
@@ -35,7 +35,7 @@ int render(const Flags& flags) {
       messages.is_array(), ErrorCode::invalid_argument,
       "{}: expected a list of messages such as [{{\"role\": \"user\", \"content\": \"Hello\"}}], or an object with \"messages\"",
       flags.messages);
-  const TextModel model = open_text(flags.model);
+  const TextModel model = open_text(flags.model, flags.chat_template);
   require(model.chat_template != nullptr, ErrorCode::not_found, "{} has no chat template", flags.model);
   ChatInput chat;
   chat.messages = &messages;
@@ -46,8 +46,9 @@ int render(const Flags& flags) {
       chat.add_generation_prompt = it->get<bool>();
   }
   if (flags.tokens) need_tokenizer(model.tokenizer.get(), flags.model);
-  const auto [text, tokens] = model.tokenizer ? chat_prompt(*model.chat_template, *model.tokenizer, chat)
-                                              : ChatPrompt{model.chat_template->render(chat), {}};
+  const Fit fit = flags.as_is ? Fit::no : Fit::yes;
+  const auto [text, tokens] = model.tokenizer ? chat_prompt(*model.chat_template, *model.tokenizer, chat, fit)
+                                              : ChatPrompt{chat_text(*model.chat_template, chat, fit), {}};
   if (flags.json)
     print_json({{"text", text}, {"tokens", tokens}});
   else
@@ -64,6 +65,10 @@ void add_template(CommandLine& line) {
   sub->add_option("--messages", flags->messages,
                   "JSON: a list of messages, or a request with \"messages\" and \"tools\"; - reads stdin")
       ->required();
+  sub->add_option("--chat-template", flags->chat_template, "A .jinja or .json file to use instead of the model's chat template");
+  sub->add_flag(
+      "--as-is", flags->as_is,
+      "Give the messages to the template as they are, as Python's jinja2 would, without doing what it cannot do in its stead");
   sub->add_flag("--tokens", flags->tokens, "Print token ids instead of text");
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] { line.action = [flags] { return render(*flags); }; });

@@ -13,11 +13,11 @@ std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model, std:
   return with_suggestion(model, [&] { return open_model(model, random_type, pool); });
 }
 
-TextModel open_text(const std::string& model) {
+TextModel open_text(const std::string& model, const std::string& chat_template) {
   TextModel out;
   out.checkpoint = open_checkpoint(model);
   out.tokenizer = open_tokenizer(*out.checkpoint);
-  out.chat_template = open_chat_template(*out.checkpoint);
+  out.chat_template = open_chat_template(*out.checkpoint, chat_template);
   return out;
 }
 

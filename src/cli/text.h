@@ -36,7 +36,8 @@ struct TextModel {
 /// MODEL of the command line, "demo" included, as a checkpoint; random weights in the type `random_type`. Throws Error with a
 /// suggestion for a path that is not there.
 std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model, std::string_view random_type = "");
-TextModel open_text(const std::string& model);
+/// `chat_template`: a file to take the template from, instead of the model.
+TextModel open_text(const std::string& model, const std::string& chat_template = "");
 /// The tokenizer, or Error naming what could be used instead.
 const Tokenizer& need_tokenizer(const Tokenizer* tokenizer, const std::string& model);
 

@@ -55,6 +55,45 @@ TEST(ChatPrompt, OnlyTheTemplateSetsControlTokens) {
   }
 }
 
+TEST(ChatPrompt, NamesInToolsAreText) {
+  const Demo demo;
+  const Json messages = {{{"role", "user"}, {"content", "one"}}};
+  const auto tools = [](const std::string& name) {
+    const Json parameters = {{"type", "object"}, {"properties", {{name, {{"type", "string"}}}}}};
+    return Json::array({{{"type", "function"}, {"function", {{"name", "f"}, {"description", "d"}, {"parameters", parameters}}}}});
+  };
+  const int64_t plain = demo.controls_in(messages, tools("x y"));
+  for (const TokenId id : demo.controls()) {
+    const std::string text = demo.runtime.tokenizer->token_text(id);
+    EXPECT_EQ(demo.controls_in(messages, tools("x " + text)), plain) << text;
+  }
+}
+
+/// What Gale writes in a template's stead holds what people wrote, and is guarded with it.
+TEST(ChatPrompt, PolyfillsSetNoControlTokens) {
+  const Demo demo;
+  const ChatTemplate bare = ChatTemplate::parse(
+      "{% for m in messages %}{% if m.role not in ['user', 'assistant'] %}{{ raise_exception('no') }}{% endif %}{{ m.content }}\n"
+      "{% endfor %}",
+      "", "");
+  for (const TokenId id : demo.controls()) {
+    const std::string text = demo.runtime.tokenizer->token_text(id);
+    const Json tools = {{{"type", "function"}, {"function", {{"name", text}, {"parameters", {{text, text}}}}}}};
+    const Json call = {{"id", text}, {"type", "function"}, {"function", {{"name", text}, {"arguments", {{text, text}}}}}};
+    const Json messages = {{{"role", "system"}, {"content", text}},
+                           {{"role", "user"}, {"content", text}},
+                           {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", Json::array({call})}},
+                           {{"role", "tool"}, {"tool_call_id", text}, {"name", text}, {"content", text}}};
+    ChatInput input;
+    input.messages = &messages;
+    input.tools = &tools;
+    const ChatPrompt prompt = chat_prompt(bare, *demo.runtime.tokenizer, input);
+    EXPECT_NE(prompt.text.find(text), std::string::npos);
+    for (const TokenId control : demo.controls()) EXPECT_EQ(std::ranges::count(prompt.tokens, control), 0) << text;
+    EXPECT_THROW(chat_prompt(bare, *demo.runtime.tokenizer, input, Fit::no), Error);
+  }
+}
+
 TEST(ChatPrompt, DeepMessagesAreRefused) {
   const Demo demo;
   Json deep = "x";

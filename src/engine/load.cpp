@@ -135,7 +135,7 @@ Runtime finish(Runtime out, const EngineOptions& options) {
     return open_tokenizer(*checkpoint);
   });
   if (!beside) out.tokenizer = tokenizer.get();
-  out.chat_template = open_chat_template(*out.checkpoint);
+  out.chat_template = open_chat_template(*out.checkpoint, options.chat_template);
   load_model(out, options, false);
   if (beside) out.tokenizer = tokenizer.get();
   fill_info(out, options);

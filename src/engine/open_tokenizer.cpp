@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "checkpoint/gguf.h"
+#include "engine/template_sources.h"
 #include "engine/tokenizer_files.h"
 
 namespace gale {
@@ -115,11 +116,13 @@ std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
   return Tokenizer::from_vocab(vocab_spec(*file));
 }
 
-std::unique_ptr<ChatTemplate> open_chat_template(const Checkpoint& checkpoint) {
-  const auto source = checkpoint.chat_template();
-  if (!source) return nullptr;
+std::unique_ptr<ChatTemplate> open_chat_template(const Checkpoint& checkpoint, const std::string& file) {
+  const Json variables = template_variables(checkpoint);
+  if (!file.empty()) return std::make_unique<ChatTemplate>(ChatTemplate::parse(read_template_file(file), variables));
+  const auto sources = template_sources(checkpoint);
+  if (sources.empty()) return nullptr;
   try {
-    return std::make_unique<ChatTemplate>(ChatTemplate::parse(*source, checkpoint.bos_token(), checkpoint.eos_token()));
+    return std::make_unique<ChatTemplate>(ChatTemplate::parse(sources, variables));
   } catch (const Error& e) {
     log_warning("{}: the chat template is left out: {}", checkpoint.path().string(), e.what());
     return nullptr;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "chat/chat_template.h"
@@ -16,8 +17,9 @@ class GgufFile;
 VocabSpec vocab_spec(const GgufFile& file);
 /// From tokenizer.json, other files beside the weights, or GGUF metadata; nullptr where the checkpoint has neither.
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& checkpoint);
-/// nullptr where there is none, or where it does not parse: that is warned of once, since text can be had without it.
-std::unique_ptr<ChatTemplate> open_chat_template(const Checkpoint& checkpoint);
+/// nullptr where there is none, or where it does not parse: that is warned of once, since text can be had without it. `file`: a
+/// .jinja or .json file to take it from instead, where it is not empty; what is wrong with that one is thrown as an Error.
+std::unique_ptr<ChatTemplate> open_chat_template(const Checkpoint& checkpoint, const std::string& file = "");
 /// Ids that end a text, ascending: those of generation_config, config and GGUF metadata; where none of these has any, and for a
 /// GGUF that names no end of turn, special tokens of the usual names.
 std::vector<int32_t> end_tokens(const Checkpoint& checkpoint, const Tokenizer* tokenizer, int64_t vocab);

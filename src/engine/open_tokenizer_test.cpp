@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "checkpoint/gguf.h"
 #include "engine/export_metadata.h"
+#include "engine/template_sources.h"
 #include "engine/test_engine.h"
 
 namespace gale {
@@ -114,6 +115,38 @@ TEST(OpenChatTemplate, OneThatDoesNotParseIsLeftOut) {
   EXPECT_EQ(open_chat_template(*Checkpoint::open(folder / "m")), nullptr);
   std::ofstream(folder / "m" / "chat_template.jinja") << "{% for m in messages %}{{ m.content }}{% endfor %}";
   EXPECT_NE(open_chat_template(*Checkpoint::open(folder / "m")), nullptr);
+}
+
+/// Each file wins over those written before it.
+TEST(OpenChatTemplate, Precedence) {
+  const TemporaryFolder folder;
+  const fs::path model = folder / "m";
+  fs::copy(golden_path("llama3"), model);
+  const auto sources = [&] {
+    std::vector<std::string> out;
+    for (const NamedTemplate& t : template_sources(*Checkpoint::open(model))) out.push_back(t.name + "=" + t.source);
+    return out;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(sources(), Names{});
+  std::ofstream(model / "chat_template.json") << R"({"chat_template": "C"})";
+  EXPECT_EQ(sources(), Names{"default=C"});
+  std::ofstream(model / "tokenizer_config.json")
+      << R"({"chat_template": [{"name": "default", "template": "D"}, 3, {"name": "tool_use", "template": "T"}], "pad_token": "<p>",
+             "unk_token": {"content": "<u>"}, "bos_token": null})";
+  EXPECT_EQ(sources(), (Names{"default=D", "tool_use=T"}));
+  std::ofstream(model / "chat_template.jinja") << "J";
+  EXPECT_EQ(sources(), Names{"default=J"});
+  fs::create_directory(model / "additional_chat_templates");
+  std::ofstream(model / "additional_chat_templates" / "rag.jinja") << "R{{ pad_token }}{{ unk_token }}";
+  EXPECT_EQ(sources(), (Names{"default=J", "rag=R{{ pad_token }}{{ unk_token }}"}));
+  std::ofstream(model / "processor_config.json") << R"({"chat_template": "P"})";
+  EXPECT_EQ(sources(), Names{"default=P"});
+  const auto checkpoint = Checkpoint::open(model);
+  const fs::path named = model / "additional_chat_templates" / "rag.jinja";
+  EXPECT_EQ(open_chat_template(*checkpoint, named.string())->render({}), "R<p><u>");
+  EXPECT_THROW(open_chat_template(*checkpoint, (folder / "absent").string()), Error);
+  EXPECT_THROW(open_chat_template(*checkpoint, (model / "config.json").string()), Error);
 }
 
 }  // namespace

@@ -338,6 +338,35 @@ class Text(CliTest):
         self.fails(1, "template", "-m", self.model, "--messages", "-", stdin="{oops")
         self.fails(1, "template", "-m", self.model, "--messages", "-", stdin="3", says="messages")
 
+    def test_template_of_a_file(self):
+        """--chat-template wins over the model's own; named templates are chosen by the presence of tools."""
+        messages = [{"role": "user", "content": "hi"}]
+        request = lambda **more: json.dumps({"messages": messages, **more})  # noqa: E731
+        jinja, named = self.folder / "mine.jinja", self.folder / "named.json"
+        jinja.write_text("{% for m in messages %}[{{ m.content }}]{% endfor %}")
+        named.write_text(json.dumps({"chat_template": [{"name": "default", "template": "plain"},
+                                                       {"name": "tool_use", "template": "{{ tools[0].function.name }}"}]}))
+        tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+        template = ("template", "-m", self.model, "--messages", "-", "--chat-template")
+        self.assertEqual(self.ok(*template, jinja, stdin=request()), "[hi]")
+        self.assertEqual(self.ok(*template, named, stdin=request()), "plain")
+        self.assertTrue(self.ok(*template, named, stdin=request(tools=tools)).startswith("f"))
+        self.fails(1, *template, self.folder / "absent.jinja", stdin=request(), says="absent.jinja")
+        jinja.write_text("{% if %}")
+        self.fails(1, *template, jinja, stdin=request(), says="line 1, column 7")
+
+    def test_template_without_a_system_role(self):
+        """What a template cannot do is done in its stead, with a note; --as-is leaves it undone."""
+        jinja = self.folder / "no_system.jinja"
+        jinja.write_text("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+                         "[{{ m.content }}]{% endfor %}")
+        chat = json.dumps([{"role": "system", "content": "S"}, {"role": "user", "content": "hi"}])
+        command = ("template", "-m", self.model, "--messages", "-", "--chat-template", jinja)
+        run = gale(*command, stdin=chat)
+        self.assertEqual(run.stdout, "[S\n\nhi]")
+        self.assertEqual(run.stderr.count("no system role"), 1)
+        self.fails(1, *command, "--as-is", stdin=chat, says="no system role")
+
 
 class Models(CliTest):
     def test_logits_match_the_reference(self):

@@ -1,10 +1,11 @@
-// Any bytes as a chat template: parsing and rendering must end soon, with a text or a gale::Error.
+// Any bytes as a chat template: parsing, probing and rendering must end soon, with a text or a gale::Error.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "base/json.h"
 #include "chat/chat_template.h"
+#include "chat/polyfill.h"
 #include "gale/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -22,7 +23,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   input.now = 1721995200;
   try {
     const std::string_view source(reinterpret_cast<const char*>(data), size);
-    (void)gale::ChatTemplate::parse(source, "<s>", "</s>").render(input);
+    const auto chat_template = gale::ChatTemplate::parse(source, "<s>", "</s>");
+    (void)chat_template.render(input);
+    if (size % 16 != 0) return 0;  // the probes take as long as twenty renderings
+    const gale::FittedChat chat = gale::fit_chat(chat_template, input);
+    input.messages = &chat.messages;
+    input.tools = chat.tools.is_null() ? nullptr : &chat.tools;
+    (void)chat_template.render(input);
   } catch (const gale::Error&) {
   }
   return 0;

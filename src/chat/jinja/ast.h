@@ -126,6 +126,7 @@ enum class StatementKind : uint8_t {
   call_block,
   filter_block,
   scope,
+  refused,
   break_,
   continue_,
 };
@@ -178,10 +179,16 @@ struct MacroStatement : Statement {
   Body body;
   ExprPtr call;  // call_block only
 };
+/// What a chat template cannot do: an error where it is reached, as in jinja2 without a loader.
+struct RefusedStatement : Statement {
+  RefusedStatement(uint32_t at, std::string w) : Statement(StatementKind::refused, at), why(std::move(w)) {}
+  std::string why;
+};
 /// {% with %}, {% generation %}, {% block %}: names set inside are not seen outside.
 struct ScopeStatement : Statement {
   explicit ScopeStatement(uint32_t at) : Statement(StatementKind::scope, at) {}
   std::vector<std::pair<Target, ExprPtr>> values;
+  bool outermost = false;  ///< of a block, which sees no names of the loops and macros around it
   Body body;
 };
 

@@ -69,7 +69,7 @@ Interpreter::Flow Interpreter::exec(const Statement& s) {
       return exec_filter_block(static_cast<const FilteredStatement&>(s));
     case StatementKind::macro: {
       const auto& macro = static_cast<const MacroStatement&>(s);
-      scope_->names[macro.name] = make_macro(macro);
+      scope_->set(macro.name, make_macro(macro));
       return Flow::next;
     }
     case StatementKind::call_block:
@@ -77,6 +77,8 @@ Interpreter::Flow Interpreter::exec(const Statement& s) {
       return Flow::next;
     case StatementKind::scope:
       return exec_scope(static_cast<const ScopeStatement&>(s));
+    case StatementKind::refused:
+      raise("{}", static_cast<const RefusedStatement&>(s).why);
     case StatementKind::break_:
       return Flow::break_;
     case StatementKind::continue_:
@@ -112,10 +114,10 @@ Interpreter::Flow Interpreter::run_loop(const ForStatement& s, const Value& iter
       heap.take(128);
       inner = std::make_shared<Scope>(outer);
     }
-    inner->names.clear();
+    inner->clear();
     scope_ = inner;
     assign(s.target, std::move(*element));
-    inner->names["loop"] = Value(ObjectPtr(loop));
+    inner->set("loop", Value(ObjectPtr(loop)));
     flow = exec(s.body);
     scope_ = outer;
     completed |= flow == Flow::next;
@@ -142,7 +144,9 @@ Interpreter::Flow Interpreter::exec_filter_block(const FilteredStatement& s) {
   std::string text = capture(scope_, [&] { flow = exec(s.body); });
   if (flow != Flow::next) return flow;
   const Value value = heap.text(std::move(text));
-  print(eval_filter(static_cast<const NamedExpr&>(*s.filter), &value));
+  const Value out = eval_filter(static_cast<const NamedExpr&>(*s.filter), &value);
+  if (!out.str()) raise("the filters of a block must give a str, not {}", out.type_name());
+  print(out);
   return Flow::next;
 }
 
@@ -150,7 +154,7 @@ Interpreter::Flow Interpreter::exec_scope(const ScopeStatement& s) {
   std::vector<Value> values;
   for (const auto& [target, expr] : s.values) values.push_back(eval(*expr));
   const ScopePtr outer = scope_;
-  scope_ = std::make_shared<Scope>(outer);
+  scope_ = std::make_shared<Scope>(s.outermost ? root_ : outer);
   for (size_t i = 0; i < values.size(); ++i) assign(s.values[i].first, std::move(values[i]));
   const Flow flow = exec(s.body);
   scope_ = outer;
@@ -179,7 +183,7 @@ void Interpreter::assign(const Target& target, Value value) {
     return;
   }
   if (target.attribute.empty()) {
-    scope_->names[target.name] = std::move(value);
+    scope_->set(target.name, std::move(value));
     return;
   }
   at_ = target.at;
@@ -192,7 +196,7 @@ void Interpreter::assign(const Target& target, Value value) {
 // --- macros ---
 
 void Macro::bind(Interpreter& in, const Args& args) {
-  auto& names = in.scope_->names;
+  Scope& names = *in.scope_;
   const auto& parameters = source_.parameters;
   std::vector<bool> used(args.named.size());
   const auto take_named = [&](const std::string& name) -> const Value* {
@@ -210,14 +214,14 @@ void Macro::bind(Interpreter& in, const Args& args) {
     has_caller |= name == "caller";
     const Value* given = i < args.positional.size() ? &args.positional[i] : take_named(name);
     if (given) {
-      names[name] = *given;
+      names.set(name, *given);
     } else {
-      names[name] = fallback ? in.eval(*fallback) : Value::undefined(fmt::format("parameter '{}' was not provided", name));
+      names.set(name, fallback ? in.eval(*fallback) : Value::undefined(fmt::format("parameter '{}' was not provided", name)));
     }
   }
   if (source_.uses_caller && !has_caller) {
     const Value* caller = take_named("caller");
-    names["caller"] = caller ? *caller : Value::undefined("No caller defined");
+    names.set("caller", caller ? *caller : Value::undefined("No caller defined"));
   }
   Dict rest;
   for (size_t i = 0; i < used.size(); ++i) {
@@ -225,10 +229,10 @@ void Macro::bind(Interpreter& in, const Args& args) {
     if (!source_.uses_kwargs) raise("macro '{}' takes no keyword argument '{}'", source_.name, args.named[i].first);
     rest.set(in.heap.text(args.named[i].first), args.named[i].second);
   }
-  if (source_.uses_kwargs) names["kwargs"] = in.heap.dict(std::move(rest));
+  if (source_.uses_kwargs) names.set("kwargs", in.heap.dict(std::move(rest)));
   const size_t taken = std::min(parameters.size(), args.positional.size());
   if (source_.uses_varargs) {
-    names["varargs"] = in.heap.tuple({args.positional.begin() + std::ptrdiff_t(taken), args.positional.end()});
+    names.set("varargs", in.heap.tuple({args.positional.begin() + std::ptrdiff_t(taken), args.positional.end()}));
   } else if (args.positional.size() > parameters.size()) {
     raise("macro '{}' takes not more than {} argument(s)", source_.name, parameters.size());
   }
@@ -243,6 +247,15 @@ Value Macro::call(Interpreter& in, const Args& args) {
 
 std::optional<Value> Macro::attribute(std::string_view name) const {
   if (name == "name") return Value::constant(source_.name);
+  if (name == "arguments") {
+    auto names = std::make_shared<Seq>();
+    names->kind = SeqKind::tuple;
+    for (const auto& [parameter, fallback] : source_.parameters) names->items.push_back(Value::constant(parameter));
+    return Value(SeqPtr(std::move(names)));
+  }
+  if (name == "explicit_caller")
+    return Value(
+        std::any_of(source_.parameters.begin(), source_.parameters.end(), [](const auto& p) { return p.first == "caller"; }));
   if (name == "caller") return Value(source_.uses_caller);
   if (name == "catch_kwargs") return Value(source_.uses_kwargs);
   if (name == "catch_varargs") return Value(source_.uses_varargs);

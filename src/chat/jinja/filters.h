@@ -6,8 +6,11 @@ namespace gale::jinja {
 
 Filter find_text_filter(std::string_view name);
 Filter find_list_filter(std::string_view name);
+Filter find_layout_filter(std::string_view name);
+Filter find_html_filter(std::string_view name);
 Method find_text_method(std::string_view name);
 Method find_text_query(std::string_view name);
+Method find_number_method(const Value& v, std::string_view name);
 
 /// s.replace(from, to, count); a negative count is no limit.
 std::string replace_text(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count);

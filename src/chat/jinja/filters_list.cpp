@@ -53,6 +53,32 @@ std::vector<Value> keys_of(Interpreter& in, const std::vector<Value>& items, con
   return out;
 }
 
+int depth_of(const Value& v, const Args& args) {
+  int depth = v.depth();
+  for (const Value& a : args.positional) depth = std::max(depth, a.depth());
+  for (const auto& [name, a] : args.named) depth = std::max(depth, a.depth());
+  return depth;
+}
+
+/// A generator of what `work(in, v, args)` gives, which runs when the first element is asked for.
+Value deferred(Interpreter& in, const Value& v, const Args& args,
+               std::vector<Value> (*work)(Interpreter&, const Value&, const Args&)) {
+  std::shared_ptr<std::vector<Value>> made;
+  return in.heap.generator("generator", depth_of(v, args),
+                           [&in, v, args, work, made, at = size_t(0)]() mutable -> std::optional<Value> {
+                             if (!made) {
+                               const Interpreter::Level level(in, 3);
+                               made = std::make_shared<std::vector<Value>>(work(in, v, args));
+                               in.heap.check_items(int64_t(made->size()));
+                               in.heap.take(int64_t(made->size() * sizeof(Value)));
+                             }
+                             return at < made->size() ? std::optional((*made)[at++]) : std::nullopt;
+                           });
+}
+
+/// Python's sorted() takes only an int for its reverse.
+bool reversed(const Bound& a, size_t i) { return a.integer(i, 0) != 0; }
+
 Value sort(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("sort", args, {"reverse", "case_sensitive", "attribute"});
   std::vector<Value> items = iterate(in.heap, v);
@@ -73,7 +99,7 @@ Value sort(Interpreter& in, const Value& v, const Args& args) {
     }
     keys.push_back(in.heap.list(std::move(key)));
   }
-  sort_by_keys(in, items, keys, a.flag(0));
+  sort_by_keys(in, items, keys, reversed(a, 0));
   return in.heap.list(std::move(items));
 }
 
@@ -86,21 +112,26 @@ Value dict_sort(Interpreter& in, const Value& v, const Args& args) {
   std::vector<Value> items;
   for (const auto& [key, value] : v.dict()->items()) items.push_back(in.heap.tuple({key, value}));
   const auto keys = keys_of(in, items, {Value(by == "key" ? 0 : 1), a.flag(0)});
-  sort_by_keys(in, items, keys, a.flag(2));
+  sort_by_keys(in, items, keys, reversed(a, 2));
   return in.heap.list(std::move(items));
 }
 
 Value unique(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("unique", args, {"case_sensitive", "attribute"});
+  const SortKey how{a.get(1, None{}), a.flag(0)};
+  Generator::Next items;
   Dict seen;
-  std::vector<Value> out;
-  for (const Value& item : iterate(in.heap, v)) {
-    const Value key = sort_key(in, item, {a.get(1, None{}), a.flag(0)});
-    if (lookup(in.heap, seen, key)) continue;
-    seen.set(key, true);
-    out.push_back(item);
-  }
-  return in.heap.generator("generator", std::move(out));
+  return in.heap.generator("generator", depth_of(v, args), [&in, v, how, items, seen]() mutable -> std::optional<Value> {
+    if (!items) items = cursor(in.heap, v);
+    while (auto item = items()) {
+      const Value key = sort_key(in, *item, how);
+      if (lookup(in.heap, seen, key)) continue;
+      in.heap.take(256);
+      seen.set(key, true);
+      return item;
+    }
+    return std::nullopt;
+  });
 }
 
 Value extreme(Interpreter& in, const Value& v, const Args& args, const char* name, CompareOp op) {
@@ -170,19 +201,24 @@ Value list(Interpreter& in, const Value& v, const Args& args) {
   return in.heap.list(iterate(in.heap, v));
 }
 
-Value items(Interpreter& in, const Value& v, const Args& args) {
-  const Bound none("items", args, {});
+std::vector<Value> pairs(Interpreter& in, const Value& v, const Args&) {
   std::vector<Value> out;
-  if (v.is_undefined()) return in.heap.generator("generator", std::move(out));
+  if (v.is_undefined()) return out;
   if (!v.dict()) raise("Can only get item pairs from a mapping.");
   for (const auto& [key, value] : v.dict()->items()) out.push_back(in.heap.tuple({key, value}));
-  return in.heap.generator("generator", std::move(out));
+  return out;
+}
+Value items(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("items", args, {});
+  return deferred(in, v, args, pairs);
 }
 
 Value reverse(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("reverse", args, {});
   std::vector<Value> out = iterate(in.heap, v);
   std::reverse(out.begin(), out.end());
+  const bool view = v.seq() || v.dict() || v.is_undefined();
+  if (!view && !v.str()) return in.heap.list(std::move(out));  // what cannot be walked backwards is copied
   if (!v.str()) return in.heap.generator("list_reverseiterator", std::move(out));
   std::string text;
   for (const Value& c : out) text += c.str()->text;
@@ -199,27 +235,32 @@ Value sum(Interpreter& in, const Value& v, const Args& args) {
   return total;
 }
 
-Value batch(Interpreter& in, const Value& v, const Args& args) {
+std::vector<Value> batches(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("batch", args, {"linecount", "fill_with"}, 1);
-  const int64_t n = a.integer(0, 0);
   std::vector<Value> out, row;
   for (Value& item : iterate(in.heap, v)) {
-    if (int64_t(row.size()) == n) {
+    if (equals(in.heap, a[0], int64_t(row.size()))) {
       out.push_back(in.heap.list(std::exchange(row, {})));
     }
     row.push_back(std::move(item));
   }
   if (!row.empty()) {
-    if (a.has(1) && !a[1].is_none() && int64_t(row.size()) < n) {
+    const bool fill = a.has(1) && !a[1].is_none() && ordered(in.heap, CompareOp::less, int64_t(row.size()), a[0]);
+    if (fill) {
+      const int64_t n = a.integer(0, 0);
       in.heap.check_items(n);
       row.resize(size_t(n), a[1]);
     }
     out.push_back(in.heap.list(std::move(row)));
   }
-  return in.heap.generator("generator", std::move(out));
+  return out;
+}
+Value batch(Interpreter& in, const Value& v, const Args& args) {
+  const Bound check("batch", args, {"linecount", "fill_with"}, 1);
+  return deferred(in, v, args, batches);
 }
 
-Value slices(Interpreter& in, const Value& v, const Args& args) {
+std::vector<Value> columns(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("slice", args, {"slices", "fill_with"}, 1);
   const int64_t n = a.integer(0, 0);
   const std::vector<Value> items = iterate(in.heap, v);
@@ -236,7 +277,11 @@ Value slices(Interpreter& in, const Value& v, const Args& args) {
     if (i >= extra && a.has(1) && !a[1].is_none()) row.push_back(a[1]);
     out.push_back(in.heap.list(std::move(row)));
   }
-  return in.heap.generator("generator", std::move(out));
+  return out;
+}
+Value slices(Interpreter& in, const Value& v, const Args& args) {
+  const Bound check("slice", args, {"slices", "fill_with"}, 1);
+  return deferred(in, v, args, columns);
 }
 
 Value group_by(Interpreter& in, const Value& v, const Args& args) {
@@ -254,48 +299,73 @@ Value group_by(Interpreter& in, const Value& v, const Args& args) {
     size_t end = i + 1;
     while (end < items.size() && equals(in.heap, key, key_of(items[end]))) ++end;
     Value label = a.flag(2) ? key : attribute_path(in, items[i], a[0], fallback);
-    out.push_back(in.heap.tuple(
-        {std::move(label), in.heap.list({items.begin() + std::ptrdiff_t(i), items.begin() + std::ptrdiff_t(end)})}));
+    out.push_back(
+        in.heap.group(std::move(label), in.heap.list({items.begin() + std::ptrdiff_t(i), items.begin() + std::ptrdiff_t(end)})));
     i = end;
   }
   return in.heap.list(std::move(out));
 }
 
-Value map(Interpreter& in, const Value& v, const Args& args) {
-  std::vector<Value> out;
-  if (!truth(v)) return in.heap.generator("generator", std::move(out));
-  const std::vector<Value> items = iterate(in.heap, v);
+/// The function that |map applies.
+std::function<Value(const Value&)> mapping(Interpreter& in, const Args& args) {
   if (args.positional.empty()) {
+    for (const auto& [name, value] : args.named) {
+      if (name != "attribute" && name != "default") raise("map: unexpected keyword argument '{}'", name);
+    }
     const Bound a("map", args, {"attribute", "default"});
     if (!a.has(0)) raise("map requires a filter argument");
-    const Value* fallback = a.has(1) && !a[1].is_none() ? &a[1] : nullptr;
-    for (const Value& item : items) out.push_back(attribute_path(in, item, a[0], fallback));
-    return in.heap.generator("generator", std::move(out));
+    return [&in, path = a[0], fallback = a.get(1, None{})](const Value& item) {
+      return attribute_path(in, item, path, fallback.is_none() ? nullptr : &fallback);
+    };
   }
-  if (!args.positional[0].str()) raise("map: the name of a filter must be a str");
+  const Value name = args.positional[0];
   const Args rest{{args.positional.begin() + 1, args.positional.end()}, args.named};
-  for (const Value& item : items) out.push_back(apply_filter(in, args.positional[0].str()->text, item, rest));
-  return in.heap.generator("generator", std::move(out));
+  return [&in, name, rest](const Value& item) {
+    if (!name.str()) raise("map: the name of a filter must be a str");
+    return apply_filter(in, name.str()->text, item, rest);
+  };
 }
 
-/// select, reject, selectattr and rejectattr: keeps what passes a test, or what is true where no test is named.
-Value choose(Interpreter& in, const Value& v, const Args& args, bool keep, bool by_attribute) {
-  std::vector<Value> out;
-  if (!truth(v)) return in.heap.generator("generator", std::move(out));
+Value map(Interpreter& in, const Value& v, const Args& args) {
+  Generator::Next items;
+  std::function<Value(const Value&)> f;
+  return in.heap.generator("generator", depth_of(v, args), [&in, v, args, items, f]() mutable -> std::optional<Value> {
+    const Interpreter::Level level(in, 3);
+    if (!items) {
+      if (!truth(v)) return std::nullopt;
+      f = mapping(in, args);
+      items = cursor(in.heap, v);
+    }
+    const auto item = items();
+    return item ? std::optional(f(*item)) : std::nullopt;
+  });
+}
+
+/// What select, reject, selectattr and rejectattr ask of an element: a test, or whether it is true where no test is named.
+bool chosen(Interpreter& in, const Value& item, const Args& args, bool by_attribute) {
   const size_t name_at = by_attribute ? 1 : 0;
-  if (by_attribute && args.positional.empty()) raise("Missing parameter for attribute name");
-  const bool named = args.positional.size() > name_at;
-  Args rest{{}, args.named};
-  if (named) {
-    if (!args.positional[name_at].str()) raise("the name of a test must be a str");
-    rest.positional.assign(args.positional.begin() + std::ptrdiff_t(name_at) + 1, args.positional.end());
-  }
-  for (Value& item : iterate(in.heap, v)) {
-    const Value subject = by_attribute ? attribute_path(in, item, args.positional[0]) : item;
-    const bool passes = named ? apply_test(in, args.positional[name_at].str()->text, subject, rest) : truth(subject);
-    if (passes == keep) out.push_back(std::move(item));
-  }
-  return in.heap.generator("generator", std::move(out));
+  const Value subject = by_attribute ? attribute_path(in, item, args.positional[0]) : item;
+  if (args.positional.size() <= name_at) return truth(subject);
+  if (!args.positional[name_at].str()) raise("the name of a test must be a str");
+  const Args rest{{args.positional.begin() + std::ptrdiff_t(name_at) + 1, args.positional.end()}, args.named};
+  return apply_test(in, args.positional[name_at].str()->text, subject, rest);
+}
+
+Value choose(Interpreter& in, const Value& v, const Args& args, bool keep, bool by_attribute) {
+  Generator::Next items;
+  return in.heap.generator("generator", depth_of(v, args),
+                           [&in, v, args, keep, by_attribute, items]() mutable -> std::optional<Value> {
+                             const Interpreter::Level level(in, 3);
+                             if (!items) {
+                               if (!truth(v)) return std::nullopt;
+                               if (by_attribute && args.positional.empty()) raise("Missing parameter for attribute name");
+                               items = cursor(in.heap, v);
+                             }
+                             while (auto item = items()) {
+                               if (chosen(in, *item, args, by_attribute) == keep) return item;
+                             }
+                             return std::nullopt;
+                           });
 }
 Value select(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, true, false); }
 Value reject(Interpreter& in, const Value& v, const Args& args) { return choose(in, v, args, false, false); }

@@ -32,7 +32,10 @@ Value title(Interpreter& in, const Value& v, const Args& args) {
     size_t next = at;
     const bool end = at == s.size() || splits(next_code_point(s, next));
     if (end) {
-      out += capitalize(std::string_view(s).substr(word, at - word));
+      const std::string_view text = std::string_view(s).substr(word, at - word);
+      size_t first = 0;
+      if (!text.empty()) next_code_point(text, first);
+      out += to_upper(text.substr(0, first)) + to_lower(text.substr(first));
       out += s.substr(at, next - at);
       word = next;
     }
@@ -143,18 +146,6 @@ Value format(Interpreter& in, const Value& v, const Args& args) {
   return format_percent(in.heap, s, in.heap.dict(std::move(named)));
 }
 
-Value url_encode(Interpreter& in, const Value& v, const Args& args) {
-  const Bound none("urlencode", args, {});
-  if (v.dict() || v.seq()) raise("urlencode of a {} is not supported", v.type_name());
-  TextBuilder out(in.heap);
-  for (const char c : to_text(in.heap, v)) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                       std::string_view("_.-~/").find(c) != std::string_view::npos;
-    plain ? out.add(c) : out.add(fmt::format("%{:02X}", uint8_t(c)));
-  }
-  return in.heap.text(out.take());
-}
-
 Value to_json(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("tojson", args, {"ensure_ascii", "indent", "separators", "sort_keys"});
   DumpOptions options;
@@ -179,7 +170,7 @@ Value to_json(Interpreter& in, const Value& v, const Args& args) {
 /// Python's int() of a number or text; nothing where it raises ValueError or TypeError.
 std::optional<int64_t> as_integer(const Value& v, int base) {
   if (v.is_int()) return v.integer();
-  if (v.str()) return parse_int(v.str()->text, base);
+  if (v.str()) return base == 0 || (base >= 2 && base <= 36) ? parse_int(v.str()->text, base) : std::nullopt;
   if (!v.is_float() || !std::isfinite(v.number())) return std::nullopt;
   if (std::abs(v.number()) >= 9.2e18) raise("integer {} does not fit in 64 bits", v.number());
   return int64_t(v.number());
@@ -188,7 +179,8 @@ std::optional<int64_t> as_integer(const Value& v, int base) {
 Value to_int(Interpreter&, const Value& v, const Args& args) {
   const Bound a("int", args, {"default", "base"});
   if (v.is_undefined()) v.raise_undefined();
-  if (const auto n = as_integer(v, int(std::clamp<int64_t>(a.integer(1, 10), -1, 100)))) return *n;
+  const int64_t base = !a.has(1) ? 10 : a[1].is_int() ? a[1].integer() : -1;  // a wrong base makes no text a number
+  if (const auto n = as_integer(v, int(std::clamp<int64_t>(base, -1, 100)))) return *n;
   const auto d = v.str() ? parse_float(v.str()->text) : std::nullopt;
   if (d && std::isfinite(*d)) return *as_integer(*d, 10);
   return a.get(0, 0);
@@ -208,6 +200,9 @@ Value absolute(Interpreter&, const Value& v, const Args& args) {
   if (v.is_float()) return std::abs(v.number());
   return v.integer() < 0 ? negate(v) : Value(v.integer());
 }
+
+/// Python's f"{v:.1f}", which writes infinities as words.
+std::string fixed(double v, int precision) { return std::isfinite(v) ? fmt::format("{:.{}f}", v, precision) : float_repr(v); }
 
 /// round(x, precision) with halves to even, through the exact decimal expansion as Python does.
 double round_decimal(double v, int64_t precision) {
@@ -239,6 +234,29 @@ Value round(Interpreter&, const Value& v, const Args& args) {
   return int64_t(rounded);
 }
 
+Value file_size(Interpreter& in, const Value& v, const Args& args) {
+  const Bound a("filesizeformat", args, {"binary"});
+  if (v.is_undefined()) v.raise_undefined();
+  const auto read = v.is_number() ? std::optional(v.number()) : v.str() ? parse_float(v.str()->text) : std::nullopt;
+  if (!read) raise("filesizeformat: a number is expected, not {}", v.type_name());
+  const double bytes = *read, base = a.flag(0) ? 1024 : 1000;
+  if (bytes == 1) return in.heap.text("1 Byte");
+  if (bytes < base) {
+    if (std::abs(bytes) >= 9.2e18) raise("integer {} does not fit in 64 bits", bytes);
+    return in.heap.text(fmt::format("{} Bytes", int64_t(bytes)));
+  }
+  static constexpr double thousands[] = {1e6, 1e9, 1e12, 1e15, 1e18, 1e21, 1e24, 1e27};
+  size_t i = 0;
+  const auto unit = [&] { return a.flag(0) ? std::ldexp(1.0, 10 * (int(i) + 2)) : thousands[i]; };
+  while (i < 7 && !(bytes < unit())) ++i;
+  return in.heap.text(fmt::format("{} {}{}", fixed(base * bytes / unit(), 1),
+                                  "kMGTPEZY"[i] == 'k' && a.flag(0) ? 'K' : "kMGTPEZY"[i], a.flag(0) ? "iB" : "B"));
+}
+
+Value random(Interpreter&, const Value&, const Args&) {
+  raise("|random is refused: the same messages must give the same prompt");
+}
+
 }  // namespace
 
 Filter find_text_filter(std::string_view name) {
@@ -258,7 +276,8 @@ Filter find_text_filter(std::string_view name) {
                                                                      {"center", center},
                                                                      {"truncate", truncate},
                                                                      {"format", format},
-                                                                     {"urlencode", url_encode},
+                                                                     {"filesizeformat", file_size},
+                                                                     {"random", random},
                                                                      {"tojson", to_json},
                                                                      {"int", to_int},
                                                                      {"float", to_float},

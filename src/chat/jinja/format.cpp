@@ -19,6 +19,7 @@ struct Spec {
   char group = 0;
   char type = 0;
   bool alternate = false;
+  bool no_negative_zero = false;
   int64_t width = 0;
   int64_t precision = -1;
 };
@@ -70,14 +71,15 @@ std::string format_float(const Spec& spec, double v) {
     body = float_repr(size);
   } else {
     char buffer[800];
-    const char pattern[] = {'%', '.', '*', type == 'r' ? 'g' : type, 0};
-    std::snprintf(buffer, sizeof buffer, pattern, spec.precision < 0 ? 6 : int(spec.precision), size);
+    const char plain[] = {'%', '.', '*', type == 'r' ? 'g' : type, 0}, full[] = {'%', '#', '.', '*', type == 'r' ? 'g' : type, 0};
+    std::snprintf(buffer, sizeof buffer, spec.alternate ? full : plain, spec.precision < 0 ? 6 : int(spec.precision), size);
     body = buffer;
     if (type == 'r' && body.find_first_of(".e") == std::string::npos) body += ".0";
   }
   if (spec.group) body = group_digits(std::move(body), spec.group);
   if (spec.type == '%') body += '%';
-  return pad(spec, sign_of(spec, std::signbit(v) && !std::isnan(v)), body, '>');
+  const bool zero = body.find_first_of("123456789inf") == std::string::npos;
+  return pad(spec, sign_of(spec, std::signbit(v) && !std::isnan(v) && !(zero && spec.no_negative_zero)), body, '>');
 }
 
 std::string format_integer(const Spec& spec, int64_t v) {
@@ -189,6 +191,7 @@ std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supp
     at = end + 1;
   }
   bool zero = false;
+  const size_t start = at;
   for (; at < s.size() && std::string_view("#0- +").find(s[at]) != std::string_view::npos; ++at) {
     if (s[at] == '#') spec.alternate = true;
     if (s[at] == '0') zero = true;
@@ -200,7 +203,7 @@ std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supp
   while (at < s.size() && std::string_view("hlL").find(s[at]) != std::string_view::npos) ++at;
   if (at == s.size()) raise("incomplete format");
   spec.type = s[at++];
-  if (spec.type == '%') return "%";
+  if (spec.type == '%' && at == start + 1) return "%";
   if (std::string_view("sracdiuxXofFeEgG").find(spec.type) == std::string_view::npos) {
     raise("unsupported format character '{}'", spec.type);
   }
@@ -225,6 +228,7 @@ Spec parse_spec(std::string_view s) {
     spec.align = s[at++];
   }
   if (at < s.size() && std::string_view("+- ").find(s[at]) != std::string_view::npos) spec.sign = s[at++];
+  if (at < s.size() && s[at] == 'z') spec.no_negative_zero = ++at > 0;
   if (at < s.size() && s[at] == '#') spec.alternate = ++at > 0;
   if (at < s.size() && s[at] == '0') {
     if (!spec.align) spec.align = '=', spec.fill = "0";
@@ -300,6 +304,10 @@ class Braces {
     const std::string_view inner = colon == text.npos ? std::string_view() : text.substr(colon + 1);
     text = text.substr(0, colon);
     const size_t mark = text.find('!');
+    if (is_number(text.substr(0, mark))) {
+      if (next_ > 0) raise("cannot switch from automatic field numbering to manual field specification");
+      numbered_ = true;
+    }
     const Value v = find(text.substr(0, mark));  // before the specification's own fields, which are numbered after it
     const std::string spec = expand(inner, depth + 1);
     if (mark == text.npos) return format_value(heap_, v, spec);
@@ -309,6 +317,7 @@ class Braces {
   }
 
   Value find(std::string_view path) {
+    if (path.empty()) path = number_next();
     size_t at = std::min(path.find_first_of(".["), path.size());
     Value v = first(path.substr(0, at));
     while (at < path.size()) {
@@ -322,19 +331,18 @@ class Braces {
       const size_t end = path[at] == '[' ? path.find(']', at) : path.npos;
       if (end == path.npos) raise("Missing ']' in format string");
       const std::string_view key = path.substr(at + 1, end - at - 1);
-      const auto number = parse_int(key);
-      v = lookup_(in_, v, number ? Value(*number) : heap_.text(std::string(key)), false);
+      v = lookup_(in_, v, is_number(key) ? Value(*parse_int(key)) : heap_.text(std::string(key)), false);
       at = end + 1;
     }
     return v;
   }
 
   Value first(std::string_view name) {
-    if (const auto number = name.empty() ? std::optional(next_++) : parse_int(name)) {
-      if (*number < 0 || *number >= int64_t(args_.positional.size())) {
-        raise("Replacement index {} out of range for positional args tuple", *number);
-      }
-      return args_.positional[size_t(*number)];
+    if (is_number(name)) {
+      const int64_t number = *parse_int(name);
+      if (number >= int64_t(args_.positional.size()))
+        raise("Replacement index {} out of range for positional args tuple", number);
+      return args_.positional[size_t(number)];
     }
     for (const auto& [key, value] : args_.named) {
       if (key == name) return value;
@@ -342,11 +350,21 @@ class Braces {
     raise("format: there is no argument '{}'", name);
   }
 
+  static bool is_number(std::string_view s) { return !s.empty() && s.find_first_not_of("0123456789") == s.npos; }
+
+  std::string_view number_next() {
+    if (numbered_) raise("cannot switch from manual field specification to automatic field numbering");
+    number_ = std::to_string(next_++);
+    return number_;
+  }
+
   Heap& heap_;
   Interpreter& in_;
   Lookup lookup_;
   const Args& args_;
-  int64_t next_ = 0;
+  int64_t next_ = 0;       // of the fields without a name
+  bool numbered_ = false;  // whether a field gave its number
+  std::string number_;
 };
 
 }  // namespace

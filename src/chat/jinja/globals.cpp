@@ -111,6 +111,26 @@ Value raise_exception(Interpreter& in, const Args& args) {
   throw Refusal(to_text(in.heap, a[0]).substr(0, 4096));
 }
 
+/// A format in the terms of C: Python's clock here has no time zone, and its own letter for microseconds.
+std::string naive_format(std::string_view format) {
+  std::string out;
+  for (size_t i = 0; i < format.size(); ++i) {
+    const char c = format[i], next = i + 1 < format.size() ? format[i + 1] : 0;
+    if (c != '%' || next == 0) {
+      out += c;
+      continue;
+    }
+    ++i;
+    if (next == 'f') {
+      out += "000000";
+    } else if (next != 'z' && next != 'Z') {
+      out += c;
+      out += next;
+    }
+  }
+  return out;
+}
+
 Value strftime_now(Interpreter& in, const Args& args) {
   const Bound a("strftime_now", args, {"format"}, 1);
   const std::string& format = a.text(0);
@@ -127,7 +147,7 @@ Value strftime_now(Interpreter& in, const Args& args) {
   std::tm local{};
   if (!localtime_r(&time, &local)) raise("strftime_now: the time {} cannot be shown", in.now);
   std::string out(16384, 0);
-  out.resize(std::strftime(out.data(), out.size(), format.c_str(), &local));
+  out.resize(std::strftime(out.data(), out.size(), naive_format(format).c_str(), &local));
   return in.heap.text(std::move(out));
 }
 
@@ -140,6 +160,8 @@ Value joiner(Interpreter& in, const Args& args) {
   const Bound a("joiner", args, {"sep"});
   return Value(ObjectPtr(in.heap.object<Joiner>(a.get(0, Value::constant(", ")))));
 }
+
+Value lipsum(Interpreter&, const Args&) { raise("lipsum() is refused: the same messages must give the same prompt"); }
 
 }  // namespace
 
@@ -169,7 +191,8 @@ void define_globals(Interpreter& in) {
                                                                    {"raise_exception", raise_exception},
                                                                    {"strftime_now", strftime_now},
                                                                    {"cycler", cycler},
-                                                                   {"joiner", joiner}};
+                                                                   {"joiner", joiner},
+                                                                   {"lipsum", lipsum}};
   for (const auto& [name, function] : functions)
     in.define(name, Value(ObjectPtr(std::make_shared<FunctionObject>(name, function))));
   in.define("dict", Value(ObjectPtr(std::make_shared<DictFunction>(make_dict))));

@@ -53,7 +53,26 @@ Value Heap::dict(Dict items) {
 Value Heap::generator(std::string name, std::vector<Value> items) {
   check_items(int64_t(items.size()));
   take(int64_t(items.size() * sizeof(Value)));
-  return Value(ObjectPtr(object<Generator>(std::move(name), std::move(items))));
+  const int depth = depth_around(items);
+  auto held = std::make_shared<std::vector<Value>>(std::move(items));
+  return generator(std::move(name), depth,
+                   [held, at = size_t(0)]() mutable { return at < held->size() ? std::optional((*held)[at++]) : std::nullopt; });
+}
+
+Value Heap::generator(std::string name, int depth, Generator::Next next) {
+  take(128);
+  return Value(ObjectPtr(object<Generator>(std::move(name), depth, std::move(next))));
+}
+
+Value Heap::group(Value key, Value items) {
+  take(256);
+  auto seq = std::make_shared<Seq>();
+  seq->items = {std::move(key), std::move(items)};
+  seq->kind = SeqKind::tuple;
+  seq->group = true;
+  seq->depth = depth_around(seq->items);
+  check_depth(seq->depth);
+  return Value(SeqPtr(std::move(seq)));
 }
 
 std::shared_ptr<Namespace> Heap::make_namespace() {

@@ -42,7 +42,11 @@ class Heap {
   Value tuple(std::vector<Value> items) { return list(std::move(items), SeqKind::tuple); }
   Value range(int64_t start, int64_t stop, int64_t step);
   Value dict(Dict items);
+  /// What generators give: elements that are there already, or whatever `next` makes of values of the depth `depth`.
   Value generator(std::string name, std::vector<Value> items);
+  Value generator(std::string name, int depth, Generator::Next next);
+  /// A pair that |groupby makes.
+  Value group(Value key, Value items);
   std::shared_ptr<Namespace> make_namespace();
   template <class T, class... A>
   std::shared_ptr<T> object(A&&... args) {

@@ -1,23 +1,52 @@
 #include "chat/jinja/interpreter.h"
 
+#include <algorithm>
+
 #include "chat/jinja/builtins.h"
 #include "chat/jinja/macro.h"
 
 namespace gale::jinja {
 
-const Value* Scope::find(const std::string& name) const {
-  for (const Scope* s = this; s; s = s->parent.get()) {
-    const auto it = s->names.find(name);
-    if (it != s->names.end()) return &it->second;
+namespace {
+constexpr size_t kFewNames = 24;
+}
+
+Value* Scope::own(const std::string& name) const {
+  if (!index_.empty()) {
+    const auto it = index_.find(name);
+    return it == index_.end() ? nullptr : &names_[it->second].second;
   }
+  for (auto& [known, value] : names_)
+    if (known == name) return &value;
   return nullptr;
+}
+
+const Value* Scope::find(const std::string& name) const {
+  for (const Scope* s = this; s; s = s->parent.get())
+    if (const Value* found = s->own(name)) return found;
+  return nullptr;
+}
+
+void Scope::set(const std::string& name, Value value) {
+  if (Value* known = own(name)) {
+    *known = std::move(value);
+    return;
+  }
+  names_.emplace_back(name, std::move(value));
+  if (names_.size() <= kFewNames) return;
+  for (size_t i = index_.empty() ? 0 : names_.size() - 1; i < names_.size(); ++i) index_.emplace(names_[i].first, i);
+}
+
+void Scope::clear() {
+  names_.clear();
+  index_.clear();
 }
 
 Interpreter::~Interpreter() {
   heap.clear_namespaces();
   captured_.push_back(root_);
   for (const ScopePtr& scope : captured_) {
-    for (Scope* s = scope.get(); s; s = s->parent.get()) s->names.clear();
+    for (Scope* s = scope.get(); s; s = s->parent.get()) s->clear();
   }
 }
 
@@ -51,7 +80,12 @@ class BoundMethod : public Object {
   std::string repr() const override { return fmt::format("<built-in method {} of {} object>", name_, self_.type_name()); }
   bool callable() const override { return true; }
   int depth() const override { return self_.depth() + 1; }
-  Value call(Interpreter& in, const Args& args) override { return method_(in, self_, args); }
+  Value call(Interpreter& in, const Args& args) override {
+    static constexpr std::string_view by_name[] = {"split", "rsplit", "splitlines", "expandtabs", "format", "format_map"};
+    if (!args.named.empty() && std::find(std::begin(by_name), std::end(by_name), name_) == std::end(by_name))
+      raise("{}.{}() takes no keyword arguments", self_.type_name(), name_);
+    return method_(in, self_, args);
+  }
 
  private:
   Value self_;
@@ -63,6 +97,25 @@ Value no_attribute(const Value& v, std::string_view name) {
   return Value::undefined(fmt::format("'{}' object has no attribute '{}'", v.type_name(), name));
 }
 
+/// What numbers, ranges and the pairs of |groupby have.
+std::optional<Value> data_attribute(const Value& v, std::string_view name) {
+  if (v.is_number()) {
+    if (name == "real" || (name == "numerator" && v.is_int())) return v.is_float() ? v : Value(v.integer());
+    if (name == "imag") return v.is_float() ? Value(0.0) : Value(0);
+    if (name == "denominator" && v.is_int()) return Value(1);
+  }
+  if (v.is_seq(SeqKind::range)) {
+    static constexpr std::string_view names[] = {"start", "stop", "step"};
+    for (size_t i = 0; i < 3; ++i)
+      if (name == names[i]) return Value(v.seq()->range[i]);
+  }
+  if (v.seq() && v.seq()->group) {
+    if (name == "grouper") return v.seq()->items[0];
+    if (name == "list") return v.seq()->items[1];
+  }
+  return std::nullopt;
+}
+
 /// getattr(v, name) without dict keys; nothing where Python raises AttributeError.
 std::optional<Value> own_attribute(Interpreter& in, const Value& v, std::string_view name) {
   if (v.object()) {
@@ -71,6 +124,7 @@ std::optional<Value> own_attribute(Interpreter& in, const Value& v, std::string_
   if (name.starts_with("__") && name.ends_with("__")) {
     return Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, v.type_name()));
   }
+  if (auto found = data_attribute(v, name)) return found;
   if (is_hidden_method(v, name)) {
     return Value::undefined(
         fmt::format("access to attribute '{}' of '{}' object is unsafe: a template cannot change lists and dicts, "

@@ -7,9 +7,16 @@ namespace gale::jinja {
 /// Names and their values, inside others. Shared, because a macro keeps the scope it was defined in.
 struct Scope {
   explicit Scope(std::shared_ptr<Scope> outer) : parent(std::move(outer)) {}
+  /// Null where neither this scope nor one around it has the name.
   const Value* find(const std::string& name) const;
+  void set(const std::string& name, Value value);
+  void clear();
   std::shared_ptr<Scope> parent;
-  std::unordered_map<std::string, Value> names;
+
+ private:
+  Value* own(const std::string& name) const;
+  mutable std::vector<std::pair<std::string, Value>> names_;
+  std::unordered_map<std::string, size_t> index_;  ///< of names_, where they are too many to look through
 };
 using ScopePtr = std::shared_ptr<Scope>;
 
@@ -24,7 +31,7 @@ class Interpreter {
   Heap heap;
   int64_t now = 0;  ///< for strftime_now, seconds since 1970
 
-  void define(const std::string& name, Value value) { root_->names[name] = std::move(value); }
+  void define(const std::string& name, Value value) { root_->set(name, std::move(value)); }
   /// The text of the template. Raises Failure; `at` then tells where.
   std::string render(const Body& body);
   /// Offset in the source of what was being evaluated.

@@ -238,6 +238,11 @@ class Lexer {
     } else {
       out += '\\';
       --at_;  // an unknown escape stays as it is
+      if (uint8_t(c) < 0x80) return;
+      const char32_t letter = next_code_point(s_, at_);  // jinja2 has written this one as an escape before it reads escapes
+      out += letter < 0x100     ? fmt::format("x{:02x}", uint32_t(letter))
+             : letter < 0x10000 ? fmt::format("u{:04x}", uint32_t(letter))
+                                : fmt::format("U{:08x}", uint32_t(letter));
     }
   }
 

@@ -41,6 +41,18 @@ def table(kind, name, rows):
     print(line + "\n};\n")
 
 
+def expansions(name, f, usual):
+    """What f makes of a letter where it is several, or where it is not what `usual` makes of it."""
+    cells = []
+    for c in map(chr, [c for c in range(128, N) if not 0xD800 <= c < 0xE000]):
+        if len(f(c)) > 1 if usual("a") == "" else f(c) != usual(c):
+            cells.append(f' {{{ord(c):#x}, "' + "".join(f"\\x{b:02x}" for b in f(c).encode()) + '"},')
+    print(f"constexpr Expansion {name}[] = {{")
+    for start in range(0, len(cells), 4):
+        print("   " + "".join(cells[start : start + 4]))
+    print("};\n")
+
+
 def main():
     print("// Written by make_unicode.py: do not edit.")
     print(f"// Unicode {u.unidata_version}.")
@@ -52,18 +64,22 @@ def main():
     # What is unassigned counts as printable: that set changes with every version of Unicode.
     table("Range", "unprintable_", ranges(lambda c: not c.isprintable() and u.category(c) != "Cn"))
     table("Range", "lower_case_", ranges(lambda c: ord(c) > 127 and c.islower()))
+    table("Range", "upper_case_", ranges(lambda c: ord(c) > 127 and c.isupper()))
+    # What a capital sigma at the end of a word looks behind and ahead for: letters with case, and what is passed over.
+    table("Range", "cased_", ranges(lambda c: (c + "Σ").lower().endswith("ς") and ("aΣ" + c).lower()[1] == "σ"))
+    table("Range", "case_ignorable_", ranges(lambda c: ("a" + c + "Σ").lower().endswith("ς") and not (c + "Σ").lower().endswith("ς")))
     table("Mapping", "to_upper_", mapping(str.upper))
     table("Mapping", "to_lower_", mapping(str.lower))
-    print("constexpr Expansion expand_upper_[] = {")
-    for c in range(128, N):
-        if not 0xD800 <= c < 0xE000 and len(chr(c).upper()) > 1:
-            print(f'    {{{c:#x}, "' + "".join(f"\\x{b:02x}" for b in chr(c).upper().encode()) + '"},')
-    print("};\n// clang-format on\n\n}  // namespace\n")
-    for name in ("alpha", "decimal", "digit", "numeric", "unprintable", "lower_case"):
+    expansions("expand_upper_", str.upper, lambda c: "")
+    expansions("expand_title_", str.title, str.upper)
+    expansions("expand_fold_", str.casefold, str.lower)
+    print("// clang-format on\n\n}  // namespace\n")
+    for name in ("alpha", "decimal", "digit", "numeric", "unprintable", "lower_case", "upper_case", "cased", "case_ignorable"):
         print(f"std::span<const Range> {name}() {{ return {name}_; }}")
     for name in ("to_upper", "to_lower"):
         print(f"std::span<const Mapping> {name}() {{ return {name}_; }}")
-    print("std::span<const Expansion> expand_upper() { return expand_upper_; }")
+    for name in ("upper", "title", "fold"):
+        print(f"std::span<const Expansion> expand_{name}() {{ return expand_{name}_; }}")
     print("\n}  // namespace gale::jinja::unicode")
 
 

@@ -109,8 +109,9 @@ Value is_title(Interpreter& in, const Value& self, const Args& args) {
   bool inside = false, found = false;
   for (size_t at = 0; at < s.size();) {
     const char32_t c = next_code_point(s, at);
-    if (is_upper(c) ? inside : is_lower(c) && !inside) return false;
-    inside = is_upper(c) || is_lower(c);
+    const bool capital = is_upper(c) || jinja::is_title(c);
+    if (capital ? inside : is_lower(c) && !inside) return false;
+    inside = capital || is_lower(c);
     found |= inside;
   }
   return found;
@@ -215,6 +216,7 @@ Method find_method(const Value& v, std::string_view name) {
     const Method method = find_text_method(name);
     return method ? method : find_text_query(name);
   }
+  if (v.is_number()) return find_number_method(v, name);
   if (v.dict()) return in_table(dicts, name);
   if (v.is_seq(SeqKind::list)) return in_table(lists, name);
   return v.is_seq(SeqKind::tuple) || v.is_seq(SeqKind::range) ? in_table(tuples, name) : nullptr;

@@ -238,12 +238,101 @@ Value format(Interpreter& in, const Value& self, const Args& args) {
   return format_braces(in.heap, in, lookup_field, *self.str(), args);
 }
 
+Value format_map(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("format_map", args, {"mapping"}, 1);
+  if (!args.named.empty()) raise("format_map() takes no keyword arguments");
+  if (!a[0].dict()) raise("format_map(): a dict is expected, not {}", a[0].type_name());
+  Args named;
+  for (const auto& [key, value] : a[0].dict()->items())
+    if (key.str()) named.named.emplace_back(key.str()->text, value);
+  return format_braces(in.heap, in, lookup_field, *self.str(), named);
+}
+
+Value expand_tabs(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("expandtabs", args, {"tabsize"});
+  const int64_t size = a.integer(0, 8);
+  TextBuilder out(in.heap);
+  int64_t column = 0;
+  const std::string& s = text_of(self);
+  in.heap.step(int64_t(s.size() / 4));
+  for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
+    const char32_t c = next_code_point(s, at);
+    if (c == '\t') {
+      const int64_t n = size > 0 ? size - column % size : 0;
+      out.repeat(" ", n);
+      column += n;
+    } else {
+      out.add(std::string_view(s).substr(from, at - from));
+      column = c == '\n' || c == '\r' ? 0 : column + 1;
+    }
+  }
+  return like(in, self, out.take());
+}
+
+/// Each character by what the table has for its number: a number, a text, or none, which drops it.
+Value translate(Interpreter& in, const Value& self, const Args& args) {
+  const Bound a("translate", args, {"table"}, 1);
+  if (a[0].is_undefined()) a[0].raise_undefined();
+  TextBuilder out(in.heap);
+  const std::string& s = text_of(self);
+  if (!s.empty() && !a[0].dict() && !a[0].seq() && !a[0].str()) raise("'{}' object is not subscriptable", a[0].type_name());
+  for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
+    const int64_t c = int64_t(next_code_point(s, at));
+    in.heap.step();
+    const Value* found = a[0].dict() ? lookup(in.heap, *a[0].dict(), c) : nullptr;
+    const auto held = a[0].dict() ? std::nullopt : element(in.heap, a[0], c);
+    if (!found && held) found = &*held;
+    if (!found) {
+      out.add(std::string_view(s).substr(from, at - from));
+    } else if (found->str()) {
+      out.add(found->str()->text);
+    } else if (found->is_int()) {
+      if (found->integer() < 0 || found->integer() > 0x10ffff) raise("character mapping must be in range(0x110000)");
+      std::string one;
+      append_code_point(one, char32_t(found->integer()));
+      out.add(one);
+    } else if (!found->is_none()) {
+      raise("character mapping must return integer, None or str");
+    }
+  }
+  return like(in, self, out.take());
+}
+
+/// str.maketrans: a table for translate.
+Value make_table(Interpreter& in, const Value&, const Args& args) {
+  const Bound a("maketrans", args, {"x", "y", "z"}, 1);
+  const auto code = [](std::string_view one) {
+    size_t at = 0;
+    return Value(int64_t(next_code_point(one, at)));
+  };
+  Dict out;
+  if (!a.has(1)) {
+    if (!a[0].dict()) raise("if you give only one argument to maketrans it must be a dict");
+    for (const auto& [key, value] : a[0].dict()->items()) {
+      if (key.str() && text_length(key.str()->text) != 1) raise("string keys in translate table must be of length 1");
+      if (!key.str() && !key.is_int()) raise("keys in translate table must be strings or integers");
+      out.set(key.str() ? code(key.str()->text) : key, value);
+    }
+    return in.heap.dict(std::move(out));
+  }
+  const auto from = text_characters(a.text(0)), to = text_characters(a.text(1));
+  if (from.size() != to.size()) raise("the first two maketrans arguments must have equal length");
+  for (size_t i = 0; i < from.size(); ++i) out.set(code(from[i]), code(to[i]));
+  if (a.has(2))
+    for (const std::string_view c : text_characters(a.text(2))) out.set(code(c), None{});
+  return in.heap.dict(std::move(out));
+}
+
+Value encode(Interpreter&, const Value&, const Args&) { raise("str.encode() is not supported: a template has no bytes"); }
+
 }  // namespace
 
 Method find_text_method(std::string_view name) {
   static const std::unordered_map<std::string_view, Method> table = {{"upper", mapped<to_upper>},
                                                                      {"lower", mapped<to_lower>},
-                                                                     {"casefold", mapped<to_lower>},
+                                                                     {"casefold", mapped<fold_case>},
                                                                      {"title", mapped<title_case>},
                                                                      {"capitalize", mapped<capitalize>},
                                                                      {"swapcase", mapped<swap_case>},
@@ -263,7 +352,12 @@ Method find_text_method(std::string_view name) {
                                                                      {"rjust", justify<1>},
                                                                      {"center", justify<0>},
                                                                      {"zfill", zero_fill},
-                                                                     {"format", format}};
+                                                                     {"format", format},
+                                                                     {"format_map", format_map},
+                                                                     {"expandtabs", expand_tabs},
+                                                                     {"translate", translate},
+                                                                     {"maketrans", make_table},
+                                                                     {"encode", encode}};
   const auto it = table.find(name);
   return it == table.end() ? nullptr : it->second;
 }

@@ -124,6 +124,7 @@ bool contains(Heap& heap, const Value& container, const Value& item) {
   }
   if (const Dict* d = container.dict()) return lookup(heap, *d, item) != nullptr;
   if (const Seq* s = container.seq()) {
+    if (s->kind == SeqKind::keys) hash_key(item);  // as any lookup in a dict
     return std::any_of(s->items.begin(), s->items.end(),
                        [&](const Value& v) { return v.same_as(item) || equals(heap, v, item); });
   }
@@ -166,7 +167,7 @@ std::vector<Value> iterate(Heap& heap, const Value& v) {
   }
   if (const Str* s = v.str()) {
     heap.check_items(int64_t(s->text.size() / 4));
-    for (const std::string_view c : text_characters(s->text)) out.push_back(heap.text(std::string(c), s->markup));
+    for (const std::string_view c : text_characters(s->text)) out.push_back(heap.text(std::string(c)));  // of markup too
     heap.step(int64_t(out.size()));
     return out;
   }
@@ -182,6 +183,26 @@ std::vector<Value> iterate(Heap& heap, const Value& v) {
     out.push_back(std::move(*item));
   }
   return out;
+}
+
+Generator::Next cursor(Heap& heap, const Value& v) {
+  if (const Seq* s = v.seq()) {
+    return [keep = v, s, at = size_t(0), &heap]() mutable -> std::optional<Value> {
+      heap.step();
+      return at < s->items.size() ? std::optional(s->items[at++]) : std::nullopt;
+    };
+  }
+  if (v.object() && v.object()->iterable()) {
+    return [keep = v, &heap] {
+      heap.step();
+      return keep.object()->next();
+    };
+  }
+  auto items = std::make_shared<const std::vector<Value>>(iterate(heap, v));
+  return [items, at = size_t(0), &heap]() mutable -> std::optional<Value> {
+    heap.step();
+    return at < items->size() ? std::optional((*items)[at++]) : std::nullopt;
+  };
 }
 
 namespace {

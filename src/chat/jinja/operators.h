@@ -31,6 +31,8 @@ std::optional<int64_t> length(Heap& heap, const Value& v);
 /// The elements of an iterable: list(v). Runs a generator out.
 std::vector<Value> iterate(Heap& heap, const Value& v);
 bool is_iterable(const Value& v);
+/// iter(v): the elements one by one. Raises at once where v is not iterable.
+Generator::Next cursor(Heap& heap, const Value& v);
 
 /// v[start:stop:step]; undefined or none stands for an absent bound.
 Value slice(Heap& heap, const Value& v, const Value& start, const Value& stop, const Value& step);

@@ -75,6 +75,7 @@ ExprPtr Parser::expression(bool with_conditional) { return with_conditional ? co
 
 ExprPtr Parser::conditional() {
   const Nesting nesting(*this);
+  const size_t unknown = unknown_.size();
   ExprPtr yes = logical_or();
   while (is_name("if")) {
     auto node = std::make_unique<ConditionalExpr>(advance().at);
@@ -83,6 +84,7 @@ ExprPtr Parser::conditional() {
     node->yes = std::move(yes);
     const std::initializer_list<const Expr*> parts = {node->test.get(), node->yes.get(), node->no.get()};
     yes = finish(std::move(node), parts);
+    unknown_.erase(unknown_.begin() + std::ptrdiff_t(unknown), unknown_.end());
   }
   return yes;
 }

@@ -1,4 +1,5 @@
 // What follows an operand: attributes, subscripts, calls, filters and tests.
+#include "chat/jinja/builtins.h"
 #include "chat/jinja/parser.h"
 
 namespace gale::jinja {
@@ -22,7 +23,11 @@ ExprPtr Parser::subscript(ExprPtr object) {
     return node;
   }
   expect_op("[");
-  ExprPtr start = is_op(":") ? nullptr : expression();
+  ExprPtr start;
+  if (is_op("]"))
+    start = std::make_unique<ItemsExpr>(ExprKind::tuple, at);  // x[] is x[()]
+  else if (!is_op(":"))
+    start = expression();
   if (skip_op(":")) {
     auto slice = std::make_unique<SliceExpr>(at);
     if (!is_op(":") && !is_op("]")) slice->stop = expression();
@@ -102,6 +107,7 @@ ExprPtr Parser::filter(ExprPtr operand, bool named_already) {
     named_already = false;
     auto node = std::make_unique<NamedExpr>(ExprKind::filter, now().at);
     node->name = dotted_name();
+    if (!find_filter(node->name)) unknown_.push_back({node->at, fmt::format("no filter named '{}'", node->name.substr(0, 80))});
     if (is_op("(")) node->arguments = arguments();
     grow(*node, operand.get());
     grow(*node, node->arguments);
@@ -117,6 +123,7 @@ ExprPtr Parser::test(ExprPtr operand) {
   const bool negated = skip_name("not");
   auto node = std::make_unique<NamedExpr>(ExprKind::test, now().at);
   node->name = dotted_name();
+  if (!find_test(node->name)) unknown_.push_back({node->at, fmt::format("no test named '{}'", node->name.substr(0, 80))});
   const bool operator_name = is_name("else") || is_name("or") || is_name("and");
   if (is_op("(")) {
     node->arguments = arguments();

@@ -12,7 +12,15 @@ Body parse(std::string_view source) {
   return Parser(source).template_body();
 }
 
-Body Parser::template_body() { return statements({}); }
+void Parser::check_known(size_t before) const {
+  if (unknown_.size() > before) error_at(unknown_[before].at, unknown_[before].what);
+}
+
+Body Parser::template_body() {
+  Body body = statements({});
+  check_known(0);
+  return body;
+}
 
 void Parser::expect_block_end() {
   if (now().kind != TokenKind::block_end) error(fmt::format("expected end of statement block, got {}", describe()));
@@ -48,7 +56,9 @@ Body Parser::statements(std::initializer_list<std::string_view> ends) {
 Body Parser::body_until(std::string_view end) {
   skip_op(":");
   expect_block_end();
+  const size_t unknown = unknown_.size();
   Body body = statements({end});
+  if (end != "endif") check_known(unknown);
   advance();
   return body;
 }
@@ -68,14 +78,27 @@ std::unique_ptr<Statement> Parser::statement() {
   if (tag == "print") return print_statement(at);
   if (tag == "break") return loop_control(at, StatementKind::break_);
   if (tag == "continue") return loop_control(at, StatementKind::continue_);
-  if (tag == "include" || tag == "import" || tag == "from" || tag == "extends" || tag == "autoescape") {
-    error_at(at, fmt::format("'{}' is not supported: a chat template has only itself", tag));
+  if (tag == "autoescape") return autoescape_statement(at);
+  if (tag == "include" || tag == "import" || tag == "from" || tag == "extends") {
+    while (now().kind != TokenKind::block_end && now().kind != TokenKind::end) advance();
+    return std::make_unique<RefusedStatement>(at, fmt::format("'{}' is refused: a chat template has only itself", tag));
   }
   error_at(at, fmt::format("encountered unknown tag '{}'", tag));
 }
 
+/// Escaping is off already; it cannot be turned on, since a prompt is no HTML.
+std::unique_ptr<Statement> Parser::autoescape_statement(uint32_t at) {
+  const ExprPtr on = expression();
+  const bool off = on->kind == ExprKind::constant && !truth(static_cast<const ConstantExpr&>(*on).value);
+  auto node = std::make_unique<ScopeStatement>(at);
+  node->body = body_until("endautoescape");
+  if (off) return node;
+  return std::make_unique<RefusedStatement>(at, "'autoescape' is refused: a prompt is no HTML; |escape escapes one text");
+}
+
 std::unique_ptr<Statement> Parser::if_statement(uint32_t at) {
   auto node = std::make_unique<IfStatement>(at);
+  const Soft soft(*this);
   while (true) {
     ExprPtr test = tuple(false);
     skip_op(":");
@@ -98,7 +121,9 @@ std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
   skip_op(":");
   expect_block_end();
   ++loops_;
+  const size_t unknown = unknown_.size();
   node->body = statements({"else", "endfor"});
+  check_known(unknown);
   --loops_;
   if (advance().text == "else") node->otherwise = body_until("endfor");
   return node;
@@ -156,6 +181,10 @@ void Parser::macro_parts(MacroStatement& macro, std::string_view end) {
   macro.uses_varargs = macros_.back().varargs;
   macro.uses_kwargs = macros_.back().kwargs;
   macro.uses_caller = macros_.back().caller;
+  for (const auto& [name, fallback] : macro.parameters) {
+    if (macro.uses_caller && name == "caller" && !fallback)
+      error_at(macro.at, "the parameter 'caller' must be left out or have a default");
+  }
   macros_.pop_back();
   loops_ = loops;
 }
@@ -189,8 +218,10 @@ std::unique_ptr<Statement> Parser::with_statement(uint32_t at) {
 std::unique_ptr<Statement> Parser::scope_statement(uint32_t at, std::string_view end, bool named) {
   auto node = std::make_unique<ScopeStatement>(at);
   const std::string name = named ? expect_any_name() : "";
-  skip_name("scoped");
+  const bool scoped = skip_name("scoped");
   skip_name("required");
+  node->outermost = named && !scoped;
+  if (named && !blocks_.insert(name).second) error_at(at, fmt::format("block '{}' defined twice", name));
   const int loops = std::exchange(loops_, 0);  // jinja2 compiles the body to a function of its own
   node->body = body_until(end);
   loops_ = loops;

@@ -1,4 +1,6 @@
 #pragma once
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "chat/jinja/ast.h"
@@ -18,6 +20,12 @@ class Parser {
 
  private:
   struct Nesting;  // counts levels of recursion
+  struct Soft;     // what is under a condition
+  /// The name of a filter or test that does not exist. jinja2 tells at once, but under a condition only where it is used.
+  struct Unknown {
+    uint32_t at;
+    std::string what;
+  };
   /// The macro being read: which of the special names its body uses.
   struct MacroUse {
     bool varargs = false, kwargs = false, caller = false;
@@ -37,6 +45,8 @@ class Parser {
   [[noreturn]] void error(const std::string& what) const { syntax_error(source_, now().at, what); }
   [[noreturn]] void error_at(uint32_t at, const std::string& what) const { syntax_error(source_, at, what); }
   std::string describe() const;
+  /// At the end of a body with names of its own: raises for the first unknown filter or test since there were `before`.
+  void check_known(size_t before) const;
 
   /// Sets the node's height from its parts' and checks it.
   template <class Node>
@@ -77,6 +87,7 @@ class Parser {
   Body body_until(std::string_view end);
   std::unique_ptr<Statement> statement();
   std::unique_ptr<Statement> if_statement(uint32_t at);
+  std::unique_ptr<Statement> autoescape_statement(uint32_t at);
   std::unique_ptr<Statement> for_statement(uint32_t at);
   std::unique_ptr<Statement> set_statement(uint32_t at);
   std::unique_ptr<Statement> macro_statement(uint32_t at);
@@ -97,6 +108,15 @@ class Parser {
   int nesting_ = 0;
   int loops_ = 0;  ///< loops around the current statement, within its macro
   std::vector<MacroUse> macros_;
+  std::vector<Unknown> unknown_;
+  std::set<std::string> blocks_;
+};
+
+struct Parser::Soft {
+  explicit Soft(Parser& p) : parser(p), before(p.unknown_.size()) {}
+  ~Soft() { parser.unknown_.erase(parser.unknown_.begin() + std::ptrdiff_t(before), parser.unknown_.end()); }
+  Parser& parser;
+  size_t before;
 };
 
 struct Parser::Nesting {

@@ -59,6 +59,15 @@ void append_dict(TextBuilder& out, Heap& heap, const Dict& d) {
   out.add('}');
 }
 
+void append_namespace(TextBuilder& out, Heap& heap, Namespace& ns) {
+  if (ns.printing) raise("a namespace that holds itself cannot be printed");
+  ns.printing = true;
+  out.add("<Namespace ");
+  append_dict(out, heap, ns.fields());
+  out.add(">");
+  ns.printing = false;
+}
+
 }  // namespace
 
 void append_repr(TextBuilder& out, std::string_view s) {
@@ -104,6 +113,7 @@ void append_text(TextBuilder& out, Heap& heap, const Value& v) {
   if (v.is_float()) return out.add(float_repr(v.number()));
   if (v.seq()) return append_seq(out, heap, *v.seq());
   if (v.dict()) return append_dict(out, heap, *v.dict());
+  if (auto* ns = v.object_as<Namespace>()) return append_namespace(out, heap, *ns);
   out.add(v.object()->repr());
 }
 

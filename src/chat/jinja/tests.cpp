@@ -55,23 +55,27 @@ bool has_case(Interpreter& in, const Value& v, bool (*wanted)(char32_t), bool (*
   }
   return found;
 }
+bool capital(char32_t c) { return is_upper(c) || is_title(c); }
+bool small(char32_t c) { return is_lower(c) || is_title(c); }
 bool lower(Interpreter& in, const Value& v, const Args& args) {
   no_args(args);
-  return has_case(in, v, is_lower, is_upper);
+  return has_case(in, v, is_lower, capital);
 }
 bool upper(Interpreter& in, const Value& v, const Args& args) {
   no_args(args);
-  return has_case(in, v, is_upper, is_lower);
+  return has_case(in, v, is_upper, small);
 }
 
 bool same_as(Interpreter&, const Value& v, const Args& args) { return v.same_as(one_arg(args)); }
 bool is_in(Interpreter& in, const Value& v, const Args& args) { return contains(in.heap, one_arg(args), v); }
 bool is_filter(Interpreter&, const Value& v, const Args& args) {
   no_args(args);
+  hash_key(v);  // Python looks the name up in a dict
   return v.str() && find_filter(v.str()->text);
 }
 bool is_test(Interpreter&, const Value& v, const Args& args) {
   no_args(args);
+  hash_key(v);
   return v.str() && find_test(v.str()->text);
 }
 
@@ -86,7 +90,7 @@ bool is_float(const Value& v) { return v.is_float(); }
 bool number(const Value& v) { return v.is_number(); }
 bool string(const Value& v) { return v.str() != nullptr; }
 bool mapping(const Value& v) { return v.dict() != nullptr; }
-bool sequence(const Value& v) { return v.str() || v.dict() || (v.seq() && v.seq()->kind <= SeqKind::range); }
+bool sequence(const Value& v) { return v.is_undefined() || v.str() || v.dict() || (v.seq() && v.seq()->kind <= SeqKind::range); }
 bool callable(const Value& v) { return v.object() ? v.object()->callable() : v.is_undefined(); }  // Undefined has a __call__
 bool escaped(const Value& v) { return v.str() && v.str()->markup; }
 
@@ -137,8 +141,9 @@ Test find_test(std::string_view name) {
 }
 
 Filter find_filter(std::string_view name) {
-  const Filter text = find_text_filter(name);
-  return text ? text : find_list_filter(name);
+  for (const auto find : {find_text_filter, find_list_filter, find_layout_filter, find_html_filter})
+    if (const Filter filter = find(name)) return filter;
+  return nullptr;
 }
 
 Value apply_filter(Interpreter& in, std::string_view name, const Value& v, const Args& args) {

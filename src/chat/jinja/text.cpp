@@ -26,25 +26,55 @@ char32_t map_case(std::span<const unicode::Mapping> rows, char32_t c) {
   return c;
 }
 
+bool append_expanded(std::string& out, std::span<const unicode::Expansion> rows, char32_t c) {
+  const auto it =
+      std::lower_bound(rows.begin(), rows.end(), c, [](const unicode::Expansion& e, char32_t v) { return e.from < v; });
+  if (it == rows.end() || it->from != c) return false;
+  out += it->to;
+  return true;
+}
+
 void append_upper(std::string& out, char32_t c) {
   if (c < 128) {
     out += char(c >= 'a' && c <= 'z' ? c - 32 : c);
-    return;
+  } else if (!append_expanded(out, unicode::expand_upper(), c)) {
+    append_code_point(out, map_case(unicode::to_upper(), c));
   }
-  for (const unicode::Expansion& e : unicode::expand_upper()) {
-    if (e.from == c) {
-      out += e.to;
-      return;
-    }
-  }
-  append_code_point(out, map_case(unicode::to_upper(), c));
 }
 
-void append_lower(std::string& out, char32_t c) {
+void append_title(std::string& out, char32_t c) {
+  if (c < 128 || !append_expanded(out, unicode::expand_title(), c)) append_upper(out, c);
+}
+
+bool is_cased(char32_t c) { return in_ranges(unicode::cased(), c); }
+
+/// Whether the capital sigma at [from, after) ends a word: what is neither letter nor space does not count.
+bool ends_word(std::string_view s, size_t from, size_t after) {
+  char32_t before = 0;
+  while (from > 0) {
+    do --from;
+    while (from > 0 && (uint8_t(s[from]) & 0xc0) == 0x80);
+    size_t at = from;
+    before = next_code_point(s, at);
+    if (!in_ranges(unicode::case_ignorable(), before)) break;
+    before = 0;
+  }
+  if (!is_cased(before)) return false;
+  while (after < s.size()) {
+    const char32_t c = next_code_point(s, after);
+    if (!in_ranges(unicode::case_ignorable(), c)) return !is_cased(c);
+  }
+  return true;
+}
+
+/// The letter c, which stands at s[from, after).
+void append_lower(std::string& out, std::string_view s, size_t from, size_t after, char32_t c) {
   if (c < 128) {
     out += char(c >= 'A' && c <= 'Z' ? c + 32 : c);
   } else if (c == 0x130) {
     out += "i\xcc\x87";
+  } else if (c == 0x3a3) {
+    append_code_point(out, ends_word(s, from, after) ? 0x3c2 : 0x3c3);
   } else {
     append_code_point(out, map_case(unicode::to_lower(), c));
   }
@@ -145,9 +175,11 @@ bool is_digit(char32_t c) { return is_decimal(c) || in_ranges(unicode::digit(), 
 bool is_numeric(char32_t c) { return is_digit(c) || in_ranges(unicode::numeric(), c); }
 bool is_printable(char32_t c) { return c < kBadByte && !in_ranges(unicode::unprintable(), c); }
 bool is_lower(char32_t c) { return c < 128 ? c >= 'a' && c <= 'z' : in_ranges(unicode::lower_case(), c); }
-bool is_upper(char32_t c) {
-  if (c < 128) return c >= 'A' && c <= 'Z';
-  return map_case(unicode::to_lower(), c) != c || c == 0x130;
+bool is_upper(char32_t c) { return c < 128 ? c >= 'A' && c <= 'Z' : in_ranges(unicode::upper_case(), c); }
+bool is_title(char32_t c) {
+  if (c < 0x1c5) return false;
+  const bool greek = (c >= 0x1f88 && c <= 0x1f8f) || (c >= 0x1f98 && c <= 0x1f9f) || (c >= 0x1fa8 && c <= 0x1faf);
+  return greek || c == 0x1c5 || c == 0x1c8 || c == 0x1cb || c == 0x1f2 || c == 0x1fbc || c == 0x1fcc || c == 0x1ffc;
 }
 
 bool is_identifier(std::string_view s) {
@@ -168,36 +200,41 @@ std::string to_upper(std::string_view s) {
 
 std::string to_lower(std::string_view s) {
   std::string out;
-  bool after_letter = false;
+  for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
+    const char32_t c = next_code_point(s, at);
+    append_lower(out, s, from, at, c);
+  }
+  return out;
+}
+
+std::string fold_case(std::string_view s) {
+  std::string out;
   for (size_t at = 0; at < s.size();) {
     const char32_t c = next_code_point(s, at);
-    if (c == 0x3a3) {  // capital sigma is written differently at the end of a word
-      size_t ahead = at;
-      const bool more = at < s.size() && is_alpha(next_code_point(s, ahead));
-      append_code_point(out, after_letter && !more ? 0x3c2 : 0x3c3);
-    } else {
-      append_lower(out, c);
-    }
-    after_letter = is_alpha(c);
+    if (c < 128 || !append_expanded(out, unicode::expand_fold(), c)) append_lower(out, {}, 0, 0, c);
   }
   return out;
 }
 
 std::string capitalize(std::string_view s) {
-  if (s.empty()) return {};
-  size_t at = 0;
   std::string out;
-  append_upper(out, next_code_point(s, at));
-  return out + to_lower(s.substr(at));
+  for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
+    const char32_t c = next_code_point(s, at);
+    from == 0 ? append_title(out, c) : append_lower(out, s, from, at, c);
+  }
+  return out;
 }
 
 std::string title_case(std::string_view s) {
   std::string out;
   bool inside = false;
   for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
     const char32_t c = next_code_point(s, at);
-    inside ? append_lower(out, c) : append_upper(out, c);
-    inside = is_lower(c) || is_upper(c);
+    inside ? append_lower(out, s, from, at, c) : append_title(out, c);
+    inside = is_cased(c);
   }
   return out;
 }
@@ -205,8 +242,9 @@ std::string title_case(std::string_view s) {
 std::string swap_case(std::string_view s) {
   std::string out;
   for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
     const char32_t c = next_code_point(s, at);
-    is_upper(c) ? append_lower(out, c) : append_upper(out, c);
+    is_upper(c) ? append_lower(out, s, from, at, c) : is_lower(c) ? append_upper(out, c) : append_code_point(out, c);
   }
   return out;
 }

@@ -33,6 +33,8 @@ bool is_numeric(char32_t c);
 bool is_printable(char32_t c);
 bool is_lower(char32_t c);
 bool is_upper(char32_t c);
+/// Letters that are a capital and a small one at once, such as U+01C5.
+bool is_title(char32_t c);
 inline bool is_alnum(char32_t c) { return is_alpha(c) || is_numeric(c); }
 bool is_line_break(char32_t c);
 /// Python's str.isidentifier().
@@ -40,6 +42,7 @@ bool is_identifier(std::string_view s);
 
 std::string to_upper(std::string_view s);
 std::string to_lower(std::string_view s);
+std::string fold_case(std::string_view s);
 /// First letter in upper case, the rest in lower case.
 std::string capitalize(std::string_view s);
 /// str.title(): letters after a non-letter in upper case, others in lower case.

@@ -70,12 +70,35 @@ std::string hash_key(const Value& key) {
   raise("unhashable type: '{}'", key.type_name());
 }
 
+namespace {
+constexpr size_t kFewItems = 8;
+}
+
+std::optional<size_t> Dict::place(const Value& key) const {
+  const bool text = key.str() != nullptr;
+  const std::string hash = text && index_.empty() ? "" : hash_key(key);
+  if (!index_.empty()) {
+    const auto it = index_.find(hash);
+    return it == index_.end() ? std::nullopt : std::optional(it->second);
+  }
+  for (size_t i = 0; i < items_.size(); ++i) {
+    const Value& known = items_[i].first;
+    if (text ? known.str() && known.str()->text == key.str()->text : !known.str() && hash_key(known) == hash) return i;
+  }
+  return std::nullopt;
+}
+
 const Value* Dict::find(const Value& key) const {
-  const auto it = index_.find(hash_key(key));
-  return it == index_.end() ? nullptr : &items_[it->second].second;
+  const auto at = place(key);
+  return at ? &items_[*at].second : nullptr;
 }
 
 const Value* Dict::find(std::string_view key) const {
+  if (index_.empty()) {
+    for (const auto& [known, value] : items_)
+      if (known.str() && known.str()->text == key) return &value;
+    return nullptr;
+  }
   std::string text = "s";
   text += key;
   const auto it = index_.find(text);
@@ -83,23 +106,25 @@ const Value* Dict::find(std::string_view key) const {
 }
 
 void Dict::set(const Value& key, Value value) {
+  const auto at = place(key);
   depth_ = std::max({depth_, value.depth() + 1, key.depth() + 1});
-  const auto [it, fresh] = index_.try_emplace(hash_key(key), items_.size());
-  if (fresh) {
-    items_.emplace_back(key, std::move(value));
-  } else {
-    items_[it->second].second = std::move(value);
+  if (at) {
+    items_[*at].second = std::move(value);
+    return;
   }
+  items_.emplace_back(key, std::move(value));
+  if (items_.size() <= kFewItems) return;
+  for (size_t i = index_.empty() ? 0 : items_.size() - 1; i < items_.size(); ++i) index_.emplace(hash_key(items_[i].first), i);
 }
 
 Value Object::call(Interpreter&, const Args&) { raise("'{}' object is not callable", type_name()); }
 
-Generator::Generator(std::string name, std::vector<Value> items)
-    : name_(std::move(name)), items_(std::move(items)), depth_(depth_around(items_)) {}
-
 std::optional<Value> Generator::next() {
-  if (at_ == items_.size()) return std::nullopt;
-  return items_[at_++];
+  if (!next_) return std::nullopt;
+  Next work = std::exchange(next_, nullptr);  // it is over where it fails, and cannot be run by itself
+  std::optional<Value> out = work();
+  if (out) next_ = std::move(work);
+  return out;
 }
 
 std::optional<Value> Namespace::attribute(std::string_view name) const {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -47,6 +48,7 @@ enum class SeqKind : uint8_t { list, tuple, range, keys, values, items };
 struct Seq {
   std::vector<Value> items;
   SeqKind kind = SeqKind::list;
+  bool group = false;              ///< a pair of |groupby, whose elements also have names
   int depth = 1;                   ///< levels of nesting, so that no walk over a value can be deep
   std::array<int64_t, 3> range{};  ///< start, stop, step of a range, for printing
 };
@@ -113,7 +115,8 @@ class Value {
   std::variant<Undefined, None, bool, int64_t, double, StrPtr, SeqPtr, DictPtr, ObjectPtr> data_;
 };
 
-/// A dict in order of insertion. Keys are looked up through a text that is the same for keys Python holds equal (1, 1.0, True).
+/// A dict in order of insertion. Keys of large ones are looked up through a text that is the same for keys Python holds equal
+/// (1, 1.0, True).
 class Dict {
  public:
   using Item = std::pair<Value, Value>;
@@ -126,8 +129,9 @@ class Dict {
   void set(const Value& key, Value value);
 
  private:
+  std::optional<size_t> place(const Value& key) const;
   std::vector<Item> items_;
-  std::unordered_map<std::string, size_t> index_;
+  std::unordered_map<std::string, size_t> index_;  ///< of items_, where they are too many to look through
   int depth_ = 1;
 };
 
@@ -163,10 +167,13 @@ T* Value::object_as() const {
   return dynamic_cast<T*>(object());
 }
 
-/// What Python's generators look like from a template: run through once, no length, no index. Ours are computed at once.
+/// What Python's generators look like from a template: run through once, element by element as they are asked for, no length, no
+/// index.
 class Generator : public Object {
  public:
-  Generator(std::string name, std::vector<Value> items);
+  using Next = std::function<std::optional<Value>()>;
+  /// `depth`: of all values that `next` holds.
+  Generator(std::string name, int depth, Next next) : name_(std::move(name)), next_(std::move(next)), depth_(depth + 1) {}
   std::string type_name() const override { return name_; }
   int depth() const override { return depth_; }
   bool iterable() const override { return true; }
@@ -174,8 +181,7 @@ class Generator : public Object {
 
  private:
   std::string name_;
-  std::vector<Value> items_;
-  size_t at_ = 0;
+  Next next_;
   int depth_;
 };
 
@@ -186,6 +192,8 @@ int depth_around(const std::vector<Value>& items);
 class Namespace : public Object {
  public:
   std::string type_name() const override { return "Namespace"; }
+  const Dict& fields() const { return fields_; }
+  bool printing = false;  ///< it may hold itself
   std::optional<Value> attribute(std::string_view name) const override;
   /// Raises for names that begin with an underscore, as transformers does.
   void set(std::string_view name, Value value);

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Writes cases.json and expected.json: what Python's jinja2, set up as transformers sets it up, makes of templates.
+"""Writes cases.json, templates.json and expected.json: what Python's jinja2, set up as transformers sets it up, makes of templates.
 
     pip install jinja2
     make_cases.py [folder of *.jinja]
 
-cases.json holds snippets (below) with the text they give, or null where they fail. expected.json holds, for each template of the
-folder and each conversation of conversations.json, the digest() of the text, or null for an error.
+cases.json holds the snippets of snippets.txt with the text they give, or null where they fail. templates.json holds what the templates
+of templates/, which are ours, make of each conversation of conversations.json, or null for an error. expected.json holds the same of a
+folder of templates, as the digest() of each text.
 The folder's templates belong to their authors and are not kept here.
 """
 import datetime
+import functools
 import json
 import pathlib
 import sys
@@ -33,16 +35,16 @@ class Generation(jinja2.ext.Extension):
         return caller()
 
 
-class Namespace(jinja2.utils.Namespace):
+class TemplateNamespace(jinja2.utils.Namespace):
     def __init__(*args, **kwargs):
         self, args = args[0], args[1:]
         attrs = dict(*args, **kwargs)
         for name in attrs:
-            Namespace.check(name)
+            TemplateNamespace.check(name)
         jinja2.utils.Namespace.__init__(self, attrs)
 
     def __setitem__(self, name, value):
-        Namespace.check(name)
+        TemplateNamespace.check(name)
         jinja2.utils.Namespace.__setitem__(self, name, value)
 
     @staticmethod
@@ -51,7 +53,18 @@ class Namespace(jinja2.utils.Namespace):
             raise jinja2.exceptions.SecurityError(name)
 
 
+class TemplateDict:
+    def __call__(self, *args, **kwargs):
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args, **kwargs):
+        return dict.fromkeys(*args, **kwargs)
+
+
+@functools.cache
 def environment():
+    """The environment of transformers.utils.chat_template_utils, with a clock that stands still."""
+
     def raise_exception(message):
         raise jinja2.exceptions.TemplateError(message)
 
@@ -60,7 +73,7 @@ def environment():
 
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
     env.filters["tojson"] = tojson
-    env.globals.update(raise_exception=raise_exception, strftime_now=NOW.strftime, namespace=Namespace)
+    env.globals.update(raise_exception=raise_exception, strftime_now=lambda format: NOW.strftime(format), namespace=TemplateNamespace, dict=TemplateDict())
     return env
 
 
@@ -87,19 +100,24 @@ def main():
     cases = [[s, render(s, messages=[], tools=None, add_generation_prompt=True, **variables)] for s in snippets]
     (HERE / "cases.json").write_text("[\n" + ",\n".join(json.dumps(c, ensure_ascii=False) for c in cases) + "\n]\n")
     print(f"{len(cases)} cases, {sum(c[1] is None for c in cases)} of them errors")
-    if len(sys.argv) < 2:
-        return
     conversations = json.loads((HERE / "conversations.json").read_text())
+    write("templates.json", HERE / "templates", conversations, lambda text: text)
+    if len(sys.argv) > 1:
+        write("expected.json", pathlib.Path(sys.argv[1]), conversations, digest)
+
+
+def write(name, folder, conversations, keep):
+    """What each template of the folder makes of each conversation, or null for an error."""
     lines = []
-    for path in sorted(pathlib.Path(sys.argv[1]).glob("*.jinja")):
+    for path in sorted(folder.glob("*.jinja")):
         source = path.read_text()
         row = {}
         for c in conversations:
             text = render(source, messages=c["messages"], tools=c.get("tools"), add_generation_prompt=c["generation"], **c.get("extra", {}))
-            row[c["name"]] = None if text is None else digest(text)
-        lines.append(json.dumps(path.name) + ": " + json.dumps(row))
+            row[c["name"]] = None if text is None else keep(text)
+        lines.append(json.dumps(path.name) + ": " + json.dumps(row, ensure_ascii=False, indent=1 if keep("x") == "x" else None))
         print(path.name, {k: "error" if v is None else "ok" for k, v in row.items()})
-    (HERE / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    (HERE / name).write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":
