@@ -45,7 +45,7 @@ void check(const VocabSpec& spec) {
 
 // "left right" rules over texts in the file's coding. The space between is the first one that leaves both sides a text.
 std::vector<Merge> read_merges(const VocabSpec& spec) {
-  std::unordered_map<std::string_view, TokenId> ids;
+  std::unordered_map<std::string_view, TokenId, TextHash> ids;
   for (size_t id = 0; id < spec.tokens.size(); ++id) ids.try_emplace(spec.tokens[id], TokenId(id));
   std::vector<Merge> out;
   out.reserve(spec.merges.size());

@@ -54,9 +54,9 @@ class Normalizer {
   Normalizer() = default;
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
-  /// REQUIRES: `text` is valid UTF-8. Throws Error{invalid_argument} where rules make it grow without measure.
+  /// REQUIRES: `text` is valid UTF-8. Throws Error{invalid_argument} where rules make it grow beyond the call's budget.
   void apply(SourceText& text, RegexScratch& scratch) const;
-  std::string apply(std::string_view text) const;
+  std::string apply(std::string_view text, RegexScratch& scratch) const;
   const std::vector<NormalizerStep>& steps() const { return steps_; }
 
  private:

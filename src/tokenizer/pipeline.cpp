@@ -20,11 +20,11 @@ std::vector<AddedToken> raw_tokens(const std::vector<AddedToken>& added) {
 // These are looked for in normalized text, so what is looked for is normalized too.
 std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
   std::vector<AddedToken> out;
-  for (const AddedToken& t : parts.added) {
-    if (!t.normalized) continue;
-    out.push_back(t);
-    if (!parts.normalizer.steps().empty()) out.back().content = parts.normalizer.apply(t.content);
-  }
+  std::copy_if(parts.added.begin(), parts.added.end(), std::back_inserter(out), [](const AddedToken& t) { return t.normalized; });
+  size_t bytes = 0;
+  for (const AddedToken& t : out) bytes += t.content.size();
+  RegexScratch scratch(bytes);
+  for (AddedToken& t : out) t.content = parts.normalizer.apply(t.content, scratch);
   return out;
 }
 
@@ -33,7 +33,7 @@ std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
 // One text on its way through. `offsets`: where wanted, by token.
 struct Pipeline::Run {
   Run(size_t text_size, EncodeOptions wanted, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets)
-      : regex(text_size), options(wanted), ids(out), offsets(out_offsets) {}
+      : regex(text_size), model(regex.budget), options(wanted), ids(out), offsets(out_offsets) {}
 
   // Whether [begin, end) of the whole text may be a special token.
   bool may_be_special(size_t begin, size_t end) const {
@@ -59,7 +59,6 @@ struct Pipeline::Run {
 Pipeline::Pipeline(TokenizerParts parts)
     : parts_(std::move(parts)),
       raw_added_(raw_tokens(parts_.added)),
-      normalized_added_(normalized_tokens(parts_)),
       prefix_(parts_.post.prefix()),
       suffix_(parts_.post.suffix()) {
   special_.assign(size_t(parts_.vocab_size), 0);
@@ -67,9 +66,12 @@ Pipeline::Pipeline(TokenizerParts parts)
     special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
   for (const AddedToken& t : parts_.added) {
     added_ids_[t.content] = t.id;
-    added_texts_[t.id] = t.normalized && !parts_.normalizer.steps().empty() ? parts_.normalizer.apply(t.content) : t.content;
+    added_texts_[t.id] = t.content;
     special_[size_t(t.id)] = t.special;
   }
+  std::vector<AddedToken> normalized = normalized_tokens(parts_);
+  for (const AddedToken& t : normalized) added_texts_[t.id] = t.content;
+  normalized_added_ = AddedTokenFinder(std::move(normalized));
 }
 
 std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions options) const {
@@ -145,16 +147,16 @@ Encoding Pipeline::encode_aligned(std::string_view text, std::optional<std::stri
 
 // Spaces at an end of the token's text, as letters or as they are.
 size_t Pipeline::spaces(TokenId id, bool leading) const {
-  const std::string text = token_text(id);
-  std::vector<char32_t> codes;
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = utf8_at(text, at);
-    codes.push_back(c.code);
-    at += c.length;
+  const std::string* added = added_text(id);
+  std::string_view text = added != nullptr ? *added : parts_.model->text(id);
+  const bool bytes = added == nullptr && parts_.byte_level && parts_.rules.usable[size_t(id)];
+  size_t count = 0;
+  for (; !text.empty(); ++count) {
+    const Utf8Char c = leading ? utf8_at(text, 0) : utf8_before(text, text.size());
+    if (bytes ? c.code != ' ' : c.code != byte_letter(' ') && !is_space(c.code)) break;
+    leading ? text.remove_prefix(c.length) : text.remove_suffix(c.length);
   }
-  if (!leading) std::reverse(codes.begin(), codes.end());
-  const auto other = std::find_if(codes.begin(), codes.end(), [](char32_t c) { return c != byte_letter(' ') && !is_space(c); });
-  return size_t(other - codes.begin());
+  return count;
 }
 
 const std::string* Pipeline::added_text(TokenId id) const {
@@ -180,6 +182,7 @@ const Pipeline::Pieces& Pipeline::pieces(bool first) const {
   Pieces& made = first ? firsts_ : pieces_;
   std::call_once(first ? firsts_made_ : pieces_made_, [&] {
     const bool bytes = parts_.byte_level && parts_.decoder.is_byte_level();
+    RegexScratch scratch(size_t(parts_.vocab_size));
     for (TokenId id = 0; id < parts_.vocab_size; ++id) {
       const std::string* added = added_text(id);
       if (parts_.types[size_t(id)] == VocabSpec::unused) {
@@ -192,7 +195,7 @@ const Pipeline::Pieces& Pipeline::pieces(bool first) const {
       else if (bytes)
         made.add(parts_.model->text(id));
       else
-        made.add(parts_.decoder.piece(token_text(id), first));
+        made.add(parts_.decoder.piece(token_text(id), first, scratch));
     }
   });
   return made;
@@ -225,7 +228,7 @@ std::string Pipeline::decode(const std::vector<TokenId>& ids, bool with_special)
 }
 
 std::optional<TokenId> Pipeline::find(std::string_view text) const {
-  if (const auto added = added_ids_.find(std::string(text)); added != added_ids_.end()) return added->second;
+  if (const auto added = added_ids_.find(text); added != added_ids_.end()) return added->second;
   const TokenId id = text.empty() ? -1 : parts_.model->find(text);
   if (id >= 0 && id < parts_.vocab_size) return id;
   return std::nullopt;

@@ -91,7 +91,7 @@ class Pipeline final : public Tokenizer {
 
   TokenizerParts parts_;
   AddedTokenFinder raw_added_, normalized_added_;
-  std::unordered_map<std::string, TokenId> added_ids_;
+  std::unordered_map<std::string, TokenId, TextHash, std::equal_to<>> added_ids_;
   std::unordered_map<TokenId, std::string> added_texts_;
   std::vector<uint8_t> special_;
   std::vector<TokenId> prefix_, suffix_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/unicode.h"
 
@@ -231,6 +232,11 @@ void put_marks(const PreStep& step, bool first, SourceText& text, std::vector<Sp
   spans = std::move(words);
 }
 
+bool rewrites(const PreStep& step) {
+  return step.kind == PreStep::Kind::prefix_space || step.kind == PreStep::Kind::byte_letters ||
+         step.kind == PreStep::Kind::metaspace;
+}
+
 }  // namespace
 
 PreStep split_step(std::string_view pattern, std::string_view where, PreStep::Behavior behavior, bool invert) {
@@ -259,7 +265,7 @@ bool PreTokenizer::asks_for_start() const {
 
 void PreTokenizer::run(SourceText& text, bool first, RegexScratch& scratch, std::vector<Span>& words) const {
   words.assign(1, Span{0, uint32_t(text.bytes.size())});
-  bool letters = false;
+  bool letters = false, rewritten = false;
   for (const PreStep& step : steps_) {
     switch (step.kind) {
       case PreStep::Kind::split:
@@ -288,7 +294,12 @@ void PreTokenizer::run(SourceText& text, bool first, RegexScratch& scratch, std:
         put_marks(step, first, text, words);
         break;
     }
+    if (!rewrites(step)) continue;
+    rewritten = true;
+    require(text.bytes.size() <= scratch.budget.bytes, ErrorCode::invalid_argument,
+            "the tokenizer's pre-tokenizers make the text more than 32 times as long; use fewer ByteLevel and Metaspace steps");
   }
+  if (rewritten) scratch.budget.bytes -= text.bytes.size();
   if (letters && bytes_) to_bytes(text, words);
 }
 
