@@ -9,6 +9,8 @@
 #include "cli/console.h"
 #include "cli/text.h"
 #include "engine/chat_prompt.h"
+#include "engine/open_tokenizer.h"
+#include "engine/tokenizer_files.h"
 
 namespace gale::cli {
 namespace {
@@ -27,6 +29,16 @@ Json read_json_input(const std::string& path) {
   }
 }
 
+// What a template needs lies in small files; a folder need not have weights beside them.
+TextModel open_any(const std::string& model) {
+  std::error_code ignored;
+  TextModel out;
+  if (std::filesystem::is_directory(model, ignored)) out.chat_template = open_chat_template_files(model);
+  if (!out.chat_template) return open_text(model);
+  out.tokenizer = open_tokenizer_files(model);
+  return out;
+}
+
 // A bare list of messages, or an object as the API takes it: messages, tools, chat_template_kwargs, add_generation_prompt.
 int render(const Flags& flags) {
   const Json input = read_json_input(flags.messages);
@@ -35,7 +47,7 @@ int render(const Flags& flags) {
       messages.is_array(), ErrorCode::invalid_argument,
       "{}: expected a list of messages such as [{{\"role\": \"user\", \"content\": \"Hello\"}}], or an object with \"messages\"",
       flags.messages);
-  const TextModel model = open_text(flags.model);
+  const TextModel model = open_any(flags.model);
   require(model.chat_template != nullptr, ErrorCode::not_found, "{} has no chat template", flags.model);
   ChatInput chat;
   chat.messages = &messages;

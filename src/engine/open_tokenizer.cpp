@@ -4,9 +4,11 @@
 #include <set>
 
 #include "base/fail.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "checkpoint/gguf.h"
+#include "checkpoint/tokenizer_config.h"
 #include "engine/tokenizer_files.h"
 
 namespace gale {
@@ -124,6 +126,17 @@ std::unique_ptr<ChatTemplate> open_chat_template(const Checkpoint& checkpoint) {
     log_warning("{}: the chat template is left out: {}", checkpoint.path().string(), e.what());
     return nullptr;
   }
+}
+
+std::unique_ptr<ChatTemplate> open_chat_template_files(const std::filesystem::path& folder) {
+  Json config = Json::object();
+  if (std::filesystem::exists(folder / "tokenizer_config.json"))
+    config = Json::parse(read_text(folder / "tokenizer_config.json"), nullptr, false);
+  if (!config.is_object()) config = Json::object();
+  const auto source = chat_template_text(config, folder);
+  if (!source) return nullptr;
+  return std::make_unique<ChatTemplate>(
+      ChatTemplate::parse(*source, config_token(config, "bos_token"), config_token(config, "eos_token")));
 }
 
 std::vector<int32_t> end_tokens(const Checkpoint& checkpoint, const Tokenizer* tokenizer, int64_t vocab) {

@@ -17,6 +17,7 @@ struct AddedToken {
   bool single_word = false;             ///< not inside a word
   bool lstrip = false, rstrip = false;  ///< takes the spaces before or after it along
   bool normalized = false;              ///< looked for in the normalized text
+  bool as_written = false;              ///< and the normalizer leaves it as it is
 
   bool plain() const { return !single_word && !lstrip && !rstrip; }
 };
@@ -49,15 +50,18 @@ class AddedTokenFinder {
     if (done < input.size()) text(done, input.size());
   }
 
- private:
   struct Place {
     uint32_t begin, token;
   };
+  /// All places where a token begins, the last one first, with the longest token there.
+  std::vector<Place> find(std::string_view text) const;
+  size_t bytes(Place place) const { return tokens_[place.token].content.size(); }
+
+ private:
   /// The last spaces that were looked through, so that none are so twice.
   struct Spaces {
     size_t begin = 0, end = 0;
   };
-  std::vector<Place> find(std::string_view text) const;
   static bool accepts(const AddedToken& token, std::string_view text, size_t begin, size_t end);
   static void stretch(const AddedToken& token, std::string_view text, size_t done, size_t& begin, size_t& end,
                       Spaces& spaces);

@@ -76,7 +76,7 @@ TEST(HostileFiles, TextPutInFrontOfEveryPartCountsOnce) {
 
 TEST(HostileFiles, PatternsHaveOneBudgetForTheWholeCall) {
   const std::string long_text(1 << 17, 'a');
-  for (const char* pattern : {"a*a*b|a", "a*b|a", "a*+b|a", "(?>a*)b|a", "(?=a*c)|a", "(a|aa)+$|a"}) {
+  for (const char* pattern : {"a*a*b|a", "a*b|a", "a*+b|a", "(?>a*)b|a", "(?=a*c)|a"}) {
     SCOPED_TRACE(pattern);
     const auto t = with_pattern(pattern);
     expect_error(ErrorCode::invalid_argument, pattern, [&] { t->encode(long_text); });
@@ -102,8 +102,8 @@ TEST(HostileFiles, LongTokensMakeNoSearchSlow) {
   for (const bool special : {true, false}) {
     const Json added = Json::array({{{"id", 5000}, {"content", nearly + "b"}, {"special", special}},
                                     {{"id", 5001}, {"content", nearly}, {"special", special}, {"single_word", true}}});
-    EXPECT_EQ(patched_llama({{"added_tokens", added}})->encode(text, {.add_special = false}),
-              patched_llama({{"added_tokens", Json::array()}})->encode(text, {.add_special = false}));
+    EXPECT_EQ(patched_llama({{"added_tokens", added}, {"post_processor", nullptr}})->encode(text, {.add_special = false}),
+              patched_llama({{"added_tokens", Json::array()}, {"post_processor", nullptr}})->encode(text, {.add_special = false}));
   }
   const auto with_model = [&](const Json& model) { return Tokenizer::from_json(Json{{"model", model}}.dump()); };
   const auto unigram = with_model({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", {{"<unk>", 0}, {"a", -1}, {nearly + "b", -1}}}});

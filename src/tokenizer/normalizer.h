@@ -25,6 +25,7 @@ struct NormalizerStep {
     byte_letters,
     bert,
     precompiled,
+    append,          ///< puts `content` behind a text that is not empty
     collapse_spaces  ///< sentencepiece's: leading and trailing spaces go, runs become one
   };
   /// What BertNormalizer does.
@@ -41,10 +42,11 @@ struct NormalizerStep {
   std::shared_ptr<const Regex> regex = nullptr;        ///< replace with is_regex
   std::shared_ptr<const CharsMap> charsmap = nullptr;  ///< precompiled
   CharsMap::Match match = CharsMap::Match::grapheme;   ///< precompiled
+  std::shared_ptr<const AddedTokenFinder> kept = nullptr;  ///< precompiled: what it leaves alone
 
   bool operator==(const NormalizerStep& o) const {
     return kind == o.kind && pattern == o.pattern && is_regex == o.is_regex && content == o.content && left == o.left &&
-           right == o.right && bert == o.bert && charsmap == o.charsmap && match == o.match;
+           right == o.right && bert == o.bert && charsmap == o.charsmap && match == o.match && kept == o.kept;
   }
 };
 

@@ -24,8 +24,20 @@ std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
   size_t bytes = 0;
   for (const AddedToken& t : out) bytes += t.content.size();
   RegexScratch scratch(bytes);
-  for (AddedToken& t : out) t.content = parts.normalizer.apply(t.content, scratch);
+  for (AddedToken& t : out)
+    if (!t.as_written) t.content = parts.normalizer.apply(t.content, scratch);
   return out;
+}
+
+// Spaces at an end of a token's text, as letters or as they are.
+size_t spaces(std::string_view text, bool leading, bool bytes) {
+  size_t count = 0;
+  for (; !text.empty(); ++count) {
+    const Utf8Char c = leading ? utf8_at(text, 0) : utf8_before(text, text.size());
+    if (bytes ? c.code != ' ' : c.code != byte_letter(' ') && !is_space(c.code)) break;
+    leading ? text.remove_prefix(c.length) : text.remove_suffix(c.length);
+  }
+  return count;
 }
 
 }  // namespace
@@ -62,12 +74,14 @@ Pipeline::Pipeline(TokenizerParts parts)
       prefix_(parts_.post.prefix()),
       suffix_(parts_.post.suffix()) {
   special_.assign(size_t(parts_.vocab_size), 0);
+  stretches_.assign(size_t(parts_.vocab_size), 0);
   for (size_t id = 0; id < special_.size(); ++id)
     special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
   for (const AddedToken& t : parts_.added) {
     added_ids_[t.content] = t.id;
     added_texts_[t.id] = t.content;
     special_[size_t(t.id)] = t.special;
+    stretches_[size_t(t.id)] = t.lstrip || t.rstrip;
   }
   std::vector<AddedToken> normalized = normalized_tokens(parts_);
   for (const AddedToken& t : normalized) added_texts_[t.id] = t.content;
@@ -87,33 +101,36 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions optio
 void Pipeline::encode_all(std::string_view input, Run& run) const {
   require(input.size() <= kMaxText, ErrorCode::invalid_argument, "a text of {} bytes; at most {} MiB are encoded at once",
           input.size(), kMaxText >> 20);
-  const SourceText text = SourceText::read(input, run.offsets != nullptr);
+  const SourceText text = SourceText::read(input, run.offsets != nullptr || parts_.pre.asks_for_origins());
   raw_added_.split(
       text.bytes, [&](size_t begin, size_t end) { return run.may_be_special(begin, end); },
-      [&](size_t begin, size_t end) { encode_text(text, begin, end, begin == 0, run); },
+      [&](size_t begin, size_t end) { encode_text(text, begin, end, run); },
       [&](TokenId id, size_t begin, size_t end) { run.add(id, text.origin(begin, end)); });
 }
 
-void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, bool first, Run& run) const {
-  if (parts_.normalizer.steps().empty() && normalized_added_.empty()) return encode_words(text, begin, end, first, run);
+void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, Run& run) const {
+  const bool first = begin == 0;
+  if (parts_.normalizer.steps().empty() && normalized_added_.empty())
+    return encode_words(text, begin, end, first ? utf8_length(text.bytes[0]) : 0, run);
   run.normal.assign(text, begin, end);
-  // Whether a mark is put in front can depend on whether the text's own first character is still there.
+  // Whether a mark is put in front can depend on what the text's own first character became.
   const bool watch = first && parts_.pre.asks_for_start() && !run.normal.tracked;
   if (watch) run.normal = SourceText::read(run.normal.bytes, true);
   parts_.normalizer.apply(run.normal, run.regex);
-  first = first && (!run.normal.tracked || run.normal.origin(0, 1).begin == 0);
+  size_t start = 0;
+  while (first && start < run.normal.origins.size() && run.normal.origins[start].begin == 0) ++start;
   if (watch) run.normal.tracked = false;
   const bool special = run.may_be_special(begin, end);  // normalizing moves bytes: one mark holds for the whole stretch
   normalized_added_.split(
       run.normal.bytes, [&](size_t, size_t) { return special; },
-      [&](size_t from, size_t to) { encode_words(run.normal, from, to, first && from == 0, run); },
+      [&](size_t from, size_t to) { encode_words(run.normal, from, to, start - std::min(start, from), run); },
       [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal.origin(from, to)); });
 }
 
-void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, bool first, Run& run) const {
+void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, size_t start, Run& run) const {
   if (begin == end) return;
   run.text.assign(text, begin, end);
-  parts_.pre.run(run.text, first, run.regex, run.words);
+  parts_.pre.run(run.text, start, run.regex, run.words);
   TokenSink sink{run.ids, run.offsets != nullptr ? &run.spans : nullptr};
   for (const Span w : run.words) {
     run.spans.clear();
@@ -141,22 +158,21 @@ Encoding Pipeline::encode_aligned(std::string_view text, std::optional<std::stri
   if (second) b = one(*second, options, 1);
   if (limit != nullptr)
     truncate(a, second ? &b : nullptr, options.add_special ? parts_.post.added(second.has_value()) : 0, *limit);
-  for (Encoding* e : {&a, &b}) parts_.post.trim(*e, [&](TokenId id, bool leading) { return spaces(id, leading); });
+  trim(text, a);
+  if (second) trim(*second, b);
   return parts_.post.apply(a, second ? &b : nullptr, options.add_special);
 }
 
-// Spaces at an end of the token's text, as letters or as they are.
-size_t Pipeline::spaces(TokenId id, bool leading) const {
-  const std::string* added = added_text(id);
-  std::string_view text = added != nullptr ? *added : parts_.model->text(id);
-  const bool bytes = added == nullptr && parts_.byte_level && parts_.rules.usable[size_t(id)];
-  size_t count = 0;
-  for (; !text.empty(); ++count) {
-    const Utf8Char c = leading ? utf8_at(text, 0) : utf8_before(text, text.size());
-    if (bytes ? c.code != ' ' : c.code != byte_letter(' ') && !is_space(c.code)) break;
-    leading ? text.remove_prefix(c.length) : text.remove_suffix(c.length);
-  }
-  return count;
+void Pipeline::trim(std::string_view text, Encoding& e) const {
+  if (parts_.post.trims.empty()) return;
+  const std::vector<Encoding::Offset> whole = e.offsets;
+  parts_.post.trim(e, [&](size_t i, bool leading) {
+    const TokenId id = e.ids[i];
+    if (stretches_[size_t(id)]) return spaces(text.substr(whole[i].begin, whole[i].end - whole[i].begin), leading, false);
+    const std::string* added = added_text(id);
+    const bool bytes = added == nullptr && parts_.byte_level && parts_.rules.usable[size_t(id)];
+    return spaces(added != nullptr ? *added : parts_.model->text(id), leading, bytes);
+  });
 }
 
 const std::string* Pipeline::added_text(TokenId id) const {

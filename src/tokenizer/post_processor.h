@@ -29,14 +29,14 @@ struct PostProcessor {
   std::vector<TokenId> suffix() const;
   size_t added(bool has_pair) const;
 
-  /// `spaces(id, leading)`: how many spaces the token's text begins, or ends, with. `texts`: one or two.
+  /// `spaces(i, leading)`: how many spaces the text of token i begins, or ends, with.
   template <class Spaces>
   void trim(Encoding& text, Spaces spaces) const {
     for (const Trim t : trims)
       for (size_t i = 0; i < text.size(); ++i) {
         auto& [begin, end] = text.offsets[i];
-        size_t leading = spaces(text.ids[i], true);
-        const size_t trailing = spaces(text.ids[i], false);
+        size_t leading = spaces(i, true);
+        const size_t trailing = spaces(i, false);
         if (leading > 0 && (i == 0 || begin == 0) && t.prefix_space) --leading;
         begin = uint32_t(std::min<size_t>(begin + leading, end));
         if (trailing > 0 && end >= trailing) end = uint32_t(std::max<size_t>(end - trailing, begin));

@@ -34,19 +34,20 @@ constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
 constexpr std::string_view kLatinWord = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 
 // Oniguruma's named classes: of characters, or of all others. \p{Punct} is smaller than [[:punct:]].
+// Some characters have become letters or small ones since the Unicode that PCRE2 may be built with.
 struct NamedClass {
   std::string_view name, members;
   bool others = false;
 };
 constexpr NamedClass kClasses[] = {
-    {"alnum", R"(\p{Alphabetic}\p{Nd})"},
-    {"alpha", R"(\p{Alphabetic})"},
+    {"alnum", R"(\p{Alphabetic}\p{Nd}\x{363}-\x{36f}\x{c04}\x{f82}\x{f83}\x{1dd3}-\x{1de6}\x{11080}\x{11081}\x{11241}\x{1171e})"},
+    {"alpha", R"(\p{Alphabetic}\x{363}-\x{36f}\x{c04}\x{f82}\x{f83}\x{1dd3}-\x{1de6}\x{11080}\x{11081}\x{11241}\x{1171e})"},
     {"ascii", R"(\x{0}-\x{7f})"},
     {"blank", R"(\x{9}\p{Zs})"},
     {"cntrl", R"(\p{Cc})"},
     {"digit", R"(\p{Nd})"},
     {"graph", R"(\x{9}-\x{d}\x{20}\x{85}\p{Z}\p{Cc}\p{Cn}\p{Cs})", true},
-    {"lower", R"(\p{Lowercase})"},
+    {"lower", R"(\p{Lowercase}\x{10fc}\x{a7f2}-\x{a7f4}\x{ab69})"},
     {"print", R"(\p{Zl}\p{Zp}\p{Cc}\p{Cn}\p{Cs})", true},
     {"punct", R"(\p{P})"},
     {"space", kSpaces},

@@ -21,7 +21,7 @@ void check_added(const TokenizerParts& parts) {
     require(t.plain(), ErrorCode::unsupported,
             "added token '{}' takes spaces along or minds word borders (single_word, lstrip, rstrip), which GGUF cannot say",
             t.content);
-    if (!t.normalized) continue;
+    if (!t.normalized || t.as_written) continue;
     require(parts.normalizer.apply(t.content, scratch) == t.content, ErrorCode::unsupported,
             "added token '{}' is looked for in normalized text, which GGUF cannot say", t.content);
   }
