@@ -17,7 +17,8 @@ std::string config_token(const Json& config, const char* key) {
 
 std::optional<std::string> chat_template_text(const Json& config, const std::filesystem::path& folder) {
   // transformers prefers the file, which newer versions write instead of the config's entry
-  if (!folder.empty() && std::filesystem::exists(folder / "chat_template.jinja")) return read_text(folder / "chat_template.jinja");
+  if (!folder.empty() && std::filesystem::exists(folder / "chat_template.jinja"))
+    return read_text(folder / "chat_template.jinja");
   const auto found = config.find("chat_template");
   if (found == config.end()) return std::nullopt;
   if (found->is_string()) return found->get<std::string>();

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "base/fail.h"
 #include "base/json.h"
@@ -30,7 +31,8 @@ std::string line_text(const Json& line, const std::string& file, size_t number) 
   if (line.is_string()) return line.get<std::string>();
   const auto is_byte = [](const Json& n) { return n.is_number_integer() && n.get<int64_t>() >= 0 && n.get<int64_t>() < 256; };
   require(line.is_array() && std::all_of(line.begin(), line.end(), is_byte), ErrorCode::invalid_argument,
-          "{}: line {} is {}; each line is a JSON string, or a list of bytes from 0 to 255", file, number, line.dump().substr(0, 80));
+          "{}: line {} is {}; each line is a JSON string, or a list of bytes from 0 to 255", file, number,
+          line.dump().substr(0, 80));
   std::string out;
   for (const Json& byte : line) out += char(byte.get<int64_t>());
   return out;
@@ -100,9 +102,13 @@ int tokenize(const Flags& flags, int texts) {
     return 0;
   }
   std::string out;
-  for (const TokenId id : tokens)
-    out +=
-        flags.ids ? fmt::format("{}{}", out.empty() ? "" : " ", id) : fmt::format("{:>8}  {}\n", id, quoted(tokenizer.piece(id)));
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (flags.ids)
+      out.append(i == 0 ? "" : " ").append(fmt::format_int(tokens[i]).c_str());
+    else
+      fmt::format_to(std::back_inserter(out), "{:>8}  {}\n", tokens[i], quoted(tokenizer.piece(tokens[i])));
+    if (out.size() > kFlush) print(out), out.clear();  // the ids of a big file take more room than the file
+  }
   print(flags.ids ? out + "\n" : out);
   return 0;
 }

@@ -63,8 +63,7 @@ class AddedTokenFinder {
     size_t begin = 0, end = 0;
   };
   static bool accepts(const AddedToken& token, std::string_view text, size_t begin, size_t end);
-  static void stretch(const AddedToken& token, std::string_view text, size_t done, size_t& begin, size_t& end,
-                      Spaces& spaces);
+  static void stretch(const AddedToken& token, std::string_view text, size_t done, size_t& begin, size_t& end, Spaces& spaces);
 
   std::vector<AddedToken> tokens_;
   std::vector<uint32_t> order_;  // indices of tokens_, of equal ones the wanted one last

@@ -36,8 +36,7 @@ Json split(const char* pattern) { return {{"type", "Split"}, {"pattern", {{"Rege
 
 std::unique_ptr<Tokenizer> with_pattern(const char* pattern) {
   const Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
-  return patched_llama(
-      {{"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json::array({split(pattern), bytes})}}}});
+  return patched_llama({{"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json::array({split(pattern), bytes})}}}});
 }
 
 std::string repeated(std::string_view text, size_t times) {
@@ -102,11 +101,13 @@ TEST(HostileFiles, LongTokensMakeNoSearchSlow) {
   for (const bool special : {true, false}) {
     const Json added = Json::array({{{"id", 5000}, {"content", nearly + "b"}, {"special", special}},
                                     {{"id", 5001}, {"content", nearly}, {"special", special}, {"single_word", true}}});
-    EXPECT_EQ(patched_llama({{"added_tokens", added}, {"post_processor", nullptr}})->encode(text, {.add_special = false}),
-              patched_llama({{"added_tokens", Json::array()}, {"post_processor", nullptr}})->encode(text, {.add_special = false}));
+    EXPECT_EQ(
+        patched_llama({{"added_tokens", added}, {"post_processor", nullptr}})->encode(text, {.add_special = false}),
+        patched_llama({{"added_tokens", Json::array()}, {"post_processor", nullptr}})->encode(text, {.add_special = false}));
   }
   const auto with_model = [&](const Json& model) { return Tokenizer::from_json(Json{{"model", model}}.dump()); };
-  const auto unigram = with_model({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", {{"<unk>", 0}, {"a", -1}, {nearly + "b", -1}}}});
+  const Json scored = Json::array({Json::array({"<unk>", 0}), Json::array({"a", -1}), Json::array({nearly + "b", -1})});
+  const auto unigram = with_model({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", scored}});
   const auto wordpiece = with_model({{"type", "WordPiece"},
                                      {"max_input_chars_per_word", 1 << 30},
                                      {"vocab", {{"[UNK]", 0}, {"a", 1}, {"##a", 2}, {"##" + nearly + "b", 3}}}});
@@ -118,18 +119,21 @@ TEST(HostileFiles, LongTokensMakeNoSearchSlow) {
 
 TEST(HostileFiles, SpacesAreLookedThroughOnce) {
   const Json added = Json::array({{{"id", 5000}, {"content", " "}, {"rstrip", true}, {"normalized", false}}});
-  EXPECT_EQ(patched_llama({{"added_tokens", added}})->encode(std::string(1 << 20, ' '), {.add_special = false}).size(), size_t(1) << 20);
+  EXPECT_EQ(patched_llama({{"added_tokens", added}})->encode(std::string(1 << 20, ' '), {.add_special = false}).size(),
+            size_t(1) << 20);
 }
 
 TEST(HostileFiles, AffixesOfModelsAreShort) {
-  const Json model = {{"type", "BPE"}, {"vocab", {{"a", 0}}}, {"merges", Json::array()}, {"end_of_word_suffix", std::string(1 << 20, 'x')}};
+  const Json model = {
+      {"type", "BPE"}, {"vocab", {{"a", 0}}}, {"merges", Json::array()}, {"end_of_word_suffix", std::string(1 << 20, 'x')}};
   expect_error(ErrorCode::unsupported, "suffix", [&] { Tokenizer::from_json(Json{{"model", model}}.dump()); });
 }
 
 TEST(HostileTexts, GuardingIsLinear) {
   Json added = Json::array();
   for (int i = 0; i < 3000; ++i)
-    added.push_back({{"id", 5000 + i}, {"content", std::string(size_t(i % 300) + 1, '<') + std::to_string(i)}, {"special", true}});
+    added.push_back(
+        {{"id", 5000 + i}, {"content", std::string(size_t(i % 300) + 1, '<') + std::to_string(i)}, {"special", true}});
   const auto t = patched_llama({{"added_tokens", added}});
   const PlainText plain(*t);
   const std::string text(1 << 20, '<');
@@ -146,7 +150,8 @@ TEST(AhoCorasick, FindsAllEnds) {
   for (size_t at = 0; at < text.size(); ++at) {
     state = all.next(state, text[at]);
     std::vector<std::string_view> found, expected;
-    for (uint32_t s = all.ending(state); s != Trie::kRoot; s = all.ending(all.shorter(s))) found.push_back(texts[size_t(all.value(s))]);
+    for (uint32_t s = all.ending(state); s != Trie::kRoot; s = all.ending(all.shorter(s)))
+      found.push_back(texts[size_t(all.value(s))]);
     for (const std::string_view t : texts)
       if (std::string_view(text).substr(0, at + 1).ends_with(t)) expected.push_back(t);
     EXPECT_THAT(found, testing::UnorderedElementsAreArray(expected));

@@ -6,7 +6,8 @@ namespace gale {
 
 void ModelScratch::too_many_steps() {
   fail(ErrorCode::invalid_argument,
-       "the text is almost that of very long tokens of the vocabulary, over and over, and takes too many steps to cut up; shorten it");
+       "the text is almost that of very long tokens of the vocabulary, over and over, and takes too many steps to cut up; "
+       "shorten it");
 }
 
 }  // namespace gale

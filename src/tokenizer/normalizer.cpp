@@ -12,9 +12,10 @@ namespace gale {
 namespace {
 
 void check_size(size_t size, size_t limit) {
-  require(size <= limit, ErrorCode::invalid_argument,
-          "the normalized text is more than 32 times as long as the one given; mend the Replace and Prepend rules of the tokenizer's "
-          "normalizer, or send less text at once");
+  require(
+      size <= limit, ErrorCode::invalid_argument,
+      "the normalized text is more than 32 times as long as the one given; mend the Replace and Prepend rules of the tokenizer's "
+      "normalizer, or send less text at once");
 }
 
 // Calls visit(code, length) for each character; what it does not put, copy or skip stays for the next one.

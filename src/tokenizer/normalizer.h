@@ -34,14 +34,14 @@ struct NormalizerStep {
     bool operator==(const Bert&) const = default;
   };
   Kind kind;
-  std::string pattern = {};                            ///< replace: what is looked for
-  bool is_regex = false;                               ///< replace: `pattern` is a regular expression
-  std::string content = {};                            ///< replace, prepend: what is put there
-  bool left = true, right = true;                      ///< strip: at which ends
-  Bert bert = {};                                      ///< bert
-  std::shared_ptr<const Regex> regex = nullptr;        ///< replace with is_regex
-  std::shared_ptr<const CharsMap> charsmap = nullptr;  ///< precompiled
-  CharsMap::Match match = CharsMap::Match::grapheme;   ///< precompiled
+  std::string pattern = {};                                ///< replace: what is looked for
+  bool is_regex = false;                                   ///< replace: `pattern` is a regular expression
+  std::string content = {};                                ///< replace, prepend: what is put there
+  bool left = true, right = true;                          ///< strip: at which ends
+  Bert bert = {};                                          ///< bert
+  std::shared_ptr<const Regex> regex = nullptr;            ///< replace with is_regex
+  std::shared_ptr<const CharsMap> charsmap = nullptr;      ///< precompiled
+  CharsMap::Match match = CharsMap::Match::grapheme;       ///< precompiled
   std::shared_ptr<const AddedTokenFinder> kept = nullptr;  ///< precompiled: what it leaves alone
 
   bool operator==(const NormalizerStep& o) const {

@@ -30,9 +30,9 @@ std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
 }
 
 // Spaces at an end of a token's text, as letters or as they are.
-size_t spaces(std::string_view text, bool leading, bool bytes) {
+size_t spaces(std::string_view text, bool leading, bool bytes, size_t most) {
   size_t count = 0;
-  for (; !text.empty(); ++count) {
+  for (; !text.empty() && count <= most; ++count) {
     const Utf8Char c = leading ? utf8_at(text, 0) : utf8_before(text, text.size());
     if (bytes ? c.code != ' ' : c.code != byte_letter(' ') && !is_space(c.code)) break;
     leading ? text.remove_prefix(c.length) : text.remove_suffix(c.length);
@@ -81,7 +81,7 @@ Pipeline::Pipeline(TokenizerParts parts)
     added_ids_[t.content] = t.id;
     added_texts_[t.id] = t.content;
     special_[size_t(t.id)] = t.special;
-    stretches_[size_t(t.id)] = t.lstrip || t.rstrip;
+    stretches_[size_t(t.id)] = (t.lstrip || t.rstrip) && (!t.normalized || parts_.normalizer.steps().empty());
   }
   std::vector<AddedToken> normalized = normalized_tokens(parts_);
   for (const AddedToken& t : normalized) added_texts_[t.id] = t.content;
@@ -166,12 +166,12 @@ Encoding Pipeline::encode_aligned(std::string_view text, std::optional<std::stri
 void Pipeline::trim(std::string_view text, Encoding& e) const {
   if (parts_.post.trims.empty()) return;
   const std::vector<Encoding::Offset> whole = e.offsets;
-  parts_.post.trim(e, [&](size_t i, bool leading) {
+  parts_.post.trim(text, e, [&](size_t i, bool leading, size_t most) {
     const TokenId id = e.ids[i];
-    if (stretches_[size_t(id)]) return spaces(text.substr(whole[i].begin, whole[i].end - whole[i].begin), leading, false);
+    if (stretches_[size_t(id)]) return spaces(text.substr(whole[i].begin, whole[i].end - whole[i].begin), leading, false, most);
     const std::string* added = added_text(id);
     const bool bytes = added == nullptr && parts_.byte_level && parts_.rules.usable[size_t(id)];
-    return spaces(added != nullptr ? *added : parts_.model->text(id), leading, bytes);
+    return spaces(added != nullptr ? *added : parts_.model->text(id), leading, bytes, most);
   });
 }
 

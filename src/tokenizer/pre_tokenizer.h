@@ -52,8 +52,8 @@ class PreTokenizer {
   /// `bytes`: the model works on bytes and wants no letters for them, so that a last byte_letters step is not run.
   explicit PreTokenizer(std::vector<PreStep> steps = {}, bool bytes = true);
 
-  /// Cuts `text` into words, rewriting it where steps do so. `start`: so many bytes of it stand for the whole text's first character
-  /// (0 unless it is the start of the whole text); tracked texts know by themselves.
+  /// Cuts `text` into words, rewriting it where steps do so. `start`: so many bytes of it stand for the whole text's first
+  /// character (0 unless it is the start of the whole text); tracked texts know by themselves.
   void run(SourceText& text, size_t start, RegexScratch& scratch, std::vector<Span>& words) const;
 
   const std::vector<PreStep>& steps() const { return steps_; }

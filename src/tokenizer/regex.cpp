@@ -64,8 +64,7 @@ constexpr std::string_view kScripts[] = {
 
 // Names of properties that PCRE2 does not know.
 constexpr std::pair<std::string_view, std::string_view> kProperties[] = {
-    {"Letter", "L"}, {"Mark", "M"},      {"Number", "N"}, {"Punctuation", "P"},
-    {"Symbol", "S"}, {"Separator", "Z"}, {"Other", "C"},
+    {"Letter", "L"}, {"Mark", "M"}, {"Number", "N"}, {"Punctuation", "P"}, {"Symbol", "S"}, {"Separator", "Z"}, {"Other", "C"},
 };
 
 // Rewrites what PCRE2 and Oniguruma read differently: \s and \w (other sets of characters), \h (a hex digit), \u0041, sets inside
@@ -331,8 +330,7 @@ int Regex::match(std::string_view text, size_t from, bool part, RegexScratch& sc
   RegexScratch::Impl& s = *scratch.impl_;
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
   const uint32_t options = part ? PCRE2_PARTIAL_HARD : 0;
-  if (!impl_->jit)
-    return pcre2_match(impl_->code, subject, text.size(), from, options | PCRE2_NO_UTF_CHECK, s.data, s.context);
+  if (!impl_->jit) return pcre2_match(impl_->code, subject, text.size(), from, options | PCRE2_NO_UTF_CHECK, s.data, s.context);
   const int rc = pcre2_jit_match(impl_->code, subject, text.size(), from, options, s.data, s.context);
   if (rc != PCRE2_ERROR_JIT_STACKLIMIT || s.stack != nullptr) return rc;
   s.stack = pcre2_jit_stack_create(64 << 10, kJitStackMax, nullptr);

@@ -216,7 +216,8 @@ class Reader {
                              flag(item, "lstrip", pointer),
                              flag(item, "rstrip", pointer),
                              flag(item, "normalized", pointer, !special)};
-      require(id < kMaxVocab, ErrorCode::unsupported, "tokenizer.json: more than {} tokens with those of /added_tokens", kMaxVocab);
+      require(id < kMaxVocab, ErrorCode::unsupported, "tokenizer.json: more than {} tokens with those of /added_tokens",
+              kMaxVocab);
       if (size_t(id) >= vocab_.texts.size() || vocab_.texts[size_t(id)].empty()) {
         put(content, TokenId(id));
         vocab_.added.push_back(TokenId(id));
