@@ -116,7 +116,7 @@ class Pipelines:
         if kind == 0:
             affix = {"continuing_subword_prefix": "##"} if self.random.random() < 0.2 else {}
             suffix = {"end_of_word_suffix": "</w>"} if self.random.random() < 0.2 else {}
-            unk, fallback = f(), f()
+            unk, fallback = f(), f() and not affix and not suffix  # the reference's offsets go beyond the text then
             if fallback:
                 special += [f"<0x{b:02X}>" for b in range(256) if b % 16 or self.random.random() < 0.5]
             return (models.BPE(unk_token="<unk>" if unk else None, fuse_unk=f(), byte_fallback=fallback, ignore_merges=f(), **affix, **suffix),

@@ -81,10 +81,14 @@ Pipeline::Pipeline(TokenizerParts parts)
     added_ids_[t.content] = t.id;
     added_texts_[t.id] = t.content;
     special_[size_t(t.id)] = t.special;
-    stretches_[size_t(t.id)] = (t.lstrip || t.rstrip) && (!t.normalized || parts_.normalizer.steps().empty());
+    stretches_[size_t(t.id)] = t.lstrip || t.rstrip;
   }
   std::vector<AddedToken> normalized = normalized_tokens(parts_);
-  for (const AddedToken& t : normalized) added_texts_[t.id] = t.content;
+  for (const AddedToken& t : normalized) {
+    std::string& text = added_texts_[t.id];
+    if (text != t.content) stretches_[size_t(t.id)] = 0;  // what it takes along is not what the text has
+    text = t.content;
+  }
   normalized_added_ = AddedTokenFinder(std::move(normalized));
 }
 

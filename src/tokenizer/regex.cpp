@@ -82,7 +82,9 @@ class Translator {
       if (c == '\\') {
         atom_ = out_.size();
         const auto named = class_escape(false);
-        out_ += named ? named->text() : escape();
+        out_ += named                                                                      ? named->text()
+                : in_.substr(at_).starts_with("\\b") || in_.substr(at_).starts_with("\\B") ? border()
+                                                                                           : escape();
       } else if (c == '[') {
         atom_ = out_.size();
         ++at_;
@@ -116,6 +118,14 @@ class Translator {
     bool negated = false;
     std::string text() const { return (negated ? "[^" : "[") + members + "]"; }
   };
+
+  // \b and \B, between word characters as \w has them.
+  std::string border() {
+    const std::string word = "[" + std::string(kWord) + std::string(kLatinWord) + "])";
+    const bool inside = in_[at_ + 1] == 'B';
+    at_ += 2;
+    return "(?:(?<=" + word + (inside ? "(?=" : "(?!") + word + "|(?<!" + word + (inside ? "(?!" : "(?=") + word + ")";
+  }
 
   static std::optional<Class> named_class(std::string_view name, bool negated) {
     std::string plain;

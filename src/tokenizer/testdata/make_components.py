@@ -146,7 +146,7 @@ def all_tokenizers():
     yield "pre Split empty matches", front(None, p.Split(Regex("(?=l)|o*"), "isolated"))
     yield "pre Split Oniguruma", front(None, p.Split(Regex("\\p{Han}+|\\p{^L}{2}+|(?m:\\n.)|[\\w&&[^\\p{Lu}]]+"), "isolated"))
     for c in (r"\w", r"[\w]", r"\W", r"[\W\d]", r"\p{Word}", "[[:alnum:]]", "[^[:punct:]]", r"\p{Punct}", "[[:^alpha:][:digit:]]", "[[:upper:]]",
-              "[[:lower:]&&[^a-f]]", "[[:graph:]]", "[[:print:]]", "[[:cntrl:]]", "[[:blank:]]", r"\H", r"[^\S]"):
+              "[[:lower:]&&[^a-f]]", "[[:graph:]]", "[[:print:]]", "[[:cntrl:]]", "[[:blank:]]", r"\H", r"[^\S]", r"\b", r"\B|ab"):
         yield f"pre Split class {c}", front(None, p.Split(Regex(c), "isolated"))
     for name in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer", "UnicodeScripts"):
         yield f"pre {name}", front(None, getattr(p, name)())
