@@ -7,38 +7,16 @@
 #include "base/json.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/packed_file.h"
+#include "checkpoint/tokenizer_config.h"
 
 namespace gale {
 namespace {
-
-/// A token in tokenizer_config.json: "text" or {"content": "text", ...}.
-std::string token_text(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return {};
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_object())
-    if (const auto content = found->find("content"); content != found->end() && content->is_string())
-      return content->get<std::string>();
-  return {};
-}
 
 /// The vocabulary's text of the id under `key`, "" where either is missing or out of range.
 std::string token_text(const GgufFile& file, std::string_view key) {
   const auto id = file.integer(key);
   const auto* tokens = file.texts("tokenizer.ggml.tokens");
   return id && tokens && *id >= 0 && size_t(*id) < tokens->size() ? (*tokens)[size_t(*id)] : std::string();
-}
-
-/// "chat_template" as a string, or as a list of {name, template} of which "default" (or the only one) counts.
-std::optional<std::string> template_text(const Json& config) {
-  const auto found = config.find("chat_template");
-  if (found == config.end()) return std::nullopt;
-  if (found->is_string()) return found->get<std::string>();
-  if (!found->is_array()) return std::nullopt;
-  for (const Json& entry : *found)
-    if (entry.is_object() && (found->size() == 1 || (entry.contains("name") && entry["name"] == "default")))
-      if (const auto text = entry.find("template"); text != entry.end() && text->is_string()) return text->get<std::string>();
-  return std::nullopt;
 }
 
 constexpr size_t kMaxTokenizer = size_t(512) << 20;
@@ -77,18 +55,15 @@ std::optional<std::string> Checkpoint::chat_template() const {
   }
   if (packed_)
     if (auto text = packed_->text("chat_template.jinja")) return text;
-  // transformers prefers the file, which newer versions write instead of the config's entry
-  if (directory_ && std::filesystem::exists(*directory_ / "chat_template.jinja"))
-    return read_text(*directory_ / "chat_template.jinja");
-  return template_text(*tokenizer_config_);
+  return chat_template_text(*tokenizer_config_, directory_.value_or(""));
 }
 
 std::string Checkpoint::bos_token() const {
-  return gguf_ ? token_text(*gguf_, "tokenizer.ggml.bos_token_id") : token_text(*tokenizer_config_, "bos_token");
+  return gguf_ ? token_text(*gguf_, "tokenizer.ggml.bos_token_id") : config_token(*tokenizer_config_, "bos_token");
 }
 
 std::string Checkpoint::eos_token() const {
-  return gguf_ ? token_text(*gguf_, "tokenizer.ggml.eos_token_id") : token_text(*tokenizer_config_, "eos_token");
+  return gguf_ ? token_text(*gguf_, "tokenizer.ggml.eos_token_id") : config_token(*tokenizer_config_, "eos_token");
 }
 
 }  // namespace gale

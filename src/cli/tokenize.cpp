@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "base/fail.h"
 #include "base/json.h"
@@ -26,14 +27,14 @@ constexpr size_t kFlush = 1 << 20;
 std::string quoted(std::string_view piece) { return Json(piece).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // A text of a --jsonl file: a string, or a list of bytes for what is no UTF-8.
-std::string line_text(const Json& line, size_t number) {
+std::string line_text(const Json& line, const std::string& file, size_t number) {
   if (line.is_string()) return line.get<std::string>();
+  const auto is_byte = [](const Json& n) { return n.is_number_integer() && n.get<int64_t>() >= 0 && n.get<int64_t>() < 256; };
+  require(line.is_array() && std::all_of(line.begin(), line.end(), is_byte), ErrorCode::invalid_argument,
+          "{}: line {} is {}; each line is a JSON string, or a list of bytes from 0 to 255", file, number,
+          line.dump().substr(0, 80));
   std::string out;
-  for (const Json& byte : line) {
-    require(line.is_array() && byte.is_number_integer() && byte.get<int64_t>() >= 0 && byte.get<int64_t>() < 256,
-            ErrorCode::invalid_argument, "line {} is neither a string nor a list of bytes", number);
-    out += char(byte.get<int64_t>());
-  }
+  for (const Json& byte : line) out += char(byte.get<int64_t>());
   return out;
 }
 
@@ -54,7 +55,7 @@ int tokenize_lines(const Flags& flags, const Tokenizer& tokenizer) {
     const Json line = Json::parse(input.substr(begin, end - begin), nullptr, false);
     ++number;
     require(!line.is_discarded(), ErrorCode::invalid_argument, "{}: line {} is no JSON", flags.lines, number);
-    const Encoding e = tokenizer.encode_aligned(line_text(line, number), std::nullopt,
+    const Encoding e = tokenizer.encode_aligned(line_text(line, flags.lines, number), std::nullopt,
                                                 {.add_special = !flags.no_special, .parse_special = !flags.plain});
     Json offsets = Json::array();
     for (const auto& [first, last] : e.offsets) offsets.push_back({first, last});
@@ -101,9 +102,13 @@ int tokenize(const Flags& flags, int texts) {
     return 0;
   }
   std::string out;
-  for (const TokenId id : tokens)
-    out +=
-        flags.ids ? fmt::format("{}{}", out.empty() ? "" : " ", id) : fmt::format("{:>8}  {}\n", id, quoted(tokenizer.piece(id)));
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (flags.ids)
+      out.append(i == 0 ? "" : " ").append(fmt::format_int(tokens[i]).c_str());
+    else
+      fmt::format_to(std::back_inserter(out), "{:>8}  {}\n", tokens[i], quoted(tokenizer.piece(tokens[i])));
+    if (out.size() > kFlush) print(out), out.clear();  // the ids of a big file take more room than the file
+  }
   print(flags.ids ? out + "\n" : out);
   return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/tokenizer_config.h"
 #include "tokenizer/pre_names.h"
 #include "tokenizer/rank_vocab.h"
 #include "tokenizer/sentencepiece.h"
@@ -20,20 +21,11 @@ std::string_view pattern_of(std::string_view tokenizer_class) {
   return word_pattern(tokenizer_class == "TikTokenTokenizer" ? "kimi-k2" : "llama3");  // Llama 3's is cl100k's
 }
 
-std::string text_of(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return {};
-  if (found->is_string()) return found->get<std::string>();
-  return found->is_object() && found->contains("content") && found->at("content").is_string()
-             ? found->at("content").get<std::string>()
-             : std::string();
-}
-
 void add_specials(const Json& config, RankVocab& vocab) {
   const auto added = config.find("added_tokens_decoder");
   if (added == config.end() || !added->is_object()) return;
   for (const auto& [id, token] : added->items()) {
-    const std::string text = text_of(token, "content");
+    const std::string text = config_token(token, "content");
     if (text.empty() || id.empty() || id.size() > 9 || id.find_first_not_of("0123456789") != std::string::npos) continue;
     vocab.specials.push_back({TokenId(std::stol(id)), text, !token.contains("special") || token["special"] == true});
   }
@@ -46,11 +38,11 @@ std::unique_ptr<Tokenizer> open_tiktoken(const fs::path& file, std::string_view 
     config = Json::parse(read_text(beside), nullptr, false);
   if (!config.is_object()) config = Json::object();
   add_specials(config, vocab);
-  vocab.pattern = pattern_of(text_of(config, "tokenizer_class"));
+  vocab.pattern = pattern_of(config_token(config, "tokenizer_class"));
   for (const auto& s : vocab.specials) {
-    if (s.text == text_of(config, "bos_token")) vocab.bos = s.id;
-    if (s.text == text_of(config, "eos_token")) vocab.eos = s.id;
-    if (s.text == text_of(config, "pad_token")) vocab.pad = s.id;
+    if (s.text == config_token(config, "bos_token")) vocab.bos = s.id;
+    if (s.text == config_token(config, "eos_token")) vocab.eos = s.id;
+    if (s.text == config_token(config, "pad_token")) vocab.pad = s.id;
   }
   const auto add_bos = config.find("add_bos_token");
   vocab.add_bos = add_bos != config.end() && add_bos->is_boolean() && add_bos->get<bool>();

@@ -6,50 +6,46 @@
 namespace gale {
 namespace {
 
-// Looking for the longest token costs its length at each place; real ones are far shorter.
-constexpr size_t kMaxContent = 4096;
+constexpr size_t kMaxContent = size_t(1) << 16;  // what Trie takes
+
+std::vector<uint32_t> wanted_last(const std::vector<AddedToken>& tokens) {
+  std::vector<uint32_t> out;
+  for (const bool special : {false, true})
+    for (size_t t = tokens.size(); t-- > 0;)
+      if (tokens[t].special == special) out.push_back(uint32_t(t));
+  return out;
+}
+
+AhoCorasick backwards(const std::vector<AddedToken>& tokens, const std::vector<uint32_t>& order) {
+  std::vector<std::string> texts;
+  texts.reserve(order.size());
+  for (const uint32_t t : order) {
+    const AddedToken& token = tokens[t];
+    require(token.content.size() <= kMaxContent, ErrorCode::unsupported,
+            "added token {} is {} bytes long; Gale looks for tokens of at most {} bytes", token.id, token.content.size(),
+            kMaxContent);
+    texts.emplace_back(token.content.rbegin(), token.content.rend());
+  }
+  return AhoCorasick(std::vector<std::string_view>(texts.begin(), texts.end()));
+}
 
 }  // namespace
 
-AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)), token_at_(1, -1) {
-  for (const bool special : {true, false})
-    for (size_t t = 0; t < tokens_.size(); ++t)
-      if (tokens_[t].special == special) add(int32_t(t));
-}
+AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens)
+    : tokens_(std::move(tokens)), order_(wanted_last(tokens_)), backwards_(backwards(tokens_, order_)) {}
 
-void AddedTokenFinder::add(int32_t index) {
-  const AddedToken& token = tokens_[size_t(index)];
-  require(token.content.size() <= kMaxContent, ErrorCode::unsupported,
-          "added token {} is {} bytes long; Gale looks for tokens of at most {} bytes", token.id, token.content.size(),
-          kMaxContent);
-  if (token.content.empty()) return;
-  uint64_t node = 0;
-  for (const char c : token.content) {
-    const auto [edge, fresh] = edges_.try_emplace(node << 8 | uint8_t(c), uint32_t(token_at_.size()));
-    if (fresh) token_at_.push_back(-1);
-    node = edge->second;
+// Read from the end, a text's longest token at each place is known from the bytes behind it alone.
+std::vector<AddedTokenFinder::Place> AddedTokenFinder::find(std::string_view text) const {
+  std::vector<Place> out;
+  if (empty()) return out;
+  uint32_t state = Trie::kRoot;
+  for (size_t at = text.size(); at-- > 0;) {
+    state = backwards_.next(state, text[at]);
+    if (state == Trie::kRoot) continue;
+    if (const uint32_t whole = backwards_.ending(state); whole != Trie::kRoot)
+      out.push_back({uint32_t(at), order_[size_t(backwards_.value(whole))]});
   }
-  starts_[uint8_t(token.content[0])] = 1;
-  if (token_at_[node] < 0) token_at_[node] = index;
-}
-
-const AddedToken* AddedTokenFinder::find(std::string_view text, size_t from, size_t& begin, size_t& end) const {
-  for (size_t at = from; at < text.size(); ++at) {
-    if (!starts_[uint8_t(text[at])]) continue;
-    uint64_t node = 0;
-    int32_t found = -1;
-    for (size_t i = at; i < text.size(); ++i) {
-      const auto edge = edges_.find(node << 8 | uint8_t(text[i]));
-      if (edge == edges_.end()) break;
-      node = edge->second;
-      if (token_at_[node] >= 0) found = token_at_[node], end = i + 1;
-    }
-    if (found >= 0) {
-      begin = at;
-      return &tokens_[size_t(found)];
-    }
-  }
-  return nullptr;
+  return out;
 }
 
 bool AddedTokenFinder::accepts(const AddedToken& token, std::string_view text, size_t begin, size_t end) {
@@ -58,17 +54,23 @@ bool AddedTokenFinder::accepts(const AddedToken& token, std::string_view text, s
   return !(begin > 0 && word(utf8_before(text, begin))) && !(end < text.size() && word(utf8_at(text, end)));
 }
 
-void AddedTokenFinder::stretch(const AddedToken& token, std::string_view text, size_t done, size_t& begin, size_t& end) {
+void AddedTokenFinder::stretch(const AddedToken& token, std::string_view text, size_t done, size_t& begin, size_t& end,
+                               Spaces& spaces) {
   while (token.lstrip && begin > done) {
     const Utf8Char c = utf8_before(text, begin);
     if (c.kind != Utf8Char::valid || !is_space(c.code) || begin - c.length < done) break;
     begin -= c.length;
   }
-  while (token.rstrip && end < text.size()) {
-    const Utf8Char c = utf8_at(text, end);
-    if (c.kind != Utf8Char::valid || !is_space(c.code)) break;
-    end += c.length;
+  if (!token.rstrip) return;
+  if (end < spaces.begin || end > spaces.end) {
+    spaces = {end, end};
+    while (spaces.end < text.size()) {
+      const Utf8Char c = utf8_at(text, spaces.end);
+      if (c.kind != Utf8Char::valid || !is_space(c.code)) break;
+      spaces.end += c.length;
+    }
   }
+  end = spaces.end;
 }
 
 }  // namespace gale

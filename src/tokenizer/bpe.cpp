@@ -110,11 +110,13 @@ void Bpe::load_bytes(std::string_view word, std::vector<Symbol>& symbols) const 
   }
 }
 
-TokenId Bpe::symbol_id(std::string_view character, bool first, bool last, std::string& buffer) const {
+TokenId Bpe::symbol_id(std::string_view character, bool first, bool last, std::string& buffer, std::string_view& whole) const {
   const bool prefix = !first && !inside_prefix_.empty(), suffix = last && !end_suffix_.empty();
   TokenId id;
+  whole = character;
   if (prefix || suffix) {
     buffer.assign(prefix ? inside_prefix_ : std::string()).append(character).append(suffix ? end_suffix_ : std::string());
+    whole = buffer;
     id = table_.find(buffer);
   } else {
     id = uint8_t(character[0]) < 128 ? ascii_ids_[uint8_t(character[0])] : table_.find(character);
@@ -133,13 +135,14 @@ void Bpe::load_characters(std::string_view word, ModelScratch& scratch) const {
   for (size_t at = 0; at < word.size();) {
     const auto bytes = uint32_t(utf8_length(word[at]));
     const std::string_view text = word.substr(at, bytes);
-    const TokenId id = symbol_id(text, at == 0, at + bytes == word.size(), scratch.text);
+    std::string_view whole;  // with the prefix and the suffix
+    const TokenId id = symbol_id(text, at == 0, at + bytes == word.size(), scratch.text, whole);
     at += bytes;
     if (id >= 0) {
       flush();
       symbols.push_back({id, bytes});
-    } else if (has_bytes(text)) {
-      for (const char c : text) symbols.push_back({byte_ids_[uint8_t(c)], 1});
+    } else if (has_bytes(whole)) {
+      for (const char c : whole) symbols.push_back({byte_ids_[uint8_t(c)], 1});
     } else if (unk_ >= 0) {
       if (!fuse_unk_) flush();
       unknown += bytes;

@@ -53,7 +53,7 @@ class Bpe final : public Model {
   void merge_word(std::string_view word, size_t base, ModelScratch& scratch, TokenSink& out) const;
   void load_bytes(std::string_view word, std::vector<Symbol>& symbols) const;
   void load_characters(std::string_view word, ModelScratch& scratch) const;
-  TokenId symbol_id(std::string_view character, bool first, bool last, std::string& buffer) const;
+  TokenId symbol_id(std::string_view character, bool first, bool last, std::string& buffer, std::string_view& whole) const;
   void merge_few(std::vector<Symbol>& symbols) const;
   void merge_many(ModelScratch& scratch) const;
   void push_candidate(ModelScratch& scratch, int32_t left, int32_t right) const;

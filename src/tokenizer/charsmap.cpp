@@ -104,10 +104,17 @@ CharsMap::Found CharsMap::find(std::string_view text, bool longest) const {
   return found;
 }
 
-void CharsMap::apply(SourceText& text, Match match) const {
+void CharsMap::apply(SourceText& text, Match match, const AddedTokenFinder* kept) const {
   Rewriter out(text);
   const std::string_view bytes = text.bytes;
+  std::vector<AddedTokenFinder::Place> places;  // the next one last
+  if (kept != nullptr) places = kept->find(bytes);
   while (out.at() < bytes.size()) {
+    while (!places.empty() && places.back().begin < out.at()) places.pop_back();
+    if (!places.empty() && places.back().begin == out.at()) {
+      out.copy(kept->bytes(places.back()));
+      continue;
+    }
     const std::string_view rest = bytes.substr(out.at());
     if (match == Match::longest) {
       const Found f = find(rest, true);

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/added_tokens.h"
 #include "tokenizer/source_text.h"
 
 namespace gale {
@@ -24,7 +25,8 @@ class CharsMap {
   /// From base64, as tokenizer.json writes it.
   static CharsMap from_base64(std::string_view text, std::string_view where);
 
-  void apply(SourceText& text, Match match) const;
+  /// `kept`: what stays as it is wherever it is met; nullptr for none.
+  void apply(SourceText& text, Match match, const AddedTokenFinder* kept = nullptr) const;
   const std::string& blob() const { return blob_; }
 
  private:

@@ -23,11 +23,10 @@ std::string replace_all(std::string_view text, std::string_view pattern, std::st
   return out.append(text, from);
 }
 
-std::string replace(const DecoderStep& step, std::string_view text) {
+std::string replace(const DecoderStep& step, std::string_view text, RegexScratch& scratch) {
   if (!step.regex) return replace_all(text, step.pattern, step.content);
   if (valid_prefix(text) != text.size()) return std::string(text);  // already raw bytes
   std::string out, buffer;
-  RegexScratch scratch(text.size());
   for_each_match(*step.regex, Regex::subject(text, buffer), scratch, [&](size_t begin, size_t end, bool match) {
     out += match ? std::string_view(step.content) : text.substr(begin, end - begin);
   });
@@ -104,7 +103,7 @@ Texts ctc(const DecoderStep& step, Texts tokens) {
   return out;
 }
 
-Texts apply(const DecoderStep& step, Texts tokens) {
+Texts apply(const DecoderStep& step, Texts tokens, RegexScratch& scratch) {
   switch (step.kind) {
     case Kind::byte_level: {
       std::string bytes, out;
@@ -122,7 +121,7 @@ Texts apply(const DecoderStep& step, Texts tokens) {
       for (std::string& t : tokens) t = replace_all(t, step.pattern, &t == &tokens.back() ? "" : " ");
       return tokens;
     case Kind::replace:
-      for (std::string& t : tokens) t = replace(step, t);
+      for (std::string& t : tokens) t = replace(step, t, scratch);
       return tokens;
     case Kind::strip:
       for (std::string& t : tokens) t = strip(step, t);
@@ -159,11 +158,14 @@ std::string Decoder::text(Texts tokens) const {
     for (size_t i = 0; i < tokens.size(); ++i) out.append(i > 0 ? " " : "").append(tokens[i]);
     return out;
   }
-  for (const DecoderStep& step : steps_) tokens = apply(step, std::move(tokens));
+  size_t bytes = 0;
+  for (const std::string& t : tokens) bytes += t.size();
+  RegexScratch scratch(bytes);
+  for (const DecoderStep& step : steps_) tokens = apply(step, std::move(tokens), scratch);
   return join(tokens);
 }
 
-std::string Decoder::piece(std::string_view token, bool first) const {
+std::string Decoder::piece(std::string_view token, bool first, RegexScratch& scratch) const {
   std::string text(token);
   if (steps_.empty() && !first) text.insert(0, " ");
   bool fused = false;
@@ -180,7 +182,7 @@ std::string Decoder::piece(std::string_view token, bool first) const {
         fused = true;
         break;
       case Kind::replace:
-        text = replace(step, text);
+        text = replace(step, text, scratch);
         break;
       case Kind::strip:
         if (!fused || first) text = strip(step, text);

@@ -30,7 +30,7 @@ class Decoder {
   /// The text of tokens in the vocabulary's own form, exactly as the reference joins it. Always valid UTF-8 where they are.
   std::string text(std::vector<std::string> tokens) const;
   /// The bytes one token stands for. `first`: it is the first one of a text.
-  std::string piece(std::string_view token, bool first) const;
+  std::string piece(std::string_view token, bool first, RegexScratch& scratch) const;
   /// The text of a list is that of its pieces one after the other (but for wrong UTF-8), so it can be had token by token.
   bool piecewise() const { return piecewise_; }
   /// Whether a first token's piece can differ from another's by the spaces it begins with.

@@ -17,6 +17,8 @@ namespace {
 
 using Kind = VocabSpec::Kind;
 
+constexpr float kSymbolScore = -0.1f;  // sentencepiece's for user-defined tokens: better than any other's
+
 void check(const VocabSpec& spec) {
   const size_t n = spec.tokens.size();
   require(n > 0, ErrorCode::corrupt, "tokenizer.ggml.tokens is empty");
@@ -45,7 +47,7 @@ void check(const VocabSpec& spec) {
 
 // "left right" rules over texts in the file's coding. The space between is the first one that leaves both sides a text.
 std::vector<Merge> read_merges(const VocabSpec& spec) {
-  std::unordered_map<std::string_view, TokenId> ids;
+  std::unordered_map<std::string_view, TokenId, TextHash> ids;
   for (size_t id = 0; id < spec.tokens.size(); ++id) ids.try_emplace(spec.tokens[id], TokenId(id));
   std::vector<Merge> out;
   out.reserve(spec.merges.size());
@@ -75,7 +77,10 @@ void add_tokens(const VocabSpec& spec, TokenizerParts& parts) {
     if ((!special && type != VocabSpec::user_defined) || spec.tokens[id].empty()) continue;
     require(valid_prefix(spec.tokens[id]) == spec.tokens[id].size(), ErrorCode::corrupt,
             "the vocabulary's token {} is looked for in texts as a whole, but is no UTF-8", id);
-    parts.added.push_back({.id = TokenId(id), .content = spec.tokens[id], .special = special});
+    const bool symbol = spec.symbols_in_text && !special;
+    if (symbol && spec.kind == Kind::unigram) continue;  // its model finds them by itself
+    parts.added.push_back(
+        {.id = TokenId(id), .content = spec.tokens[id], .special = special, .normalized = symbol, .as_written = symbol});
   }
 }
 
@@ -114,15 +119,26 @@ void fill_byte_bpe(VocabSpec& spec, TokenizerParts& parts) {
   m.texts.assign(spec.tokens.begin(), spec.tokens.end());
 }
 
+std::shared_ptr<const AddedTokenFinder> symbols(const VocabSpec& spec) {
+  std::vector<AddedToken> out;
+  for (size_t id = 0; spec.symbols_in_text && id < spec.types.size(); ++id)
+    if (spec.types[id] == VocabSpec::user_defined) out.push_back({.id = TokenId(id), .content = spec.tokens[id]});
+  return out.empty() ? nullptr : std::make_shared<const AddedTokenFinder>(std::move(out));
+}
+
 // sentencepiece's own normalization, where the file has one, before the marks for spaces.
 std::vector<NormalizerStep> sentencepiece_steps(const VocabSpec& spec, std::vector<NormalizerStep> marks) {
   std::vector<NormalizerStep> steps;
   if (!spec.charsmap.empty())
     steps.push_back({.kind = NormalizerStep::Kind::precompiled,
                      .charsmap = std::make_shared<const CharsMap>(spec.charsmap, "the precompiled charsmap"),
-                     .match = CharsMap::Match::longest});
+                     .match = CharsMap::Match::longest,
+                     .kept = symbols(spec)});
   if (spec.remove_extra_whitespaces) steps.push_back({.kind = NormalizerStep::Kind::collapse_spaces});
-  for (NormalizerStep& step : marks) steps.push_back(std::move(step));
+  for (NormalizerStep& step : marks) {
+    if (step.kind == NormalizerStep::Kind::prepend && spec.space_suffix) step.kind = NormalizerStep::Kind::append;
+    steps.push_back(std::move(step));
+  }
   return steps;
 }
 
@@ -217,9 +233,11 @@ void make_unigram(VocabSpec& spec, TokenizerParts& parts) {
   m.texts.assign(spec.tokens.begin(), spec.tokens.end());
   m.scores.assign(spec.scores.begin(), spec.scores.end());
   m.unk = spec.unk.value_or(-1);
-  for (const int32_t type : parts.types) {
+  for (size_t id = 0; id < parts.types.size(); ++id) {
+    const int32_t type = parts.types[id];
     m.usable.push_back(merges_by_score(type));
     m.byte_fallback |= type == VocabSpec::byte;
+    if (spec.symbols_in_text && type == VocabSpec::user_defined) m.scores[id] = kSymbolScore;
   }
   parts.model = std::make_unique<Unigram>(m);
 }

@@ -8,22 +8,37 @@
 
 namespace gale {
 
-/// Mixes all bytes of a text into 32 bits.
-inline uint32_t hash_text(std::string_view text) noexcept {
-  constexpr uint64_t kMix = 0x9e3779b97f4a7c15ull;
-  uint64_t h = text.size() * kMix, word;
+/// Drawn anew by each process, so that no file can hold texts that all fall into one slot.
+struct HashKey {
+  uint64_t first, second;
+  static const HashKey& get() noexcept;
+};
+
+/// Both halves of the product, one over the other: every bit of either factor reaches every bit.
+inline uint64_t fold(uint64_t a, uint64_t b) noexcept {
+  const auto product = static_cast<unsigned __int128>(a) * b;
+  return uint64_t(product) ^ uint64_t(product >> 64);
+}
+
+/// Mixes all bytes of a text into 32 bits, by a secret key.
+inline uint32_t hash_text(std::string_view text, const HashKey& key) noexcept {
+  uint64_t h = key.first ^ text.size(), word = 0;
   const char* p = text.data();
   size_t left = text.size();
   for (; left >= 8; p += 8, left -= 8) {
     std::memcpy(&word, p, 8);
-    h = (h ^ word) * kMix;
-    h ^= h >> 29;
+    h = fold(h ^ word, key.second);
   }
   word = 0;
   if (left != 0) std::memcpy(&word, p, left);
-  h = (h ^ word) * kMix;
-  return uint32_t(h >> 32) ^ uint32_t(h);
+  return uint32_t(fold(h ^ word, key.second) ^ key.first);
 }
+
+/// For the maps of the standard library.
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const noexcept { return hash_text(text, HashKey::get()); }
+};
 
 /// Ids by text, where the texts live elsewhere and each one counts once. Sized once.
 class TextIndex {
@@ -35,14 +50,14 @@ class TextIndex {
   }
   /// The last id given to a text stands; says the one before, or -1. REQUIRES: no more texts than the index was made for.
   int32_t set(std::string_view text, int32_t id) {
-    const uint32_t h = hash_text(text);
+    const uint32_t h = hash_text(text, key_);
     Slot& slot = slots_[slot_of(text, h)];
     const int32_t before = slot.id;
     slot = {text, h, id};
     return before;
   }
   /// -1 where the text is not there.
-  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text))].id; }
+  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text, key_))].id; }
 
  private:
   struct Slot {
@@ -55,6 +70,7 @@ class TextIndex {
     while (slots_[at].id >= 0 && (slots_[at].hash != h || slots_[at].text != text)) at = (at + 1) & (slots_.size() - 1);
     return at;
   }
+  HashKey key_ = HashKey::get();
   std::vector<Slot> slots_;
 };
 
@@ -87,7 +103,7 @@ class PieceTable {
   }
   std::string_view text_or_empty(int32_t id) const noexcept { return id >= 0 && id < size() ? text(id) : std::string_view(); }
   /// -1 where no piece has this text.
-  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text))].id; }
+  int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text, key_))].id; }
 
  private:
   struct Slot {
@@ -101,11 +117,12 @@ class PieceTable {
     return at;
   }
   void insert(int32_t id, bool replace) {
-    const uint32_t h = hash_text(text(id));
+    const uint32_t h = hash_text(text(id), key_);
     Slot& slot = slots_[slot_of(text(id), h)];
     if (slot.id < 0 || replace) slot = {h, id};
   }
 
+  HashKey key_ = HashKey::get();
   std::string bytes_;
   std::vector<size_t> ends_;
   std::vector<Slot> slots_;
@@ -137,12 +154,11 @@ class PairTable {
  private:
   static uint64_t key_of(int32_t left, int32_t right) noexcept { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
   Entry& slot(uint64_t key) noexcept {
-    uint64_t h = key * 0x9e3779b97f4a7c15ull;
-    h ^= h >> 32;
-    size_t at = h & (slots_.size() - 1);
+    size_t at = fold(key ^ key_.first, key_.second) & (slots_.size() - 1);
     while (slots_[at].result >= 0 && slots_[at].key != key) at = (at + 1) & (slots_.size() - 1);
     return slots_[at];
   }
+  HashKey key_ = HashKey::get();
   std::vector<Entry> slots_;
 };
 

@@ -10,6 +10,8 @@ using json_file::flag;
 using json_file::member;
 using json_file::text;
 
+constexpr size_t kMaxAffix = 64;
+
 class BpeReader {
  public:
   BpeReader(const element& model, const JsonVocab& vocab, TokenizerParts& parts) : model_(model), vocab_(vocab), parts_(parts) {}
@@ -22,7 +24,8 @@ class BpeReader {
     mark_types();
     rules_.texts = texts_;
     parts_.kind = rules_.byte_level ? VocabSpec::Kind::byte_bpe : VocabSpec::Kind::sentencepiece_bpe;
-    if (!rules_.inside_prefix.empty() || !rules_.end_suffix.empty()) parts_.kind.reset();
+    const bool letters = parts_.pre.byte_level() && !rules_.byte_level;
+    if (!rules_.inside_prefix.empty() || !rules_.end_suffix.empty() || letters) parts_.kind.reset();
     parts_.byte_level = rules_.byte_level;
     parts_.model = std::make_unique<Bpe>(rules_);
     rules_.texts.clear();
@@ -43,7 +46,12 @@ class BpeReader {
     rules_.ignore_merges = flag(model_, "ignore_merges", "/model");
     rules_.inside_prefix = text(model_, "continuing_subword_prefix", "/model", "");
     rules_.end_suffix = text(model_, "end_of_word_suffix", "/model", "");
-    rules_.byte_level = parts_.pre.byte_level() && rules_.inside_prefix.empty() && rules_.end_suffix.empty();
+    for (const std::string* affix : {&rules_.inside_prefix, &rules_.end_suffix})
+      require(affix->size() <= kMaxAffix, ErrorCode::unsupported,
+              "tokenizer.json: a prefix or suffix of {} bytes in /model, which each character would have; at most {} are read",
+              affix->size(), kMaxAffix);
+    rules_.byte_level =
+        parts_.pre.byte_level() && rules_.inside_prefix.empty() && rules_.end_suffix.empty() && !rules_.byte_fallback;
     rules_.unk = vocab_.named(model_, "unk_token", "");
     if (rules_.unk >= 0) parts_.unk = rules_.unk;
     if (!rules_.byte_level) rules_.word_mark = kWordMark;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kMaxDepth = 8;
 constexpr size_t kMaxSteps = 64;
+constexpr size_t kMaxGrowth = 256;  // of decoded text
 
 // Visits the parts of nested Sequences in order. `key`: how this kind of component calls its list.
 template <class Visit>
@@ -206,6 +207,13 @@ void add_decoder_step(const JsonAt& at, std::vector<DecoderStep>& steps) {
   }
 }
 
+// Decoding cannot fail, so what could make a text grow without measure is refused here: how many times as long a step makes it.
+size_t growth(const DecoderStep& step) {
+  if (step.kind != DecoderStep::Kind::replace) return 1;
+  if (step.regex) return 1 + step.content.size();  // an empty match in front of every byte
+  return std::max<size_t>(1, (step.content.size() + step.pattern.size() - 1) / step.pattern.size());
+}
+
 using Known = std::function<bool(int64_t)>;
 
 TokenId known_id(const JsonAt& at, const Known& known) {
@@ -298,6 +306,13 @@ Decoder parse_decoder(const Json& json) {
     add_decoder_step(at, steps);
     check_count(steps, "decoders");
   });
+  size_t times = 1;
+  for (const DecoderStep& step : steps) {
+    times *= std::min<size_t>(growth(step), kMaxGrowth + 1);
+    require(times <= kMaxGrowth, ErrorCode::unsupported,
+            "tokenizer.json: the Replace steps of /decoder can make a text more than {} times as long; shorten their content",
+            kMaxGrowth);
+  }
   return Decoder(std::move(steps));
 }
 

@@ -44,6 +44,13 @@ double as_reference(double score) {
   return std::copysign(value, score);
 }
 
+// Without those that only added tokens have: the model does not know them.
+std::vector<std::string_view> own_texts(const JsonVocab& vocab) {
+  std::vector<std::string_view> out = vocab.texts;
+  for (const TokenId id : vocab.added) out[size_t(id)] = {};
+  return out;
+}
+
 }  // namespace
 
 void read_unigram(const element& model, const JsonVocab& vocab, TokenizerParts& parts) {
@@ -71,7 +78,7 @@ void read_unigram(const element& model, const JsonVocab& vocab, TokenizerParts& 
 
 void read_wordpiece(const element& model, const JsonVocab& vocab, TokenizerParts& parts) {
   WordPieceModel m;
-  m.texts = vocab.texts;
+  m.texts = own_texts(vocab);
   m.unk = vocab.named(model, "unk_token", "[UNK]");
   m.prefix = text(model, "continuing_subword_prefix", "/model", "##");
   bool present = false;
@@ -87,7 +94,7 @@ void read_wordpiece(const element& model, const JsonVocab& vocab, TokenizerParts
 void read_wordlevel(const element& model, const JsonVocab& vocab, TokenizerParts& parts) {
   const TokenId unk = vocab.named(model, "unk_token", "<unk>");
   if (unk >= 0) parts.unk = unk;
-  parts.model = std::make_unique<WordLevel>(vocab.texts, unk);
+  parts.model = std::make_unique<WordLevel>(own_texts(vocab), unk);
 }
 
 }  // namespace gale

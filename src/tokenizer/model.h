@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/budget.h"
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/tokenizer.h"
 
@@ -28,6 +29,8 @@ struct TokenSink {
 
 /// Working memory of one encode call, shared by all models.
 struct ModelScratch {
+  explicit ModelScratch(Budget& call) : budget(call) {}
+
   struct Node {
     Symbol symbol;
     int32_t prev, next;
@@ -47,6 +50,17 @@ struct ModelScratch {
   std::vector<Candidate> heap;
   std::vector<Best> best;
   std::string text;
+  Budget& budget;
+
+  /// To be told how many bytes beyond a place were looked at; only more than pieces of words ever have are counted. Throws
+  /// Error{invalid_argument} where a call does so too often.
+  void looked(size_t bytes) {
+    if (bytes > kFewBytes && !budget.spend(bytes)) too_many_steps();
+  }
+
+ private:
+  static constexpr size_t kFewBytes = 128;
+  [[noreturn]] static void too_many_steps();
 };
 
 /// Words to tokens: the part between pre-tokenizer and post-processor. Immutable. Linear, or nearly so, in the word's length.

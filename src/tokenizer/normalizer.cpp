@@ -11,15 +11,11 @@
 namespace gale {
 namespace {
 
-// Rules that make text longer can be chained; the work stays bounded. The longest decomposition of Unicode has 11 times the
-// bytes.
-size_t size_limit(size_t input) { return std::min(size_t(1) << 29, 32 * input + (size_t(64) << 10)); }
-
 void check_size(size_t size, size_t limit) {
   require(
       size <= limit, ErrorCode::invalid_argument,
-      "the tokenizer's normalizer makes more than {} bytes of normalized text; send the text in parts or mend its Replace rules",
-      limit);
+      "the normalized text is more than 32 times as long as the one given; mend the Replace and Prepend rules of the tokenizer's "
+      "normalizer, or send less text at once");
 }
 
 // Calls visit(code, length) for each character; what it does not put, copy or skip stays for the next one.
@@ -75,6 +71,12 @@ void prepend(SourceText& text, const std::string& content) {
   if (text.bytes.empty()) return;
   text.bytes.insert(0, content);
   if (text.tracked) text.origins.insert(text.origins.begin(), content.size(), Origin(text.origins[0]));
+}
+
+void append(SourceText& text, const std::string& content) {
+  if (text.bytes.empty()) return;
+  text.bytes += content;
+  if (text.tracked) text.origins.resize(text.bytes.size(), Origin(text.origins.back()));
 }
 
 void replace_text(SourceText& text, std::string_view pattern, std::string_view content, size_t limit) {
@@ -194,6 +196,8 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
       return strip(text, step.left, step.right);
     case Kind::prepend:
       return prepend(text, step.content);
+    case Kind::append:
+      return append(text, step.content);
     case Kind::replace:
       return step.is_regex ? replace_regex(text, *step.regex, step.content, scratch, limit)
                            : replace_text(text, step.pattern, step.content, limit);
@@ -204,7 +208,7 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
     case Kind::bert:
       return bert(text, step.bert);
     case Kind::precompiled:
-      return step.charsmap->apply(text, step.match);
+      return step.charsmap->apply(text, step.match, step.kept.get());
     case Kind::collapse_spaces:
       return collapse_spaces(text);
   }
@@ -213,16 +217,15 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
 }  // namespace
 
 void Normalizer::apply(SourceText& text, RegexScratch& scratch) const {
-  const size_t limit = size_limit(text.bytes.size());
   for (const NormalizerStep& step : steps_) {
-    apply_step(step, text, scratch, limit);
-    check_size(text.bytes.size(), limit);
+    apply_step(step, text, scratch, scratch.budget.bytes);
+    check_size(text.bytes.size(), scratch.budget.bytes);
   }
+  if (!steps_.empty()) scratch.budget.bytes -= text.bytes.size();
 }
 
-std::string Normalizer::apply(std::string_view text) const {
+std::string Normalizer::apply(std::string_view text, RegexScratch& scratch) const {
   SourceText out(text);
-  RegexScratch scratch(text.size());
   apply(out, scratch);
   return out.bytes;
 }

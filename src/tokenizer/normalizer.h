@@ -25,6 +25,7 @@ struct NormalizerStep {
     byte_letters,
     bert,
     precompiled,
+    append,          ///< puts `content` behind a text that is not empty
     collapse_spaces  ///< sentencepiece's: leading and trailing spaces go, runs become one
   };
   /// What BertNormalizer does.
@@ -33,18 +34,19 @@ struct NormalizerStep {
     bool operator==(const Bert&) const = default;
   };
   Kind kind;
-  std::string pattern = {};                            ///< replace: what is looked for
-  bool is_regex = false;                               ///< replace: `pattern` is a regular expression
-  std::string content = {};                            ///< replace, prepend: what is put there
-  bool left = true, right = true;                      ///< strip: at which ends
-  Bert bert = {};                                      ///< bert
-  std::shared_ptr<const Regex> regex = nullptr;        ///< replace with is_regex
-  std::shared_ptr<const CharsMap> charsmap = nullptr;  ///< precompiled
-  CharsMap::Match match = CharsMap::Match::grapheme;   ///< precompiled
+  std::string pattern = {};                                ///< replace: what is looked for
+  bool is_regex = false;                                   ///< replace: `pattern` is a regular expression
+  std::string content = {};                                ///< replace, prepend: what is put there
+  bool left = true, right = true;                          ///< strip: at which ends
+  Bert bert = {};                                          ///< bert
+  std::shared_ptr<const Regex> regex = nullptr;            ///< replace with is_regex
+  std::shared_ptr<const CharsMap> charsmap = nullptr;      ///< precompiled
+  CharsMap::Match match = CharsMap::Match::grapheme;       ///< precompiled
+  std::shared_ptr<const AddedTokenFinder> kept = nullptr;  ///< precompiled: what it leaves alone
 
   bool operator==(const NormalizerStep& o) const {
     return kind == o.kind && pattern == o.pattern && is_regex == o.is_regex && content == o.content && left == o.left &&
-           right == o.right && bert == o.bert && charsmap == o.charsmap && match == o.match;
+           right == o.right && bert == o.bert && charsmap == o.charsmap && match == o.match && kept == o.kept;
   }
 };
 
@@ -54,9 +56,9 @@ class Normalizer {
   Normalizer() = default;
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
-  /// REQUIRES: `text` is valid UTF-8. Throws Error{invalid_argument} where rules make it grow without measure.
+  /// REQUIRES: `text` is valid UTF-8. Throws Error{invalid_argument} where rules make it grow beyond the call's budget.
   void apply(SourceText& text, RegexScratch& scratch) const;
-  std::string apply(std::string_view text) const;
+  std::string apply(std::string_view text, RegexScratch& scratch) const;
   const std::vector<NormalizerStep>& steps() const { return steps_; }
 
  private:

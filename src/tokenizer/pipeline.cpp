@@ -20,12 +20,24 @@ std::vector<AddedToken> raw_tokens(const std::vector<AddedToken>& added) {
 // These are looked for in normalized text, so what is looked for is normalized too.
 std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
   std::vector<AddedToken> out;
-  for (const AddedToken& t : parts.added) {
-    if (!t.normalized) continue;
-    out.push_back(t);
-    if (!parts.normalizer.steps().empty()) out.back().content = parts.normalizer.apply(t.content);
-  }
+  std::copy_if(parts.added.begin(), parts.added.end(), std::back_inserter(out), [](const AddedToken& t) { return t.normalized; });
+  size_t bytes = 0;
+  for (const AddedToken& t : out) bytes += t.content.size();
+  RegexScratch scratch(bytes);
+  for (AddedToken& t : out)
+    if (!t.as_written) t.content = parts.normalizer.apply(t.content, scratch);
   return out;
+}
+
+// Spaces at an end of a token's text, as letters or as they are.
+size_t spaces(std::string_view text, bool leading, bool bytes, size_t most) {
+  size_t count = 0;
+  for (; !text.empty() && count <= most; ++count) {
+    const Utf8Char c = leading ? utf8_at(text, 0) : utf8_before(text, text.size());
+    if (bytes ? c.code != ' ' : c.code != byte_letter(' ') && !is_space(c.code)) break;
+    leading ? text.remove_prefix(c.length) : text.remove_suffix(c.length);
+  }
+  return count;
 }
 
 }  // namespace
@@ -33,7 +45,7 @@ std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
 // One text on its way through. `offsets`: where wanted, by token.
 struct Pipeline::Run {
   Run(size_t text_size, EncodeOptions wanted, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets)
-      : regex(text_size), options(wanted), ids(out), offsets(out_offsets) {}
+      : regex(text_size), model(regex.budget), options(wanted), ids(out), offsets(out_offsets) {}
 
   // Whether [begin, end) of the whole text may be a special token.
   bool may_be_special(size_t begin, size_t end) const {
@@ -59,17 +71,25 @@ struct Pipeline::Run {
 Pipeline::Pipeline(TokenizerParts parts)
     : parts_(std::move(parts)),
       raw_added_(raw_tokens(parts_.added)),
-      normalized_added_(normalized_tokens(parts_)),
       prefix_(parts_.post.prefix()),
       suffix_(parts_.post.suffix()) {
   special_.assign(size_t(parts_.vocab_size), 0);
+  stretches_.assign(size_t(parts_.vocab_size), 0);
   for (size_t id = 0; id < special_.size(); ++id)
     special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
   for (const AddedToken& t : parts_.added) {
     added_ids_[t.content] = t.id;
-    added_texts_[t.id] = t.normalized && !parts_.normalizer.steps().empty() ? parts_.normalizer.apply(t.content) : t.content;
+    added_texts_[t.id] = t.content;
     special_[size_t(t.id)] = t.special;
+    stretches_[size_t(t.id)] = t.lstrip || t.rstrip;
   }
+  std::vector<AddedToken> normalized = normalized_tokens(parts_);
+  for (const AddedToken& t : normalized) {
+    std::string& text = added_texts_[t.id];
+    if (text != t.content) stretches_[size_t(t.id)] = 0;  // what it takes along is not what the text has
+    text = t.content;
+  }
+  normalized_added_ = AddedTokenFinder(std::move(normalized));
 }
 
 std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions options) const {
@@ -85,33 +105,36 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions optio
 void Pipeline::encode_all(std::string_view input, Run& run) const {
   require(input.size() <= kMaxText, ErrorCode::invalid_argument, "a text of {} bytes; at most {} MiB are encoded at once",
           input.size(), kMaxText >> 20);
-  const SourceText text = SourceText::read(input, run.offsets != nullptr);
+  const SourceText text = SourceText::read(input, run.offsets != nullptr || parts_.pre.asks_for_origins());
   raw_added_.split(
       text.bytes, [&](size_t begin, size_t end) { return run.may_be_special(begin, end); },
-      [&](size_t begin, size_t end) { encode_text(text, begin, end, begin == 0, run); },
+      [&](size_t begin, size_t end) { encode_text(text, begin, end, run); },
       [&](TokenId id, size_t begin, size_t end) { run.add(id, text.origin(begin, end)); });
 }
 
-void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, bool first, Run& run) const {
-  if (parts_.normalizer.steps().empty() && normalized_added_.empty()) return encode_words(text, begin, end, first, run);
+void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, Run& run) const {
+  const bool first = begin == 0;
+  if (parts_.normalizer.steps().empty() && normalized_added_.empty())
+    return encode_words(text, begin, end, first ? utf8_length(text.bytes[0]) : 0, run);
   run.normal.assign(text, begin, end);
-  // Whether a mark is put in front can depend on whether the text's own first character is still there.
+  // Whether a mark is put in front can depend on what the text's own first character became.
   const bool watch = first && parts_.pre.asks_for_start() && !run.normal.tracked;
   if (watch) run.normal = SourceText::read(run.normal.bytes, true);
   parts_.normalizer.apply(run.normal, run.regex);
-  first = first && (!run.normal.tracked || run.normal.origin(0, 1).begin == 0);
+  size_t start = 0;
+  while (first && start < run.normal.origins.size() && run.normal.origins[start].begin == 0) ++start;
   if (watch) run.normal.tracked = false;
   const bool special = run.may_be_special(begin, end);  // normalizing moves bytes: one mark holds for the whole stretch
   normalized_added_.split(
       run.normal.bytes, [&](size_t, size_t) { return special; },
-      [&](size_t from, size_t to) { encode_words(run.normal, from, to, first && from == 0, run); },
+      [&](size_t from, size_t to) { encode_words(run.normal, from, to, start - std::min(start, from), run); },
       [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal.origin(from, to)); });
 }
 
-void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, bool first, Run& run) const {
+void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, size_t start, Run& run) const {
   if (begin == end) return;
   run.text.assign(text, begin, end);
-  parts_.pre.run(run.text, first, run.regex, run.words);
+  parts_.pre.run(run.text, start, run.regex, run.words);
   TokenSink sink{run.ids, run.offsets != nullptr ? &run.spans : nullptr};
   for (const Span w : run.words) {
     run.spans.clear();
@@ -139,22 +162,21 @@ Encoding Pipeline::encode_aligned(std::string_view text, std::optional<std::stri
   if (second) b = one(*second, options, 1);
   if (limit != nullptr)
     truncate(a, second ? &b : nullptr, options.add_special ? parts_.post.added(second.has_value()) : 0, *limit);
-  for (Encoding* e : {&a, &b}) parts_.post.trim(*e, [&](TokenId id, bool leading) { return spaces(id, leading); });
+  trim(text, a);
+  if (second) trim(*second, b);
   return parts_.post.apply(a, second ? &b : nullptr, options.add_special);
 }
 
-// Spaces at an end of the token's text, as letters or as they are.
-size_t Pipeline::spaces(TokenId id, bool leading) const {
-  const std::string text = token_text(id);
-  std::vector<char32_t> codes;
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = utf8_at(text, at);
-    codes.push_back(c.code);
-    at += c.length;
-  }
-  if (!leading) std::reverse(codes.begin(), codes.end());
-  const auto other = std::find_if(codes.begin(), codes.end(), [](char32_t c) { return c != byte_letter(' ') && !is_space(c); });
-  return size_t(other - codes.begin());
+void Pipeline::trim(std::string_view text, Encoding& e) const {
+  if (parts_.post.trims.empty()) return;
+  const std::vector<Encoding::Offset> whole = e.offsets;
+  parts_.post.trim(text, e, [&](size_t i, bool leading, size_t most) {
+    const TokenId id = e.ids[i];
+    if (stretches_[size_t(id)]) return spaces(text.substr(whole[i].begin, whole[i].end - whole[i].begin), leading, false, most);
+    const std::string* added = added_text(id);
+    const bool bytes = added == nullptr && parts_.byte_level && parts_.rules.usable[size_t(id)];
+    return spaces(added != nullptr ? *added : parts_.model->text(id), leading, bytes, most);
+  });
 }
 
 const std::string* Pipeline::added_text(TokenId id) const {
@@ -180,6 +202,7 @@ const Pipeline::Pieces& Pipeline::pieces(bool first) const {
   Pieces& made = first ? firsts_ : pieces_;
   std::call_once(first ? firsts_made_ : pieces_made_, [&] {
     const bool bytes = parts_.byte_level && parts_.decoder.is_byte_level();
+    RegexScratch scratch(size_t(parts_.vocab_size));
     for (TokenId id = 0; id < parts_.vocab_size; ++id) {
       const std::string* added = added_text(id);
       if (parts_.types[size_t(id)] == VocabSpec::unused) {
@@ -192,7 +215,7 @@ const Pipeline::Pieces& Pipeline::pieces(bool first) const {
       else if (bytes)
         made.add(parts_.model->text(id));
       else
-        made.add(parts_.decoder.piece(token_text(id), first));
+        made.add(parts_.decoder.piece(token_text(id), first, scratch));
     }
   });
   return made;
@@ -225,7 +248,7 @@ std::string Pipeline::decode(const std::vector<TokenId>& ids, bool with_special)
 }
 
 std::optional<TokenId> Pipeline::find(std::string_view text) const {
-  if (const auto added = added_ids_.find(std::string(text)); added != added_ids_.end()) return added->second;
+  if (const auto added = added_ids_.find(text); added != added_ids_.end()) return added->second;
   const TokenId id = text.empty() ? -1 : parts_.model->find(text);
   if (id >= 0 && id < parts_.vocab_size) return id;
   return std::nullopt;

@@ -1,8 +1,5 @@
 #include "tokenizer/plain_text.h"
 
-#include <algorithm>
-#include <array>
-
 namespace gale {
 namespace {
 
@@ -18,40 +15,64 @@ void split(std::string_view prompt, Text text, Mark mark) {
   text(prompt);
 }
 
-// With `token`, or with what may become it once something else stands behind.
-bool begins(std::string_view text, std::string_view token) { return text.starts_with(token) || token.starts_with(text); }
+std::string reversed(std::string_view text) { return {text.rbegin(), text.rend()}; }
+
+AhoCorasick finder(const std::vector<std::string>& texts) {
+  return AhoCorasick(std::vector<std::string_view>(texts.begin(), texts.end()));
+}
+
+// By text: whether it stands somewhere in `source`.
+std::vector<bool> occurring(const std::vector<std::string>& texts, std::string_view source) {
+  std::vector<bool> out(texts.size());
+  const AhoCorasick all = finder(texts);
+  uint32_t state = Trie::kRoot;
+  for (const char byte : source) {
+    state = all.next(state, byte);
+    // What ends here too was seen with the first of them.
+    for (uint32_t found = all.ending(state); found != Trie::kRoot && !out[size_t(all.value(found))];
+         found = all.ending(all.shorter(found)))
+      out[size_t(all.value(found))] = true;
+  }
+  return out;
+}
 
 }  // namespace
 
 PlainText::PlainText(const Tokenizer& tokenizer, std::string_view template_source) : tokenizer_(tokenizer) {
+  std::vector<std::string> others, guarded;
   for (const TokenId id : tokenizer.added_tokens()) {
     std::string text = tokenizer.token_text(id);
-    if (!text.empty() && (tokenizer.is_special(id) || template_source.find(text) != std::string_view::npos))
-      guarded_.push_back(std::move(text));
+    (tokenizer.is_special(id) ? guarded : others).push_back(std::move(text));
   }
+  const std::vector<bool> named = occurring(others, template_source);
+  for (size_t i = 0; i < others.size(); ++i)
+    if (named[i]) guarded.push_back(std::move(others[i]));
+  forwards_ = finder(guarded);
+  for (std::string& text : guarded) text = reversed(text);
+  backwards_ = finder(guarded);
 }
 
 std::string PlainText::guard(std::string_view content) const {
-  std::array<bool, 256> starts{};
-  for (const std::string& s : guarded_) starts[uint8_t(s[0])] = true;
   std::string out;
-  split(
-      content,
-      [&](std::string_view part) {
-        for (size_t at = 0; at < part.size(); ++at) {
-          out += part[at];
-          // The mark goes behind the special token's first character.
-          const bool special =
-              starts[uint8_t(part[at])] &&
-              std::any_of(guarded_.begin(), guarded_.end(), [&](const std::string& s) { return begins(part.substr(at), s); });
-          if (!special) continue;
-          size_t end = at + 1;
-          while (end < part.size() && (uint8_t(part[end]) & 0xc0) == 0x80) out += part[end++];
-          out += kMark;
-          at = end - 1;
-        }
-      },
-      [&] { out += kReplacement; });
+  const auto guard_part = [&](std::string_view part) {
+    std::vector<bool> begins(part.size());  // a guarded token, or, at the part's end, what may become one
+    uint32_t state = Trie::kRoot;
+    for (size_t at = part.size(); at-- > 0;) {
+      state = backwards_.next(state, part[at]);
+      begins[at] = backwards_.ending(state) != Trie::kRoot;
+    }
+    state = Trie::kRoot;
+    for (const char byte : part) state = forwards_.next(state, byte);
+    for (; state != Trie::kRoot; state = forwards_.shorter(state)) begins[part.size() - forwards_.depth(state)] = true;
+    for (size_t at = 0; at < part.size();) {
+      const bool marked = begins[at];
+      out += part[at++];
+      // The mark goes behind the token's first character.
+      while (marked && at < part.size() && (uint8_t(part[at]) & 0xc0) == 0x80) out += part[at++];
+      if (marked) out += kMark;
+    }
+  };
+  split(content, guard_part, [&] { out += kReplacement; });
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/aho_corasick.h"
 #include "tokenizer/tokenizer.h"
 
 namespace gale {
@@ -25,7 +26,7 @@ class PlainText {
 
  private:
   const Tokenizer& tokenizer_;
-  std::vector<std::string> guarded_;
+  AhoCorasick forwards_, backwards_;  // the guarded tokens
 };
 
 }  // namespace gale

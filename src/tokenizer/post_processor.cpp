@@ -1,6 +1,14 @@
 #include "tokenizer/post_processor.h"
 
+#include "tokenizer/utf8.h"
+
 namespace gale {
+
+void trim_offset(std::string_view whole, size_t leading, size_t trailing, uint32_t& begin, uint32_t& end) {
+  const std::string_view text = whole.substr(0, end);
+  for (; leading > 0 && begin < end; --leading) begin += utf8_at(text, begin).length;
+  for (; trailing > 0 && begin < end; --trailing) end -= utf8_before(text, end).length;
+}
 
 std::vector<TokenId> PostProcessor::prefix() const {
   std::vector<TokenId> out;

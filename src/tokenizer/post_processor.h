@@ -1,4 +1,5 @@
 #pragma once
+#include <string_view>
 #include <vector>
 
 #include "tokenizer/encoding.h"
@@ -12,6 +13,9 @@ struct TemplateItem {
   std::vector<TokenId> ids = {};
   int32_t type_id = 0;
 };
+
+/// Takes so many characters of `whole` from either end of [begin, end), as far as there are so many.
+void trim_offset(std::string_view whole, size_t leading, size_t trailing, uint32_t& begin, uint32_t& end);
 
 /// What is put around the tokens of one text, or of two. Immutable.
 struct PostProcessor {
@@ -29,17 +33,16 @@ struct PostProcessor {
   std::vector<TokenId> suffix() const;
   size_t added(bool has_pair) const;
 
-  /// `spaces(id, leading)`: how many spaces the token's text begins, or ends, with. `texts`: one or two.
+  /// `spaces(i, leading, most)`: how many spaces the text of token i begins, or ends, with; more than `most` need not be counted.
   template <class Spaces>
-  void trim(Encoding& text, Spaces spaces) const {
+  void trim(std::string_view whole, Encoding& text, Spaces spaces) const {
     for (const Trim t : trims)
       for (size_t i = 0; i < text.size(); ++i) {
         auto& [begin, end] = text.offsets[i];
-        size_t leading = spaces(text.ids[i], true);
-        const size_t trailing = spaces(text.ids[i], false);
-        if (leading > 0 && (i == 0 || begin == 0) && t.prefix_space) --leading;
-        begin = uint32_t(std::min<size_t>(begin + leading, end));
-        if (trailing > 0 && end >= trailing) end = uint32_t(std::max<size_t>(end - trailing, begin));
+        size_t leading = spaces(i, true, end - begin);
+        const size_t trailing = spaces(i, false, end - begin);
+        if (leading == 1 && (i == 0 || begin == 0) && t.prefix_space) leading = 0;
+        trim_offset(whole, leading, trailing, begin, end);
       }
   }
   Encoding apply(const Encoding& text, const Encoding* second, bool add_special) const;

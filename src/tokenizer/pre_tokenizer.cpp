@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/unicode.h"
 
@@ -168,7 +169,7 @@ void split_fixed(size_t characters, std::string_view text, std::vector<Span>& sp
   spans = std::move(out);
 }
 
-// Rewrites each word by itself: rewrite(part, index, out) uses up the part.
+// Rewrites each word by itself: rewrite(part, span, out) uses up the part.
 template <class Rewrite>
 void rewrite_spans(SourceText& text, std::vector<Span>& spans, Rewrite rewrite) {
   Rewriter out(text);
@@ -176,21 +177,21 @@ void rewrite_spans(SourceText& text, std::vector<Span>& spans, Rewrite rewrite) 
   for (Span& s : spans) {
     out.skip(s.begin - out.at());
     const auto begin = uint32_t(out.size());
-    rewrite(bytes.substr(s.begin, s.end - s.begin), size_t(&s - spans.data()), out);
+    rewrite(bytes.substr(s.begin, s.end - s.begin), s, out);
     s = {begin, uint32_t(out.size())};
   }
   out.finish();
 }
 
 void put_space(SourceText& text, std::vector<Span>& spans) {
-  rewrite_spans(text, spans, [](std::string_view part, size_t, Rewriter& out) {
+  rewrite_spans(text, spans, [](std::string_view part, Span, Rewriter& out) {
     if (!part.starts_with(' ')) out.insert_before(" ");
     out.copy(part.size());
   });
 }
 
 void to_letters(SourceText& text, std::vector<Span>& spans) {
-  rewrite_spans(text, spans, [](std::string_view part, size_t, Rewriter& out) {
+  rewrite_spans(text, spans, [](std::string_view part, Span, Rewriter& out) {
     for (size_t at = 0; at < part.size();) {
       const size_t end = at + utf8_length(part[at]);
       for (int change = 0; at < end; ++at, change = 1) out.put(byte_letter(uint8_t(part[at])), change);
@@ -199,17 +200,19 @@ void to_letters(SourceText& text, std::vector<Span>& spans) {
 }
 
 void to_bytes(SourceText& text, std::vector<Span>& spans) {
-  rewrite_spans(text, spans, [](std::string_view part, size_t, Rewriter& out) {
+  rewrite_spans(text, spans, [](std::string_view part, Span, Rewriter& out) {
     for (const char byte : letters_to_bytes(part).value_or("")) out.put(std::string_view(&byte, 1), 0);
   });
 }
 
-void put_marks(const PreStep& step, bool first, SourceText& text, std::vector<Span>& spans) {
+void put_marks(const PreStep& step, size_t start, SourceText& text, std::vector<Span>& spans) {
   const std::string& mark = step.pattern;
-  rewrite_spans(text, spans, [&](std::string_view part, size_t index, Rewriter& out) {
-    const bool wanted =
-        step.prepend == PreStep::Prepend::always || (step.prepend == PreStep::Prepend::first && first && index == 0);
-    if (wanted && !part.starts_with(' ') && !part.starts_with(mark)) out.insert_before(mark);
+  const auto wanted = [&](Span s) {
+    if (step.prepend != PreStep::Prepend::first) return step.prepend == PreStep::Prepend::always;
+    return text.tracked ? s.begin < text.origins.size() && text.origins[s.begin].begin == 0 : s.begin < start;
+  };
+  rewrite_spans(text, spans, [&](std::string_view part, Span s, Rewriter& out) {
+    if (wanted(s) && !part.starts_with(' ') && !part.starts_with(mark)) out.insert_before(mark);
     while (!part.empty()) {
       const size_t space = std::min(part.find(' '), part.size());
       out.copy(space);
@@ -229,6 +232,13 @@ void put_marks(const PreStep& step, bool first, SourceText& text, std::vector<Sp
     add(words, {begin, s.end});
   }
   spans = std::move(words);
+}
+
+bool marks_first(const PreStep& s) { return s.kind == PreStep::Kind::metaspace && s.prepend == PreStep::Prepend::first; }
+
+bool rewrites(const PreStep& step) {
+  return step.kind == PreStep::Kind::prefix_space || step.kind == PreStep::Kind::byte_letters ||
+         step.kind == PreStep::Kind::metaspace;
 }
 
 }  // namespace
@@ -252,14 +262,16 @@ PreTokenizer::PreTokenizer(std::vector<PreStep> steps, bool bytes) : steps_(std:
   if (bytes_ && !steps_.empty() && steps_.back().kind == PreStep::Kind::byte_letters) steps_.pop_back();
 }
 
-bool PreTokenizer::asks_for_start() const {
-  return std::any_of(steps_.begin(), steps_.end(),
-                     [](const PreStep& s) { return s.kind == PreStep::Kind::metaspace && s.prepend == PreStep::Prepend::first; });
+bool PreTokenizer::asks_for_start() const { return std::any_of(steps_.begin(), steps_.end(), marks_first); }
+
+bool PreTokenizer::asks_for_origins() const {
+  const auto last = std::find_if(steps_.rbegin(), steps_.rend(), marks_first);
+  return last != steps_.rend() && std::any_of(last + 1, steps_.rend(), rewrites);
 }
 
-void PreTokenizer::run(SourceText& text, bool first, RegexScratch& scratch, std::vector<Span>& words) const {
+void PreTokenizer::run(SourceText& text, size_t start, RegexScratch& scratch, std::vector<Span>& words) const {
   words.assign(1, Span{0, uint32_t(text.bytes.size())});
-  bool letters = false;
+  bool letters = false, rewritten = false;
   for (const PreStep& step : steps_) {
     switch (step.kind) {
       case PreStep::Kind::split:
@@ -285,10 +297,15 @@ void PreTokenizer::run(SourceText& text, bool first, RegexScratch& scratch, std:
         letters = true;
         break;
       case PreStep::Kind::metaspace:
-        put_marks(step, first, text, words);
+        put_marks(step, start, text, words);
         break;
     }
+    if (!rewrites(step)) continue;
+    rewritten = true;
+    require(text.bytes.size() <= scratch.budget.bytes, ErrorCode::invalid_argument,
+            "the tokenizer's pre-tokenizers make the text more than 32 times as long; use fewer ByteLevel and Metaspace steps");
   }
+  if (rewritten) scratch.budget.bytes -= text.bytes.size();
   if (letters && bytes_) to_bytes(text, words);
 }
 

@@ -52,12 +52,15 @@ class PreTokenizer {
   /// `bytes`: the model works on bytes and wants no letters for them, so that a last byte_letters step is not run.
   explicit PreTokenizer(std::vector<PreStep> steps = {}, bool bytes = true);
 
-  /// Cuts `text` into words, rewriting it where steps do so. `first`: it is the start of the whole text.
-  void run(SourceText& text, bool first, RegexScratch& scratch, std::vector<Span>& words) const;
+  /// Cuts `text` into words, rewriting it where steps do so. `start`: so many bytes of it stand for the whole text's first
+  /// character (0 unless it is the start of the whole text); tracked texts know by themselves.
+  void run(SourceText& text, size_t start, RegexScratch& scratch, std::vector<Span>& words) const;
 
   const std::vector<PreStep>& steps() const { return steps_; }
   /// What becomes of a text depends on whether it is the start of a whole one.
   bool asks_for_start() const;
+  /// The same, and `start` cannot say it, since the text is rewritten before.
+  bool asks_for_origins() const;
   /// The words are bytes, or letters for bytes.
   bool byte_level() const { return byte_level_; }
 

@@ -113,9 +113,11 @@ RankVocab read_tekken(std::string_view file) {
                            "[SUFFIX]"};
     for (size_t i = 0; i < std::size(names) && int64_t(i) < specials; ++i) out.specials.push_back({TokenId(i), names[i]});
   }
+  std::vector<uint8_t> named_ids(size_t(specials), 0);
+  for (const auto& s : out.specials)
+    if (s.id >= 0 && s.id < out.first) named_ids[size_t(s.id)] = 1;
   for (TokenId id = 0; id < out.first; ++id)
-    if (std::none_of(out.specials.begin(), out.specials.end(), [&](const auto& s) { return s.id == id; }))
-      out.specials.push_back({id, "<SPECIAL_" + std::to_string(id) + ">"});
+    if (!named_ids[size_t(id)]) out.specials.push_back({id, "<SPECIAL_" + std::to_string(id) + ">"});
   out.bos = named(out, "<s>");
   out.eos = named(out, "</s>");
   out.unk = named(out, "<unk>");

@@ -54,7 +54,8 @@ std::string bytes(const Json& list) {
 
 TEST(TokenizerFiles, EqualSentencepiece) {
   const Json expected = test_json("files.expected.json");
-  for (const char* kind : {"unigram", "bpe"}) {
+  for (const char* kind : {"unigram", "unigram symbols", "unigram symbols and rules", "unigram suffix", "bpe", "bpe symbols",
+                           "bpe symbols and rules", "bpe suffix"}) {
     SCOPED_TRACE(kind);
     const auto t = Tokenizer::from_vocab(read_sentencepiece(bytes(expected[kind]["file"])));
     for (const Json& row : expected[kind]["cases"]) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,10 +21,40 @@ namespace {
 constexpr size_t kMaxPattern = 1 << 16;
 constexpr uint32_t kHeapLimitKib = 64 << 10;  // for the interpreter, where the JIT cannot run
 constexpr size_t kJitStackMax = size_t(32) << 20;
+// What a search may cost before it counts: ordinary words take a few steps and look at a few bytes.
+constexpr uint32_t kFewSteps = 500;
+constexpr size_t kFewBytes = 1024;
+constexpr uint32_t kGrowth = 4;
+constexpr uint32_t kClock = 256;  // searches from one look at the clock to the next
 
 constexpr std::string_view kSpaces =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+// Which a \w that stands alone has too, as Oniguruma looks Latin-1 up in a table of its own then.
+constexpr std::string_view kLatinWord = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
+
+// Oniguruma's named classes: of characters, or of all others. \p{Punct} is smaller than [[:punct:]].
+// Some characters have become letters or small ones since the Unicode that PCRE2 may be built with.
+struct NamedClass {
+  std::string_view name, members;
+  bool others = false;
+};
+constexpr NamedClass kClasses[] = {
+    {"alnum", R"(\p{Alphabetic}\p{Nd}\x{363}-\x{36f}\x{c04}\x{f82}\x{f83}\x{1dd3}-\x{1de6}\x{11080}\x{11081}\x{11241}\x{1171e})"},
+    {"alpha", R"(\p{Alphabetic}\x{363}-\x{36f}\x{c04}\x{f82}\x{f83}\x{1dd3}-\x{1de6}\x{11080}\x{11081}\x{11241}\x{1171e})"},
+    {"ascii", R"(\x{0}-\x{7f})"},
+    {"blank", R"(\x{9}\p{Zs})"},
+    {"cntrl", R"(\p{Cc})"},
+    {"digit", R"(\p{Nd})"},
+    {"graph", R"(\x{9}-\x{d}\x{20}\x{85}\p{Z}\p{Cc}\p{Cn}\p{Cs})", true},
+    {"lower", R"(\p{Lowercase}\x{10fc}\x{a7f2}-\x{a7f4}\x{ab69})"},
+    {"print", R"(\p{Zl}\p{Zp}\p{Cc}\p{Cn}\p{Cs})", true},
+    {"punct", R"(\p{P})"},
+    {"space", kSpaces},
+    {"upper", R"(\p{Uppercase})"},
+    {"xdigit", "0-9a-fA-F"},
+    {"word", kWord},
+};
 
 constexpr std::string_view kScripts[] = {
     "Arabic",    "Armenian",  "Bengali", "Bopomofo", "Cyrillic", "Devanagari", "Ethiopic", "Georgian", "Greek",   "Gujarati",
@@ -33,9 +64,7 @@ constexpr std::string_view kScripts[] = {
 
 // Names of properties that PCRE2 does not know.
 constexpr std::pair<std::string_view, std::string_view> kProperties[] = {
-    {"Letter", "L"},         {"Mark", "M"},          {"Number", "N"},        {"Punctuation", "P"},
-    {"Symbol", "S"},         {"Separator", "Z"},     {"Other", "C"},         {"Digit", "Nd"},
-    {"Alpha", "Alphabetic"}, {"Upper", "Uppercase"}, {"Lower", "Lowercase"}, {"Space", "White_Space"},
+    {"Letter", "L"}, {"Mark", "M"}, {"Number", "N"}, {"Punctuation", "P"}, {"Symbol", "S"}, {"Separator", "Z"}, {"Other", "C"},
 };
 
 // Rewrites what PCRE2 and Oniguruma read differently: \s and \w (other sets of characters), \h (a hex digit), \u0041, sets inside
@@ -52,7 +81,10 @@ class Translator {
       const char c = in_[at_];
       if (c == '\\') {
         atom_ = out_.size();
-        out_ += escape(false);
+        const auto named = class_escape(false);
+        out_ += named                                                                      ? named->text()
+                : in_.substr(at_).starts_with("\\b") || in_.substr(at_).starts_with("\\B") ? border()
+                                                                                           : escape();
       } else if (c == '[') {
         atom_ = out_.size();
         ++at_;
@@ -80,12 +112,64 @@ class Translator {
     std::string text() const { return expression.empty() ? (negated ? "[^" : "[") + members + "]" : expression; }
   };
 
+  // A class of characters, or of all others.
+  struct Class {
+    std::string members;
+    bool negated = false;
+    std::string text() const { return (negated ? "[^" : "[") + members + "]"; }
+  };
+
+  // \b and \B, between word characters as \w has them.
+  std::string border() {
+    const std::string word = "[" + std::string(kWord) + std::string(kLatinWord) + "])";
+    const bool inside = in_[at_ + 1] == 'B';
+    at_ += 2;
+    return "(?:(?<=" + word + (inside ? "(?=" : "(?!") + word + "|(?<!" + word + (inside ? "(?!" : "(?=") + word + ")";
+  }
+
+  static std::optional<Class> named_class(std::string_view name, bool negated) {
+    std::string plain;
+    for (const char c : name)
+      if (c != ' ' && c != '_' && c != '-') plain += c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+    for (const NamedClass& c : kClasses)
+      if (c.name == plain) return Class{std::string(c.members), negated != c.others};
+    return std::nullopt;
+  }
+
+  // \s, \w, \h, \p{Alnum} and their like.
+  std::optional<Class> class_escape(bool in_set) {
+    const std::string_view rest = in_.substr(at_);
+    if (rest.size() < 2) return std::nullopt;
+    const bool upper = rest[1] >= 'A' && rest[1] <= 'Z';
+    const char kind = upper ? char(rest[1] - 'A' + 'a') : rest[1];
+    size_t length = 2;
+    std::optional<Class> out;
+    if (kind == 's' || kind == 'w' || kind == 'h') {
+      out = named_class(kind == 's' ? "space" : kind == 'w' ? "word" : "xdigit", upper);
+    } else if (kind == 'p' && rest.size() > 2 && rest[2] == '{') {
+      const size_t end = rest.find('}');
+      const bool other = rest.substr(3).starts_with('^');
+      if (end != std::string_view::npos) out = named_class(rest.substr(3 + other, end - 3 - other), upper != other);
+      length = end + 1;
+    }
+    if (!out) return out;
+    at_ += length;
+    if (out->members == kWord && !in_set) out->members += kLatinWord;
+    return out;
+  }
+
   // From after '[' to after its ']'.
   Set set(int depth) {
     require(depth <= kMaxSets, ErrorCode::unsupported, "{}: pattern '{}' nests sets deeper than {}", where_, in_, kMaxSets);
     Set out;
     std::vector<std::string> operands;
     std::string members, others;
+    const auto put = [&](const Class& c) {
+      if (c.negated)
+        others += (others.empty() ? "" : "|") + c.text();
+      else
+        members += c.members;
+    };
     const auto operand = [&] {
       std::string text = members.empty() ? std::string() : "[" + members + "]";
       if (!others.empty()) text = "(?:" + text + (text.empty() ? "" : "|") + others + ")";
@@ -99,7 +183,13 @@ class Translator {
       const std::string_view rest = in_.substr(at_);
       const size_t posix = rest.starts_with("[:") ? rest.find(":]") : std::string_view::npos;
       if (posix != std::string_view::npos) {
-        members += rest.substr(0, posix + 2), at_ += posix + 2;
+        const bool other = rest[2] == '^';
+        const std::string_view name = rest.substr(2 + other, posix - 2 - other);
+        std::optional<Class> named = named_class(name, other);
+        require(named.has_value(), ErrorCode::unsupported, "{}: pattern '{}': [:{}:] is unknown", where_, in_, name);
+        if (name == "punct") named->members += R"(\p{S})";
+        put(*named);
+        at_ += posix + 2;
       } else if (rest[0] == '[') {
         ++at_;
         const Set inner = set(depth + 1);
@@ -110,8 +200,10 @@ class Translator {
       } else if (rest.starts_with("&&")) {
         operands.push_back(operand());
         at_ += 2;
+      } else if (const auto named = rest[0] == '\\' ? class_escape(true) : std::nullopt) {
+        put(*named);
       } else if (rest[0] == '\\') {
-        members += escape(true);
+        members += escape();
       } else {
         members += rest[0], ++at_;
       }
@@ -153,22 +245,11 @@ class Translator {
     return true;
   }
 
-  std::string escape(bool in_set) {
+  std::string escape() {
     if (at_ + 1 >= in_.size()) return ++at_, "\\";
     const char c = in_[at_ + 1];
     at_ += 2;
-    const auto members = [&](std::string_view all) { return in_set ? std::string(all) : "[" + std::string(all) + "]"; };
     switch (c) {
-      case 's':
-        return members(kSpaces);
-      case 'w':
-        return members(kWord);
-      case 'h':
-        return members("0-9a-fA-F");
-      case 'S':
-        return in_set ? "\\S" : "[^" + std::string(kSpaces) + "]";
-      case 'W':
-        return in_set ? "\\W" : "[^" + std::string(kWord) + "]";
       case 'p':
       case 'P':
         return property(c);
@@ -209,6 +290,7 @@ struct RegexScratch::Impl {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
   pcre2_jit_stack* stack = nullptr;
+  uint32_t searches = 0;
 
   ~Impl() {
     if (stack != nullptr) pcre2_jit_stack_free(stack);
@@ -217,10 +299,9 @@ struct RegexScratch::Impl {
   }
 };
 
-RegexScratch::RegexScratch(size_t text_size) : impl_(std::make_unique<Impl>()) {
+RegexScratch::RegexScratch(size_t text_size) : budget(text_size), impl_(std::make_unique<Impl>()) {
   if (impl_->data == nullptr || impl_->context == nullptr) fail(ErrorCode::out_of_memory, "no memory to match a pattern");
-  const uint64_t steps = 10'000'000 + 64 * uint64_t(text_size);
-  pcre2_set_match_limit(impl_->context, uint32_t(std::min<uint64_t>(steps, UINT32_MAX)));
+  pcre2_set_match_limit(impl_->context, kFewSteps);
   pcre2_set_heap_limit(impl_->context, kHeapLimitKib);
 }
 RegexScratch::~RegexScratch() = default;
@@ -250,23 +331,56 @@ Regex::Regex(std::string_view pattern, std::string_view where) : impl_(std::make
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
     fail(ErrorCode::unsupported, "{}: pattern '{}': {} (at byte {} of '{}')", where, pattern, message, offset, text);
   }
-  impl_->jit = pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE) == 0;
+  impl_->jit = pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) == 0;
 }
 Regex::~Regex() = default;
 
-bool Regex::find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const {
+// `part`: what the text goes on with is not shown; matches and failures that depend on it are PCRE2_ERROR_PARTIAL.
+int Regex::match(std::string_view text, size_t from, bool part, RegexScratch& scratch) const {
   RegexScratch::Impl& s = *scratch.impl_;
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
+  const uint32_t options = part ? PCRE2_PARTIAL_HARD : 0;
+  if (!impl_->jit) return pcre2_match(impl_->code, subject, text.size(), from, options | PCRE2_NO_UTF_CHECK, s.data, s.context);
+  const int rc = pcre2_jit_match(impl_->code, subject, text.size(), from, options, s.data, s.context);
+  if (rc != PCRE2_ERROR_JIT_STACKLIMIT || s.stack != nullptr) return rc;
+  s.stack = pcre2_jit_stack_create(64 << 10, kJitStackMax, nullptr);
+  pcre2_jit_stack_assign(s.context, nullptr, s.stack);
+  return pcre2_jit_match(impl_->code, subject, text.size(), from, options, s.data, s.context);
+}
+
+void Regex::spend(RegexScratch& scratch, uint64_t steps, size_t from) const {
+  require(scratch.budget.spend(steps) && !scratch.budget.late(), ErrorCode::invalid_argument,
+          "the text cannot be split by the tokenizer's pattern '{}': it takes too many steps, at byte {}; shorten the text",
+          impl_->pattern, from);
+}
+
+// A search sees a part of the text and may take a few steps; only where that is too little is it tried again with more, which the
+// call pays for. A step can itself look at many bytes (a run of letters is one), so that time is limited too.
+bool Regex::find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const {
+  RegexScratch::Impl& s = *scratch.impl_;
+  size_t window = kFewBytes;
+  uint32_t steps = kFewSteps;
   int rc;
-  if (impl_->jit) {
-    rc = pcre2_jit_match(impl_->code, subject, text.size(), from, 0, s.data, s.context);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT && s.stack == nullptr) {
-      s.stack = pcre2_jit_stack_create(64 << 10, kJitStackMax, nullptr);
-      pcre2_jit_stack_assign(s.context, nullptr, s.stack);
-      rc = pcre2_jit_match(impl_->code, subject, text.size(), from, 0, s.data, s.context);
+  if (++s.searches % kClock == 0) spend(scratch, 0, from);
+  while (true) {
+    size_t shown = text.size() - from > window ? from + window : text.size();
+    while (shown < text.size() && (uint8_t(text[shown]) & 0xc0) == 0x80) ++shown;
+    const bool part = shown < text.size();
+    rc = match(text.substr(0, shown), from, part, scratch);
+    if (rc == PCRE2_ERROR_MATCHLIMIT) {
+      spend(scratch, steps, from);
+      steps = uint32_t(std::min<uint64_t>(uint64_t(steps) * kGrowth, std::max<uint64_t>(scratch.budget.steps, 1)));
+      pcre2_set_match_limit(s.context, steps);
+    } else if (part && (rc == PCRE2_ERROR_PARTIAL || rc == PCRE2_ERROR_NOMATCH)) {
+      spend(scratch, shown - from, from);
+      window *= kGrowth;
+    } else {
+      break;
     }
-  } else {
-    rc = pcre2_match(impl_->code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, s.data, s.context);
+  }
+  if (steps > kFewSteps) {
+    pcre2_set_match_limit(s.context, kFewSteps);
+    spend(scratch, steps, from);
   }
   if (rc == PCRE2_ERROR_NOMATCH) return false;
   if (rc < 0) {

@@ -4,16 +4,20 @@
 #include <string>
 #include <string_view>
 
+#include "tokenizer/budget.h"
+
 namespace gale {
 
 /// Working memory for matching, one per encode call; shared by all patterns of a tokenizer.
 class RegexScratch {
  public:
-  /// `text_size`: how much text the call has; the limit on matching steps grows with it.
+  /// `text_size`: how much text the call has.
   explicit RegexScratch(size_t text_size);
   ~RegexScratch();
   RegexScratch(const RegexScratch&) = delete;
   RegexScratch& operator=(const RegexScratch&) = delete;
+
+  Budget budget;
 
  private:
   friend class Regex;
@@ -37,13 +41,16 @@ class Regex {
   static std::string_view subject(std::string_view text, std::string& buffer);
 
   /// The first match at or after `from`. REQUIRES: `text` is a subject and `from` lies between characters.
-  /// Throws Error{invalid_argument} when the search takes more steps than any sane text needs.
+  /// Throws Error{invalid_argument} when the searches of a call take more steps than any sane text needs.
   bool find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const;
 
   /// Pattern that matches exactly this text.
   static std::string escape(std::string_view text);
 
  private:
+  int match(std::string_view text, size_t from, bool part, RegexScratch& scratch) const;
+  void spend(RegexScratch& scratch, uint64_t steps, size_t from) const;
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

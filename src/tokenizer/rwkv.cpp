@@ -5,15 +5,17 @@
 
 namespace gale {
 
-void Rwkv::encode(std::string_view word, ModelScratch&, TokenSink& out) const {
+void Rwkv::encode(std::string_view word, ModelScratch& scratch, TokenSink& out) const {
   for (size_t begin = 0; begin < word.size();) {
     TokenId best = unk_;
     size_t best_end = begin + 1;
     uint32_t node = Trie::kRoot;
-    for (size_t end = begin; end < word.size() && (node = trie_.next(node, word[end])) != Trie::kNone;) {
+    size_t end = begin;
+    while (end < word.size() && (node = trie_.next(node, word[end])) != Trie::kNone) {
       ++end;
       if (trie_.value(node) >= 0) best = trie_.value(node), best_end = end;
     }
+    scratch.looked(end - begin);
     out.add(best, begin, best_end);
     begin = best_end;
   }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/fail.h"
+#include "tokenizer/hash_table.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/utf8.h"
 
@@ -44,7 +45,7 @@ std::vector<Merge> merges_from_scores(const std::vector<float>& scores, std::vec
   const size_t n = scores.size();
   const auto symbol_at = [&](std::string_view text, size_t at) { return bytes ? 1 : symbol_length(text, at); };
   const std::vector<uint32_t> ranks = ranks_of(scores);
-  std::unordered_map<std::string_view, TokenId> ids;
+  std::unordered_map<std::string_view, TokenId, TextHash> ids;
   ids.reserve(n * 2);
   for (size_t id = 0; id < n; ++id) {
     if (!usable[id]) continue;

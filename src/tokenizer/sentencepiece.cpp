@@ -77,7 +77,7 @@ class Message {
 struct Trainer {
   uint64_t type = 1;
   int64_t unk = 0, bos = 1, eos = 2, pad = -1;
-  bool byte_fallback = false;
+  bool space_suffix = false;
 };
 
 void read_piece(Message piece, VocabSpec& spec) {
@@ -102,7 +102,7 @@ Trainer read_trainer(Message m) {
   while (m.next()) {
     const auto id = int64_t(int32_t(m.number));
     if (m.field == 3) out.type = m.number;
-    if (m.field == 35) out.byte_fallback = m.number != 0;
+    if (m.field == 24) out.space_suffix = m.number != 0;
     if (m.field == 40) out.unk = id;
     if (m.field == 41) out.bos = id;
     if (m.field == 42) out.eos = id;
@@ -139,6 +139,8 @@ VocabSpec read_sentencepiece(std::string_view file) {
   const auto id = [&](int64_t value) {
     return value >= 0 && size_t(value) < spec.tokens.size() ? std::optional<TokenId>(TokenId(value)) : std::nullopt;
   };
+  spec.symbols_in_text = true;
+  spec.space_suffix = trainer.space_suffix;
   spec.unk = id(trainer.unk);
   spec.bos = id(trainer.bos);
   spec.eos = id(trainer.eos);

@@ -26,7 +26,11 @@ struct VocabSpec {
   std::optional<TokenId> cls, sep;  ///< WordPiece; default: bos and eos
   bool add_bos = false, add_eos = false, add_space_prefix = true;
   bool remove_extra_whitespaces = false;  ///< unigram
-  std::string charsmap;                   ///< unigram: sentencepiece's precompiled normalization, "" for none
+  /// sentencepiece's own files: user-defined tokens are found after normalization, which leaves them alone, and are no end of a
+  /// text.
+  bool symbols_in_text = false;
+  bool space_suffix = false;  ///< what add_space_prefix asks for goes to the end
+  std::string charsmap;       ///< unigram: sentencepiece's precompiled normalization, "" for none
 };
 
 struct EncodeOptions {

@@ -110,7 +110,9 @@ class Reader {
     const bool affixes = !text(model_, "continuing_subword_prefix", "/model", "").empty() ||
                          !text(model_, "end_of_word_suffix", "/model", "").empty();
     parts_.normalizer = parse_normalizer(part("normalizer"));
-    parts_.pre = parse_pre_tokenizer(part("pre_tokenizer"), type == Type::bpe && !affixes);
+    // A letter that is missing becomes byte tokens of the letter, not of the byte.
+    const bool fallback = flag(model_, "byte_fallback", "/model");
+    parts_.pre = parse_pre_tokenizer(part("pre_tokenizer"), type == Type::bpe && !affixes && !fallback);
     parts_.decoder = parse_decoder(part("decoder"));
     type == Type::unigram ? read_list() : read_map();
     read_added();
@@ -149,7 +151,11 @@ class Reader {
       int64_t id = -1;
       require(item.get(id) == simdjson::SUCCESS && id >= 0 && id < kMaxVocab, ErrorCode::corrupt,
               "tokenizer.json: the id of '{}' in /model/vocab is not a number from 0 to {}", key.substr(0, 80), kMaxVocab - 1);
-      if (const TokenId before = vocab_.ids.set(key, TokenId(id)); before >= 0) vocab_.texts[size_t(before)] = {};
+      const TokenId before = vocab_.ids.set(key, TokenId(id));
+      if (before >= 0)
+        vocab_.texts[size_t(before)] = {};
+      else
+        ++count_;
       put(key, TokenId(id));
     }
   }
@@ -171,7 +177,7 @@ class Reader {
       require(item.get(pair) == simdjson::SUCCESS && pair.size() == 2 && pair.at(0).get(text) == simdjson::SUCCESS &&
                   pair.at(1).get(score) == simdjson::SUCCESS,
               ErrorCode::corrupt, "tokenizer.json: /model/vocab/{} is not [text, score]", id);
-      vocab_.ids.set(text, id);
+      count_ += vocab_.ids.set(text, id) < 0;
       vocab_.scores.push_back(score);
       put(text, id++);
     }
@@ -183,8 +189,9 @@ class Reader {
     const element value = member(root_, "added_tokens", present);
     if (!present) return;
     require(value.get(list) == simdjson::SUCCESS, ErrorCode::corrupt, "tokenizer.json: /added_tokens is no array");
-    std::unordered_map<std::string_view, size_t> seen;
+    std::unordered_map<std::string_view, size_t, TextHash> seen;
     size_t index = 0;
+    TokenId last = -1;  // highest id of an added token so far
     for (const element item : list) {
       const std::string pointer = "/added_tokens/" + std::to_string(index++);
       require(item.is_object(), ErrorCode::corrupt, "tokenizer.json: {} is no object", pointer);
@@ -193,7 +200,14 @@ class Reader {
       require(item["id"].get(id) == simdjson::SUCCESS && id >= 0 && id < kMaxVocab, ErrorCode::corrupt,
               "tokenizer.json: {}/id is not a number from 0 to {}", pointer, kMaxVocab - 1);
       if (content.empty()) continue;
-      if (const TokenId known = vocab_.ids.find(content); known >= 0) id = known;
+      // The reference numbers its added tokens itself, whatever the file says.
+      const TokenId known = vocab_.ids.find(content);
+      const auto before = seen.find(content);
+      if (known >= 0)
+        id = known;
+      else
+        id = before != seen.end() ? parts_.added[before->second].id : std::max(count_, last + 1);
+      last = std::max(last, TokenId(id));
       const bool special = flag(item, "special", pointer);
       const AddedToken token{TokenId(id),
                              std::string(content),
@@ -202,6 +216,8 @@ class Reader {
                              flag(item, "lstrip", pointer),
                              flag(item, "rstrip", pointer),
                              flag(item, "normalized", pointer, !special)};
+      require(id < kMaxVocab, ErrorCode::unsupported, "tokenizer.json: more than {} tokens with those of /added_tokens",
+              kMaxVocab);
       if (size_t(id) >= vocab_.texts.size() || vocab_.texts[size_t(id)].empty()) {
         put(content, TokenId(id));
         vocab_.added.push_back(TokenId(id));
@@ -242,7 +258,7 @@ class Reader {
   element model_;
   TokenizerParts parts_;
   JsonVocab vocab_;
-  TokenId highest_ = -1;
+  TokenId highest_ = -1, count_ = 0;  // count_: of the model's own texts
 };
 
 }  // namespace

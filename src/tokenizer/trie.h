@@ -19,6 +19,13 @@ class Trie {
     for (size_t i = 0; i < text.size() && node != kNone; ++i) node = next(node, text[i]);
     return node;
   }
+  /// Number of nodes; they lie in the order of their depth.
+  uint32_t size() const noexcept { return uint32_t(nodes_.size()); }
+  /// Calls visit(child, byte) for each child.
+  template <class Visit>
+  void for_each_child(uint32_t node, Visit visit) const {
+    for (uint32_t i = 0; i < nodes_[node].count; ++i) visit(nodes_[node].children + i, bytes_[nodes_[node].children + i]);
+  }
   /// Index of the text that ends at the node, or -1.
   int32_t value(uint32_t node) const noexcept { return nodes_[node].value; }
 

@@ -47,7 +47,8 @@ void Unigram::encode(std::string_view word, ModelScratch& scratch, TokenSink& ou
     const size_t character = utf8_length(word[begin]);
     bool single = false;
     uint32_t node = Trie::kRoot;
-    for (size_t end = begin; end < word.size();) {
+    size_t end = begin;
+    while (end < word.size()) {
       node = trie_.next(node, word[end++]);
       if (node == Trie::kNone) break;
       const TokenId id = trie_.value(node);
@@ -55,6 +56,7 @@ void Unigram::encode(std::string_view word, ModelScratch& scratch, TokenSink& ou
       offer(begin, end, before + scores_[size_t(id)], id);
       single |= end - begin == character;
     }
+    scratch.looked(end - begin);
     if (!single) offer(begin, begin + character, before + unknown_score_, -1);
     begin += character;
   }

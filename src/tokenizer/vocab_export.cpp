@@ -14,12 +14,15 @@ namespace {
 
 // GGUF has one list of tokens that are found in the text as they stand.
 void check_added(const TokenizerParts& parts) {
+  size_t bytes = 0;
+  for (const AddedToken& t : parts.added) bytes += t.content.size();
+  RegexScratch scratch(bytes);
   for (const AddedToken& t : parts.added) {
     require(t.plain(), ErrorCode::unsupported,
             "added token '{}' takes spaces along or minds word borders (single_word, lstrip, rstrip), which GGUF cannot say",
             t.content);
-    if (!t.normalized) continue;
-    require(parts.normalizer.apply(t.content) == t.content, ErrorCode::unsupported,
+    if (!t.normalized || t.as_written) continue;
+    require(parts.normalizer.apply(t.content, scratch) == t.content, ErrorCode::unsupported,
             "added token '{}' is looked for in normalized text, which GGUF cannot say", t.content);
   }
 }

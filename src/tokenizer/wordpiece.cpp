@@ -21,11 +21,13 @@ void WordPiece::encode(std::string_view word, ModelScratch& scratch, TokenSink& 
   for (size_t at = 0; known && at < word.size();) {
     Symbol longest{-1, 0};
     uint32_t node = at == 0 ? Trie::kRoot : inside_;
-    for (size_t end = at; node != Trie::kNone && end < word.size();) {
+    size_t end = at;
+    while (node != Trie::kNone && end < word.size()) {
       node = trie_.next(node, word[end++]);
       if (node != Trie::kNone && trie_.value(node) >= 0 && (end == word.size() || begins(word[end])))
         longest = {trie_.value(node), uint32_t(end - at)};
     }
+    scratch.looked(end - at);
     known = longest.id >= 0;
     pieces.push_back(longest);
     at += longest.bytes;

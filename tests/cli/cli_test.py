@@ -312,6 +312,21 @@ class Conversation(CliTest):
 
 
 class Text(CliTest):
+    def test_tokenize_lines(self):
+        lines = self.ok("tokenize", "-m", self.model, "--jsonl", "-", stdin='"!"\n[34]\n""\n[]\n').splitlines()
+        self.assertEqual([json.loads(line)["ids"] for line in lines], [[0], [1], [], []])
+        for bad in ("null", "{}", "3", "[256]", '["a"]'):
+            self.fails(1, "tokenize", "-m", self.model, "--jsonl", "-", stdin='"!"\n' + bad + "\n", says="line 2")
+
+    def test_template_without_weights(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("tokenizer.json", "tokenizer_config.json"):
+                shutil.copy(self.model / name, folder)
+            messages = '[{"role": "user", "content": "!"}]'
+            for flags in ([], ["--tokens"]):
+                self.assertEqual(self.ok("template", "-m", folder, "--messages", "-", *flags, stdin=messages),
+                                 self.ok("template", "-m", self.model, "--messages", "-", *flags, stdin=messages))
+
     def test_tokenize(self):
         self.assertEqual(self.ok("tokenize", "-m", self.model, "--ids", "!\"#"), "0 1 2\n")
         self.assertEqual(self.ok("tokenize", "-m", self.model, "--ids", "-", stdin="!\"#"), "0 1 2\n")

@@ -134,6 +134,8 @@ def all_tokenizers():
     for scheme in ("always", "first", "never"):
         for split in (True, False):
             yield f"pre Metaspace {scheme} {split}", front(None, p.Metaspace(prepend_scheme=scheme, split=split))
+    for name in ("WhitespaceSplit", "Punctuation", "FixedLength", "ByteLevel"):  # where the first word is not the text's start
+        yield f"pre Metaspace first after {name}", front(n.Replace("½", "1/2"), p.Sequence([getattr(p, name)(), p.Metaspace(prepend_scheme="first")]))
     yield "pre Metaspace after a split", front(None, p.Sequence([p.Punctuation(), p.Metaspace(prepend_scheme="first")]))
     yield "pre Metaspace other mark", front(None, p.Metaspace(replacement="_", prepend_scheme="always"))
     for behavior in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"):
@@ -143,6 +145,9 @@ def all_tokenizers():
         yield f"pre Punctuation {behavior}", front(None, p.Punctuation(behavior))
     yield "pre Split empty matches", front(None, p.Split(Regex("(?=l)|o*"), "isolated"))
     yield "pre Split Oniguruma", front(None, p.Split(Regex("\\p{Han}+|\\p{^L}{2}+|(?m:\\n.)|[\\w&&[^\\p{Lu}]]+"), "isolated"))
+    for c in (r"\w", r"[\w]", r"\W", r"[\W\d]", r"\p{Word}", "[[:alnum:]]", "[^[:punct:]]", r"\p{Punct}", "[[:^alpha:][:digit:]]", "[[:upper:]]",
+              "[[:lower:]&&[^a-f]]", "[[:graph:]]", "[[:print:]]", "[[:cntrl:]]", "[[:blank:]]", r"\H", r"[^\S]", r"\b", r"\B|ab"):
+        yield f"pre Split class {c}", front(None, p.Split(Regex(c), "isolated"))
     for name in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer", "UnicodeScripts"):
         yield f"pre {name}", front(None, getattr(p, name)())
     yield "pre Digits", front(None, p.Digits())
@@ -192,6 +197,24 @@ def all_tokenizers():
         single="<s>:2 $A:1 </s> </s>:3", pair="<s> $B:4 </s> $A:5", special_tokens=[("<s>", 98), ("</s>", 99)]))
     yield "processors", with_parts(byte_bpe(p.ByteLevel(), words=["<s>"]), post_processor=processors.Sequence(
         [processors.ByteLevel(), processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 263)])]))
+    mask = [(("[X]",), {"lstrip": True}), (("<m>",), {"rstrip": True, "lstrip": True})]
+    for trim in (True, False):
+        for prefix in (True, False):
+            yield f"roberta mask {trim} {prefix}", with_added(with_parts(
+                byte_bpe(p.ByteLevel(add_prefix_space=prefix), words=["<s>", "</s>"]),
+                post_processor=processors.RobertaProcessing(("</s>", 264), ("<s>", 263), trim_offsets=trim, add_prefix_space=prefix)), [], mask)
+    yield "bpe byte fallback behind letters", with_parts(bpe(unk_token="<unk>", byte_fallback=True, n=90), pre_tokenizer=p.ByteLevel(), decoder=d.Fuse())
+    partial = {"<unk>": 0, "a": 1, "b": 2, "<0xC3>": 3, "<0xA9>": 4, "<0xE6>": 5, "<0x97>": 6, "<0xA5>": 7, "Ġ": 8, "<0xC2>": 9}
+    for pre in (None, p.ByteLevel()):
+        yield f"bpe few byte tokens {pre is None}", with_parts(Tokenizer(models.BPE(partial, [], unk_token="<unk>", byte_fallback=True)), decoder=d.Fuse(), **({"pre_tokenizer": pre} if pre else {}))
+    lone = [(("[X]",), {"single_word": True}), (("##b",), {"lstrip": True, "single_word": True}), (("don",), {"single_word": True})]
+    yield "wordpiece added only", with_added(with_parts(Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "t": 2}, unk_token="[UNK]")), pre_tokenizer=p.BertPreTokenizer()), lone)
+    yield "wordlevel added only", with_added(with_parts(Tokenizer(models.WordLevel({"<unk>": 0, "ab": 1}, unk_token="<unk>")), pre_tokenizer=p.Whitespace()),
+                                             [(("X",), {"single_word": True}), (("don",), {"single_word": True}), (("it",), {"rstrip": True, "single_word": True})])
+    holes = json.loads(with_added(bpe(), [(("[X]",), {}), (("<m>",), {}), (("ab",), {})]).to_str())
+    for token in holes["added_tokens"]:
+        token["id"] = token["id"] * 3 + 50
+    yield "added ids with holes", Tokenizer.from_str(json.dumps(holes)), holes
     for lstrip in (False, True):
         for rstrip in (False, True):
             tokens = [(("[X]",), {"lstrip": lstrip, "rstrip": rstrip}), (("<m>",), {"lstrip": rstrip, "rstrip": lstrip, "normalized": False})]
@@ -239,12 +262,12 @@ def full(e):
 
 def main():
     out = []
-    for name, t in all_tokenizers():
+    for name, t, *file in all_tokenizers():
         rows = []
         for text in TEXTS:
             e = t.encode(text)
             rows.append({"text": text, "ids": e.ids, "offsets": [x for o in e.offsets for x in o], "decoded": decoded(t, e.ids)})
-        out.append({"name": name, "json": json.loads(t.to_str()), "cases": rows, "pair": full(t.encode(TEXTS[2], TEXTS[3])),
+        out.append({"name": name, "json": file[0] if file else json.loads(t.to_str()), "cases": rows, "pair": full(t.encode(TEXTS[2], TEXTS[3])),
                     "single": full(t.encode(TEXTS[3]))})
     for name, t in limits():
         row = {"name": name, "json": json.loads(t.to_str()), "cases": []}

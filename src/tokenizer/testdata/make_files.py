@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import sys
+import tempfile
 
 import sentencepiece as spm
 import tiktoken
@@ -15,6 +16,9 @@ CORPUS = ("the quick brown fox jumps over the lazy dog and then the other one sa
           "Grüße aus München, schöne Straße! 日本語のテキストは日本で。 Привет мир, привет всем. 1234 5678 3.14 ").split(" ")
 TEXTS = ["", " ", "the quick brown fox", "  it's   3.14!\n\n", "Grüße, MÜNCHEN ½ ﬁ Ｆｕｌｌ", "日本語のテキスト 한국어", "Привет\tмир", "thethethe" * 5, "a\u3000b\u200bc\x00d",
          "👩‍👩‍👧 e\u0301", " leading and trailing  "]
+
+SYMBOLS = ["<sym>", "ﬁ", "½the", "[x y]", "thethe"]
+SYMBOL_TEXTS = ["<sym>the", "the <sym> fox", "<sym>", "a<sym><sym>b", "ﬁre [x y] z ½the", "  <sym>  x ", "thethethe the", "x ﬁ  ﬁ"]
 
 
 def ranks():
@@ -40,7 +44,7 @@ def sentencepiece(kind, **options):
     spm.SentencePieceTrainer.train(sentence_iterator=iter([" ".join(CORPUS)] * 3), model_writer=model, vocab_size=options.pop("vocab_size"),
                                    model_type=kind, character_coverage=1.0, minloglevel=2, **options)
     sp = spm.SentencePieceProcessor(model_proto=model.getvalue())
-    cases = [{"text": t, "ids": sp.encode(t), "decoded": sp.decode(sp.encode(t))} for t in TEXTS]
+    cases = [{"text": t, "ids": sp.encode(t), "decoded": sp.decode(sp.encode(t))} for t in TEXTS + SYMBOL_TEXTS]
     return {"file": list(model.getvalue()), "cases": cases}
 
 
@@ -55,6 +59,14 @@ def main():
     out["tekken"] = {"file": tekken, "cases": [{"text": t, "ids": [i + 5 for i in enc.encode(t)]} for t in TEXTS]}
     out["unigram"] = sentencepiece("unigram", vocab_size=80, normalization_rule_name="identity")
     out["bpe"] = sentencepiece("bpe", vocab_size=380, byte_fallback=True, normalization_rule_name="identity")
+    for kind, size in (("unigram", 82), ("bpe", 400)):
+        fallback = {"byte_fallback": True} if kind == "bpe" else {}
+        out[f"{kind} symbols"] = sentencepiece(kind, vocab_size=size, normalization_rule_name="identity", user_defined_symbols=SYMBOLS, **fallback)
+        with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:  # ﬁ to fi, Ｆ to F, ½ to 1/2, <s to [s
+            rules.write("FB01\t66 69\nFF26\t46\nBD\t31 2F 32\n3C 73\t5B 73\n")
+            rules.flush()
+            out[f"{kind} symbols and rules"] = sentencepiece(kind, vocab_size=size, normalization_rule_tsv=rules.name, user_defined_symbols=SYMBOLS, **fallback)
+        out[f"{kind} suffix"] = sentencepiece(kind, vocab_size=size - 12, normalization_rule_name="identity", treat_whitespace_as_suffix=True, **fallback)
     json.dump(out, sys.stdout, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,0 +1,32 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace gale {
+
+/// What one call may cost: a fixed part and so much for each byte of its text. All steps of a call draw on the same one, so that
+/// neither a pattern nor a vocabulary nor a chain of rewritings makes the work grow faster than the text.
+struct Budget {
+  explicit Budget(size_t text_size)
+      : steps(2'000'000 + 64 * uint64_t(text_size)),
+        bytes(std::min(size_t(1) << 29, 32 * text_size + (size_t(64) << 10))),
+        end(thread_seconds() + 1 + 2e-6 * double(text_size)) {}
+
+  /// False, and nothing is left, where `n` steps are more than there are.
+  bool spend(uint64_t n) noexcept {
+    const bool enough = n <= steps;
+    steps = enough ? steps - n : 0;
+    return enough;
+  }
+
+  uint64_t steps;  ///< of matching and of looking ahead; those that every text takes are not counted
+  size_t bytes;    ///< of rewritten text. The longest decomposition of Unicode has 11 times the bytes
+  double end;      ///< seconds of the thread's own time; twenty times what the slowest real tokenizer needs
+
+  bool late() const noexcept { return thread_seconds() > end; }
+  /// The time that this thread has computed for.
+  static double thread_seconds() noexcept;
+};
+
+}  // namespace gale
