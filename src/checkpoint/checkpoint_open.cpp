@@ -212,6 +212,10 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   fail(ErrorCode::unsupported, "{} is neither a folder nor a .gguf, .safetensors or .gale file", path.string());
 }
 
+std::shared_ptr<const Checkpoint> Checkpoint::open_text(const fs::path& folder) {
+  return CheckpointBuilder::from_parts(folder, folder, {}, {});
+}
+
 std::shared_ptr<const Checkpoint> Checkpoint::assemble(fs::path path, const Json& config, std::vector<RawTensor> tensors) {
   return CheckpointBuilder::assemble(path, config, std::move(tensors));
 }
