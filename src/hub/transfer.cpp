@@ -92,7 +92,11 @@ std::string Transfer::run(Connections connections) {
 }
 
 void Transfer::work(Http& http) {
-  while (const auto piece = take()) fetch(http, *piece);
+  while (const auto piece = take()) {
+    fetch(http, *piece);
+    const std::lock_guard lock(mutex_);
+    asking_ = false;
+  }
 }
 
 // The next piece that nobody has. While nobody knows whether the server can do ranges, one connection finds out.

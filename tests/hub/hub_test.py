@@ -81,7 +81,7 @@ class HubTest(unittest.TestCase):
 
     def gale(self, *args, env=(), stdin=""):
         return subprocess.run([str(GALE), *map(str, args)], input=stdin, capture_output=True, text=True, env=self.environment(env),
-                              cwd=self.home, timeout=120)
+                              cwd=self.home, timeout=60)
 
     def ok(self, *args, **kw):
         result = self.gale(*args, **kw)
