@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kConnections = 8, kMostList = size_t(64) << 20, kMostIndex = size_t(256) << 20;
-constexpr int kTries = 6;
+constexpr int kTries = 6, kListTries = 4;      // a wrong path on a machine without network must not wait long
 constexpr int64_t kSmall = int64_t(16) << 20;  // one connection does for a file of this size
 
 std::string gigabytes(int64_t bytes) { return fmt::format("{:.2f} GB", double(bytes) / 1e9); }
@@ -181,7 +181,7 @@ Fetched fetch(const RepoName& repo, const Wanted& wanted, const Settings& settin
   if (settings.offline) return from_cache(cache, repo, wanted, "HF_HUB_OFFLINE is set");
   const bool cached = !cache.commit_of(repo.revision).empty();
   try {
-    return Fetcher(repo, settings, cache, progress).run(wanted, cached ? 2 : kTries);
+    return Fetcher(repo, settings, cache, progress).run(wanted, cached ? 2 : kListTries);
   } catch (const Unreachable& e) {
     if (!cached) throw;
     Fetched out = from_cache(cache, repo, wanted, e.what());

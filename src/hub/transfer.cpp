@@ -51,6 +51,7 @@ void Meter::add(int64_t bytes) {
 
 struct Transfer::Reception {
   size_t piece;
+  int64_t begin;         // where its first byte belongs
   int64_t at;            // where its next byte belongs
   bool ranged;           // a part was asked for
   bool taking = false;   // the body is a part of the file, not an error's text
@@ -135,8 +136,11 @@ Partial::Piece Transfer::piece_of(size_t piece) {
 // `piece` becomes 0 where the server turns out to know no ranges.
 HttpReply Transfer::ask(Http& http, size_t& piece) {
   const Partial::Piece p = piece_of(piece);
-  Reception reception{
-      .piece = piece, .at = p.begin + p.done, .ranged = p.begin + p.done > 0 || p.end < source_.size, .fault = {}};
+  Reception reception{.piece = piece,
+                      .begin = p.begin + p.done,
+                      .at = p.begin + p.done,
+                      .ranged = p.begin + p.done > 0 || p.end < source_.size,
+                      .fault = {}};
   HttpRequest request{.url = source_.url};
   if (reception.ranged) request.range = fmt::format("{}-{}", reception.at, p.end - 1);
   const auto quietly = [&](auto&& step) {
@@ -172,7 +176,7 @@ bool Transfer::accept(const HttpReply& reply, Reception& reception) {
     meter_.add(-partial_.done());
     partial_.restart_whole();
     reception.piece = 0;
-    reception.at = 0;
+    reception.begin = reception.at = 0;
   }
   reception.taking = true;
   changed_.notify_all();
@@ -183,8 +187,7 @@ bool Transfer::store(std::span<const std::byte> bytes, Reception& reception) {
   if (stop_) return false;
   if (!reception.taking) return (reception.dropped += int64_t(bytes.size())) < kMostErrorText;
   const int64_t end = piece_of(reception.piece).end;
-  require(int64_t(bytes.size()) <= end - reception.at, ErrorCode::corrupt,
-          "{}: the hub sends more than the {} bytes it was asked for; nothing of it is kept", source_.what, end);
+  if (int64_t(bytes.size()) > end - reception.at) take_back(reception, end);
   partial_.write(reception.at, bytes);
   reception.at += int64_t(bytes.size());
   {
@@ -194,6 +197,16 @@ bool Transfer::store(std::span<const std::byte> bytes, Reception& reception) {
   changed_.notify_all();
   meter_.add(int64_t(bytes.size()));
   return true;
+}
+
+// The server sends more than the piece has: nothing that this reply brought is believed.
+void Transfer::take_back(const Reception& reception, int64_t end) {
+  {
+    const std::lock_guard lock(mutex_);
+    partial_.advance(reception.piece, reception.begin - reception.at);
+  }
+  fail(ErrorCode::corrupt, "{}: the hub sends more than the bytes up to {} that it was asked for; nothing of it is kept",
+       source_.what, end);
 }
 
 // The same file may lie on many hosts; what the hub itself calls it must not change on the way. Other hosts' own ETags say

@@ -339,6 +339,15 @@ class Faults(HubTest):
         self.assertIn("starting from its first byte", result.stderr)
         self.whole(repo, file)
 
+    def test_a_reply_from_elsewhere_costs_nothing_that_is_there(self):
+        repo, file = self.add_large(3 * MIB)
+        file.faults = [("cut", 2 * MIB), ("status", 400)]  # a portal that wants a login, say
+        self.fails("inspect", "org/large", says="400")
+        self.hub.forget()
+        self.ok("inspect", "org/large")
+        self.assertEqual(self.hub.requests("cdn")[0][3]["Range"], f"bytes={2 * MIB}-{len(file.data) - 1}")
+        self.whole(repo, file)
+
     def test_a_server_without_ranges(self):
         repo, file = self.add_large()
         file.ranges = False
@@ -371,7 +380,9 @@ class Faults(HubTest):
                 _, file = self.add_large(size)
                 file.always = fault
                 self.fails("inspect", "org/large", says=["model.safetensors", "nothing of it is kept"])
-                self.nothing_kept(file)
+                if size == 3 * MIB or fault[0] != "longer":  # other connections' bytes may be right
+                    self.nothing_kept(file)
+                shutil.rmtree(self.cache)
 
     def test_a_list_with_another_size(self):
         _, file = self.add_large(3 * MIB)
@@ -396,7 +407,7 @@ class Faults(HubTest):
         repo.files["config.json"].faults = [("slow", len(CONFIG) // 8 + 1, 0.4)]
         start = time.monotonic()
         self.ok("inspect", "org/model", env={"HF_HUB_DOWNLOAD_TIMEOUT": "2"})
-        self.assertGreater(time.monotonic() - start, 3)
+        self.assertGreater(time.monotonic() - start, 2.5)
         self.assertEqual(len(self.hub.requests(contains="config.json")), 1)
 
     def test_stalled_is_cut_and_resumed(self):
