@@ -5,6 +5,7 @@ set -eu
 
 packages="cmake ninja-build ccache g++ pkg-config python3 git
   libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libsimdjson-dev libpcre2-dev libedit-dev libxxhash-dev libyaml-cpp-dev
+  libcurl4-openssl-dev libssl-dev
   libgtest-dev libgmock-dev libbenchmark-dev"
 if [ "${1:-}" = arm ]; then packages="$packages g++-aarch64-linux-gnu qemu-user googletest"; fi
 

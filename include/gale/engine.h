@@ -19,7 +19,7 @@ class Tokenizer;
 
 /// How an engine is opened. Zero and empty mean: choose well.
 struct EngineOptions {
-  std::string model = {};  ///< directory, .gguf, .safetensors, .gale, "demo", or "random:SHAPE"
+  std::string model = {};  ///< directory, .gguf, .safetensors, .gale, org/name[:TYPE][@revision], "demo", or "random:SHAPE"
   int threads = 0;         ///< compute threads; 0: physical cores by affinity and cgroup quota
   std::string isa = {};  ///< generic, avx2, avx512, avx512_bf16, neon, neon_dotprod, neon_i8mm; the GALE_ISA variable where empty
   std::string quant = {};      ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ..., auto; the type of random weights

@@ -73,6 +73,8 @@ class Checkpoint {
   /// Throws Error: not_found (nothing there, an empty directory: says what was looked for), corrupt (with file, tensor, values),
   /// unsupported (an unknown architecture, listing the known ones).
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
+  /// The text side of a folder: its tokenizer and template, and its config where it has one, without a tensor.
+  static std::shared_ptr<const Checkpoint> open_text(const std::filesystem::path& folder);
   /// A checkpoint from parts made in memory: random weights, tests. The config is brought into the form config() promises.
   /// Throws Error{corrupt} where two tensors have one name.
   static std::shared_ptr<const Checkpoint> assemble(std::filesystem::path path, const Json& config,

@@ -14,6 +14,7 @@ struct CheckpointBuilder {
   using Result = std::shared_ptr<const Checkpoint>;
 
   static Result from_directory(const Path& directory);
+  static Result from_tokenizer(const Path& directory);  ///< a folder with neither config nor weights
   static Result from_gguf(const Path& file);
   static Result from_packed(const Path& file);
   /// The same from memory: `bytes` are kept alive by `owner`, the sources are not looked for.

@@ -159,6 +159,13 @@ CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const 
   return out;
 }
 
+CheckpointBuilder::Result CheckpointBuilder::from_tokenizer(const Path& directory) {
+  std::shared_ptr<Checkpoint> out = start(directory, Json::object(), {});
+  out->tokenizer_config_ = optional_json(directory / "tokenizer_config.json");
+  out->directory_ = directory;
+  return out;
+}
+
 CheckpointBuilder::Result CheckpointBuilder::from_gguf(const Path& file) {
   std::shared_ptr<const GgufFile> gguf = GgufFile::open(file);
   GgufTranslation translation = translate_gguf(*gguf);
@@ -210,6 +217,11 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   }
   if (name == "config.json") return CheckpointBuilder::from_directory(path.parent_path());
   fail(ErrorCode::unsupported, "{} is neither a folder nor a .gguf, .safetensors or .gale file", path.string());
+}
+
+std::shared_ptr<const Checkpoint> Checkpoint::open_text(const fs::path& folder) {
+  if (fs::exists(folder / "config.json")) return CheckpointBuilder::from_parts(folder, folder, {}, {});
+  return CheckpointBuilder::from_tokenizer(folder);
 }
 
 std::shared_ptr<const Checkpoint> Checkpoint::assemble(fs::path path, const Json& config, std::vector<RawTensor> tensors) {

@@ -111,13 +111,13 @@ int main_program(int argc, char** argv) {
   app.set_version_flag("--version", [] { return "gale " + features().version; });
   CommandLine line{app, {}, false};
   for (const auto add : {add_run, add_bench, add_quantize, add_imatrix, add_perplexity, add_tokenize, add_template, add_logits,
-                         add_inspect, add_doctor})
+                         add_inspect, add_doctor, add_cache, add_login})
     add(line);
   for (CLI::App* sub : app.get_subcommands({})) sub->add_flag("-v,--verbose", line.verbose, "Say more on stderr, speed too");
   name_variables(app);
   app.footer(
-      "Every flag has a variable: --top-p is GALE_TOP_P. MODEL is a folder, a .gguf, .safetensors or .gale file, demo, or "
-      "random:SHAPE.");
+      "Every flag has a variable: --top-p is GALE_TOP_P. MODEL is a folder, a .gguf, .safetensors or .gale file, a "
+      "repository org/name[:TYPE][@REVISION], demo, or random:SHAPE.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

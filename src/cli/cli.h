@@ -29,6 +29,8 @@ void add_imatrix(CommandLine& line);
 void add_perplexity(CommandLine& line);
 void add_inspect(CommandLine& line);
 void add_doctor(CommandLine& line);
+void add_cache(CommandLine& line);
+void add_login(CommandLine& line);
 
 /// A wrong flag or value that only shows once several are seen together: exit code 2.
 struct UsageError : std::runtime_error {

@@ -104,7 +104,8 @@ std::string why_not(const Report& r) {
 
 Report look(const Flags& flags) {
   Report r;
-  r.checkpoint = open_checkpoint(flags.model.model, flags.model.quant);
+  const EngineOptions options = engine_options(flags.model);
+  r.checkpoint = open_checkpoint(options.model, options.quant);
   if (flags.verify) verify_packed(*r.checkpoint);
   r.sizes = r.checkpoint->sizes();
   for (const RawTensor& t : r.checkpoint->tensors()) {
@@ -119,7 +120,7 @@ Report look(const Flags& flags) {
       r.quant_method = method->get<std::string>();
   r.tokenizer = tokenizer_kind(*r.checkpoint);
   r.problem = why_not(r);
-  if (flags.fit && r.problem.empty()) r.fit = measure_fit(engine_options(flags.model), r.checkpoint);
+  if (flags.fit && r.problem.empty()) r.fit = measure_fit(options, r.checkpoint);
   return r;
 }
 
@@ -253,7 +254,9 @@ void print_report(const Report& r) {
 void add_inspect(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("inspect", "What a model is made of, and whether it fits");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("PATH", flags->model.model, "A folder, a .gguf, .safetensors or .gale file, demo, or random:SHAPE")->required();
+  sub->add_option("PATH", flags->model.model,
+                  "A folder, a .gguf, .safetensors or .gale file, a repository org/name, demo, or random:SHAPE")
+      ->required();
   sub->add_flag("--fit", flags->fit, "Predict the memory of a load with the flags below, and the context that fits");
   sub->add_flag("--verify", flags->verify, "Read all of a packed file and of its sources, and compare their hashes");
   add_load_flags(*sub, flags->model);

@@ -60,8 +60,9 @@ std::string quant_names() { return fmt::format("{}", fmt::join(QuantPolicy::name
 
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback) {
   flags.model = fallback;
-  CLI::Option* model =
-      app.add_option("-m,--model", flags.model, "A folder, a .gguf, .safetensors or .gale file, demo, or random:SHAPE");
+  CLI::Option* model = app.add_option(
+      "-m,--model", flags.model,
+      "A folder, a .gguf, .safetensors or .gale file, a repository org/name[:TYPE][@REVISION], demo, or random:SHAPE");
   if (fallback.empty())
     model->required();
   else
@@ -95,9 +96,10 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
 
 EngineOptions engine_options(const ModelFlags& flags) {
   EngineOptions out;
-  out.model = flags.model;
+  const LocalModel local = find_model(flags.model, flags.quant, ModelFiles::all);
+  out.model = local.path;
   out.threads = flags.threads;
-  out.quant = flags.quant;
+  out.quant = local.quant;
   out.topology = flags.topology;
   out.imatrix = flags.imatrix;
   out.quant_experts = flags.quant_experts;

@@ -22,6 +22,7 @@ struct ModelFlags {
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback = "");
 /// How the model is opened: threads, --quant and what goes with it, --precision, --kv-type, --ctx, --batch-tokens.
 void add_load_flags(CLI::App& app, ModelFlags& flags);
+/// Downloads the model where it is a repository, with a bar.
 EngineOptions engine_options(const ModelFlags& flags);
 
 /// The flags of every subcommand that generates text.

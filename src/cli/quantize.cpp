@@ -33,14 +33,14 @@ void check(const Flags& flags) {
 
 int quantize(const Flags& flags) {
   check(flags);
+  const std::string model = find_model(flags.model, "", ModelFiles::all).path;
   const double start = now_seconds();
   ExportReport report;
   {
     Progress bar(flags.packed ? "packing" : "quantizing");
     const auto write = flags.packed ? pack_model : quantize_model;
-    report = with_suggestion(flags.model, [&] {
-      return write(flags.model, flags.recipe, flags.output, flags.threads,
-                   [&](int64_t done, int64_t total) { bar.update(done, total); });
+    report = with_suggestion(model, [&] {
+      return write(model, flags.recipe, flags.output, flags.threads, [&](int64_t done, int64_t total) { bar.update(done, total); });
     });
   }
   const double seconds = now_seconds() - start, bits = 8 * double(report.bytes) / double(std::max<int64_t>(report.parameters, 1));
@@ -68,7 +68,9 @@ int quantize(const Flags& flags) {
 void add_quantize(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("quantize", "Write a model as a GGUF of a smaller type, or packed for a fast start");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("-m,--model", flags->model, "A folder, a .gguf or .safetensors file, demo, or random:SHAPE")->required();
+  sub->add_option("-m,--model", flags->model,
+                  "A folder, a .gguf or .safetensors file, a repository org/name, demo, or random:SHAPE")
+      ->required();
   sub->add_option("--type", flags->recipe.type,
                   quant_names() + "; with --packed, none: the model's own, but for GPTQ with act-order")
       ->check(check_quant);

@@ -61,7 +61,7 @@ int render(const Flags& flags) {
 void add_template(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("template", "What a chat looks like to the model");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, or demo")->required();
+  sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, a repository org/name, or demo")->required();
   sub->add_option("--messages", flags->messages,
                   "JSON: a list of messages, or a request with \"messages\" and \"tools\"; - reads stdin")
       ->required();

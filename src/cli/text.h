@@ -7,6 +7,7 @@
 #include "chat/chat_template.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/suggest.h"
+#include "engine/model_source.h"
 #include "gale/error.h"
 #include "tokenizer/tokenizer.h"
 
@@ -33,6 +34,9 @@ struct TextModel {
   std::unique_ptr<ChatTemplate> chat_template;  ///< the same
 };
 
+/// What MODEL stands for here, after a download with a bar where it is a repository. Throws Error with a suggestion for a path
+/// that is not there.
+LocalModel find_model(const std::string& model, std::string_view quant, ModelFiles files);
 /// MODEL of the command line, "demo" included, as a checkpoint; random weights in the type `random_type`. Throws Error with a
 /// suggestion for a path that is not there.
 std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& model, std::string_view random_type = "");

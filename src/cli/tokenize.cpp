@@ -39,8 +39,9 @@ std::string line_text(const Json& line, const std::string& file, size_t number) 
 }
 
 std::unique_ptr<Tokenizer> open_any(const std::string& model) {
-  std::unique_ptr<Tokenizer> out = open_tokenizer_files(model);  // a tokenizer needs no weights beside it
-  if (!out) out = open_text(model).tokenizer;
+  const std::string path = find_model(model, "", ModelFiles::text).path;
+  std::unique_ptr<Tokenizer> out = open_tokenizer_files(path);  // a tokenizer needs no weights beside it
+  if (!out) out = open_text(path).tokenizer;
   need_tokenizer(out.get(), model);
   return out;
 }
@@ -118,7 +119,8 @@ int tokenize(const Flags& flags, int texts) {
 void add_tokenize(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("tokenize", "Text to token ids");
   const auto flags = std::make_shared<Flags>();
-  sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, a tokenizer's own file, or demo")->required();
+  sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, a tokenizer's own file, a repository org/name, or demo")
+      ->required();
   CLI::Option* text = sub->add_option("TEXT", flags->text, "The text; - reads stdin");
   CLI::Option* file = sub->add_option("--file", flags->file, "Read the text from a file; - is stdin");
   CLI::Option* lines =

@@ -151,10 +151,14 @@ int choose_threads(int wanted) {
   return wanted > 0 ? wanted : detect_cpu_budget().threads;
 }
 
-Runtime load_runtime(const EngineOptions& options) {
+Runtime load_runtime(const EngineOptions& asked) {
   const StandardFloats mode;  // vectors and rope factors are made on this thread, which is the host's
-  if (is_random_model(options.model)) resolve_auto(options, nullptr);  // refused before weights are made
-  Runtime out = start(options);
+  if (is_random_model(asked.model)) resolve_auto(asked, nullptr);  // refused before weights are made
+  Runtime out = start(asked);
+  EngineOptions options = asked;
+  const LocalModel local = local_model(asked.model, asked.quant, ModelFiles::all);
+  options.model = local.path;
+  options.quant = local.quant;
   out.checkpoint = open_model(options.model, options.quant, *out.pool);
   const EngineOptions resolved = resolve_auto(options, out.checkpoint);
   return finish(std::move(out), resolved);

@@ -6,6 +6,8 @@
 
 #include "base/fail.h"
 #include "engine/random_model.h"
+#include "engine/weight_plan.h"
+#include "hub/fetch.h"
 
 namespace gale {
 namespace {
@@ -38,12 +40,30 @@ fs::path find_demo() {
 
 bool is_random_model(std::string_view model) { return model.starts_with(kRandom); }
 
+LocalModel local_model(const std::string& model, std::string_view quant, ModelFiles files,
+                       const std::function<void(int64_t done, int64_t total)>& progress) {
+  std::error_code ignored;
+  if (is_random_model(model) || fs::exists(model, ignored)) return {model, std::string(quant)};
+  const auto repo = hub::parse_repo_name(model);
+  if (!repo) return {model, std::string(quant)};
+  hub::Wanted wanted{.weights = files == ModelFiles::all, .quant = ""};
+  if (!quant.empty() && quant != QuantRecipe::kAuto) wanted.quant = QuantPolicy::named(quant).name();
+  try {
+    const hub::Fetched fetched = hub::fetch(*repo, wanted, hub::Settings::from_environment(), progress);
+    const bool folder = fs::is_directory(fetched.path, ignored);
+    return {fetched.path.string(), fetched.by_quant ? "" : std::string(quant), folder && !wanted.weights};
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::not_found) throw;
+    fail(e.code(), "{} does not exist as a file or folder, nor could it be had as a repository: {}", model, e.what());
+  }
+}
+
 std::shared_ptr<const Checkpoint> open_model(const std::string& model, std::string_view random_type, ThreadPool& pool) {
   require(!model.empty(), ErrorCode::invalid_argument,
-          "no model is named; it may be a folder, a .gguf file, \"demo\" or \"random:SHAPE\"");
+          "no model is named; it may be a folder, a .gguf file, a repository such as org/name, \"demo\" or \"random:SHAPE\"");
   if (is_random_model(model)) return random_checkpoint(find_random_shape(model.substr(kRandom.size())), random_type, pool);
   if (model == "demo") return Checkpoint::open(find_demo());
-  return Checkpoint::open(model);
+  return Checkpoint::open(local_model(model, "", ModelFiles::all).path);
 }
 
 }  // namespace gale

@@ -26,7 +26,7 @@ GALE = Path(os.environ.get("GALE_BINARY", ROOT / "build/release/gale"))
 DATA = ROOT / "tests/golden/data"
 DEMO = ROOT / "models/demo/gale-demo.gguf"
 TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
-COMMANDS = ["run", "bench", "quantize", "tokenize", "template", "logits", "inspect", "doctor"]
+COMMANDS = ["run", "bench", "quantize", "tokenize", "template", "logits", "inspect", "doctor", "login"]
 
 
 def environment(extra=None):
