@@ -128,6 +128,13 @@ inline std::vector<Recipe> recipes() {
             w.parts["weight_shape"] = PartWriter::of<int64_t>(i64, {2}, {out, in});
             if (zeros) w.parts["weight_zero_point"] = p.any(i32, {out * bits / 32, in / 64});
           });
+  add("compressed_int4_act_order", "compressed_tensors", Json{{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}},
+      [](PartWriter& p, HfWeight& w, int64_t out, int64_t in) {
+        w.parts["weight_packed"] = p.any(i32, {out, in / 8});
+        w.parts["weight_scale"] = p.numbers(f16, {out, in / 64}, 0.005f);
+        w.parts["weight_shape"] = PartWriter::of<int64_t>(i64, {2}, {out, in});
+        w.parts["weight_g_idx"] = p.scattered(in, 64);
+      });
   add("compressed_w8a8", "compressed_tensors", Json{{"quant_method", "compressed-tensors"}, {"format", "int-quantized"}},
       [](PartWriter& p, HfWeight& w, int64_t out, int64_t in) {
         w.parts["weight"] = p.any(i8, {out, in});
