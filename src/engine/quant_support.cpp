@@ -89,7 +89,7 @@ constexpr Known kKnown[] = {
     {"afq5", "affine, 5 bits (MLX), 64 wide", ""},
     {"afq6", "affine, 6 bits (MLX), 64 wide", ""},
     {"afq8", "affine, 8 bits (MLX), 64 wide", ""},
-    {"uqff", "mistral.rs's container of quantized tensors", ""},
+    {"uqff", "mistral.rs's container of quantized tensors, 1.x", "", "hqq fp8_hf afq f8q8 mxfp4_ocp q4_k"},
 };
 
 std::string plain(std::string_view name) {

@@ -29,9 +29,10 @@ struct Block {
     *out.top = blocks::load_f16(block);
     hf::unpack_bits(block + 2, Bits, 0, columns, out.codes);
   }
-  /// Codes deviate by 2^Bits / sqrt(12).
+  /// Codes deviate by 2^Bits / sqrt(12), and are half a step off zero: to one side here, to the other there.
   static void draw_scales(uint64_t bits, std::byte* block) {
-    blocks::store_u16(block, f32_to_f16(0.066f / float(1 << Bits) * (1 + float(bits % 64) / 1024)));
+    const float d = 0.066f / float(1 << Bits) * (1 + float(bits % 64) / 1024);
+    blocks::store_u16(block, f32_to_f16(bits & 64 ? d : -d));
   }
 
   static float code_of(float x, float inverse) {

@@ -3,13 +3,13 @@
 namespace gale {
 namespace {
 
-/// 128 columns: f16 scale d, then a bit for each, the first in the lowest; value = d where it is 1, else -d: here d * (q - 1) with
-/// q 2 or 0. 1.125 bits per weight.
+/// 128 columns: f16 scale d, then a bit for each, the first in the lowest; value = d where it is 1, else -d: here d * (q - 2) with
+/// q 3 or 1. 1.125 bits per weight.
 struct Q1_0 {
   static constexpr std::string_view name = "q1_0";
   static constexpr TensorType type = TensorType::q1_0;
   static constexpr Layout layout{
-      .kind = Layout::Kind::grouped, .bits = 2, .group = 128, .block = 128, .top = ScaleType::f16, .bias = 1};
+      .kind = Layout::Kind::grouped, .bits = 2, .group = 128, .block = 128, .top = ScaleType::f16, .bias = 2};
   static constexpr int64_t columns = 128, bytes = 18;
 
   static bool valid(const std::byte* block) { return blocks::finite_f16(block); }
@@ -20,7 +20,7 @@ struct Q1_0 {
   }
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block);
-    for (int64_t i = 0; i < columns; ++i) out.codes[i] = bit(block, i) ? 2 : 0;
+    for (int64_t i = 0; i < columns; ++i) out.codes[i] = bit(block, i) ? 3 : 1;
   }
   /// 2e-2 and up: the value itself.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x251f + bits % 64)); }

@@ -12,7 +12,7 @@ struct Q2_0 {
   static constexpr std::string_view name = "q2_0";
   static constexpr TensorType type = TensorType::q2_0;
   static constexpr Layout layout{
-      .kind = Layout::Kind::grouped, .bits = 2, .group = 64, .block = 64, .top = ScaleType::f16, .bias = 1};
+      .kind = Layout::Kind::grouped, .bits = 2, .group = 64, .block = 64, .top = ScaleType::f16, .real_zeros = true};
   static constexpr int64_t columns = 64, bytes = 18;
 
   static bool valid(const std::byte* block) { return blocks::finite_f16(block); }
@@ -24,6 +24,7 @@ struct Q2_0 {
   }
   static void split(const std::byte* block, const blocks::BlockParts& out) {
     *out.top = blocks::load_f16(block);
+    *out.top_min = 1;
     hf::unpack_bits(block + 2, 2, 0, columns, out.codes);
   }
   /// 2.8e-2 and up: with code 1 for every 3 codes deviate by 0.71.

@@ -324,7 +324,7 @@ def compressed_act_order(rng):
     del parts["weight_zero_point"]
     parts["weight_g_idx"] = np.full(columns, -1, np.int32)
     values = q.astype(np.float32) * np.repeat(scale.astype(np.float32), 64, 1)
-    write("ct_int4_no_order", "compressed_tensors", "u4 g64 f16 less 8", config, parts, values)
+    write("ct_int4_no_order", "compressed_tensors", "u4 g64 f16", config, parts, values)
 
 
 def stored_as_floats(rng):
