@@ -83,7 +83,8 @@ std::vector<RawTensor> read_folder(const fs::path& directory, const std::vector<
         directory.string(), join(pickles));
   const auto all = list_files(directory, [](std::string_view) { return true; });
   fail(ErrorCode::not_found,
-       "{} holds no model: looked for model.safetensors, model.safetensors.index.json, *.safetensors, *.uqff and *.gguf; the folder {}",
+       "{} holds no model: looked for model.safetensors, model.safetensors.index.json, *.safetensors, *.uqff and *.gguf; the "
+       "folder {}",
        directory.string(), all.empty() ? "is empty" : "has " + join(all));
 }
 
@@ -192,8 +193,8 @@ CheckpointBuilder::Result CheckpointBuilder::from_uqff(const Path& file, const P
 
 CheckpointBuilder::Result CheckpointBuilder::from_directory(const Path& directory) {
   const auto quantized = list_files(directory, [](std::string_view name) { return name.ends_with(".uqff"); });
-  if (const auto sets = uqff_sets(quantized); !sets.empty() && !fs::exists(directory / "model.safetensors") &&
-                                              !fs::exists(directory / "model.safetensors.index.json")) {
+  if (const auto sets = uqff_sets(quantized);
+      !sets.empty() && !fs::exists(directory / "model.safetensors") && !fs::exists(directory / "model.safetensors.index.json")) {
     require(sets.size() == 1, ErrorCode::invalid_argument, "{} holds {} models, name one of them: {}", directory.string(),
             sets.size(), join(sets));
     return from_uqff(directory / sets[0], directory);

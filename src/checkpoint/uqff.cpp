@@ -53,8 +53,8 @@ struct Layer {
     const RawTensor& said = part("shape");
     require(said.type == TensorType::u32 && said.shape.rank() == 1 && said.elements() >= 1 && said.elements() <= 3 &&
                 said.bytes.size() == size_t(said.elements()) * 4,
-            ErrorCode::corrupt, "{} is {} {}, but must be one to three numbers u32", said.source, tensor_type_info(said.type).name,
-            said.shape.text());
+            ErrorCode::corrupt, "{} is {} {}, but must be one to three numbers u32", said.source,
+            tensor_type_info(said.type).name, said.shape.text());
     uint32_t n[3] = {};
     std::memcpy(n, said.bytes.data(), said.bytes.size());
     int64_t elements = 1;
@@ -86,9 +86,10 @@ RawTensor of_gguf(const Layer& layer) {
 RawTensor of_f8q8(const Layer& layer) {
   const RawTensor& weight = layer.part("");
   const int64_t columns = layer.shape()[-1];
-  require(columns % 32 == 0, ErrorCode::unsupported,
-          "{}: rows of {} columns are no whole blocks of 32, which then run from row to row; write the layer as q8_0 or unquantized",
-          weight.source, columns);
+  require(
+      columns % 32 == 0, ErrorCode::unsupported,
+      "{}: rows of {} columns are no whole blocks of 32, which then run from row to row; write the layer as q8_0 or unquantized",
+      weight.source, columns);
   return of_blocks(layer, TensorType::f8q8);
 }
 
@@ -103,13 +104,16 @@ RawTensor made_of(const Layer& layer, std::string_view name, TensorType type, co
 
 std::vector<RawTensor> of_hqq(const Layer& layer) {
   const Shape shape = layer.shape();
-  require(shape.rank() == 2, ErrorCode::unsupported, "{}: HQQ of {} is not read, only of matrices; stacked experts it has no form for",
-          layer.part("").source, shape.text());
+  require(shape.rank() == 2, ErrorCode::unsupported,
+          "{}: HQQ of {} is not read, only of matrices; stacked experts it has no form for", layer.part("").source, shape.text());
   require(number_of<uint8_t>(layer.part("channel_wise"), TensorType::u8) == 1, ErrorCode::unsupported,
           "{}: HQQ under one scale for all is not read; take groups", layer.part("").source);
-  return {layer.renamed("", "W_q"),        layer.renamed("scales", "scale"),
-          layer.renamed("zeros", "zero"),  layer.renamed("bits", "nbits"),
-          layer.renamed("axis", "axis"),   layer.renamed("group_size", "group_size"),
+  return {layer.renamed("", "W_q"),
+          layer.renamed("scales", "scale"),
+          layer.renamed("zeros", "zero"),
+          layer.renamed("bits", "nbits"),
+          layer.renamed("axis", "axis"),
+          layer.renamed("group_size", "group_size"),
           made_of<int64_t>(layer, "shape", TensorType::i64, {2}, {shape[0], shape[1]})};
 }
 
@@ -154,8 +158,8 @@ void split_experts(const Layer& layer, std::vector<RawTensor> parts, std::vector
           parts.front().source, parts.front().shape.text());
   for (const RawTensor& part : parts) {
     const bool stacked = part.shape.rank() == 3 && part.shape[0] == experts;
-    require(stacked || part.elements() == 1, ErrorCode::corrupt, "{} is {}, but {} has {} experts", part.source, part.shape.text(),
-            layer.key, experts);
+    require(stacked || part.elements() == 1, ErrorCode::corrupt, "{} is {}, but {} has {} experts", part.source,
+            part.shape.text(), layer.key, experts);
     const size_t bytes = part.bytes.size() / size_t(experts);
     for (int64_t e = 0; e < experts; ++e) {
       RawTensor own = part;
@@ -187,7 +191,8 @@ void check_version(const std::vector<RawTensor>& tensors, std::string_view name)
         version[i] = value;
       }
   require(version[0] && version[1] && version[2], ErrorCode::unsupported,
-          "{} has no tensors \"uqff.version.major\", \".minor\" and \".patch\": it is no UQFF file of 1.0 or later; make it again with a "
+          "{} has no tensors \"uqff.version.major\", \".minor\" and \".patch\": it is no UQFF file of 1.0 or later; make it "
+          "again with a "
           "newer `mistralrs quantize`",
           name);
   require(*version[0] == kMajor, ErrorCode::unsupported, "{} is UQFF {}.{}.{}; read is {}.x", name, *version[0], *version[1],

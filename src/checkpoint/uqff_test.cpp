@@ -13,7 +13,8 @@
 #include "checkpoint/checkpoint.h"
 #include "gale/error.h"
 
-// Layers of mistral.rs's files, one thing wrong at a time. That what they become has the right values tests/golden/data/*_uqff show.
+// Layers of mistral.rs's files, one thing wrong at a time. That what they become has the right values tests/golden/data/*_uqff
+// show.
 namespace gale {
 namespace {
 
@@ -89,7 +90,8 @@ Tensors layer(int family, bool experts = false) {
       break;
     case 3:
       t.put_bytes(kKey, f8_e4m3, shape(64));
-      for (const char* part : {"dequant_w_scale", "dequant_x_scale", "quant_scale"}) t.put<float>(kKey + "." + part, f32, {}, {1});
+      for (const char* part : {"dequant_w_scale", "dequant_x_scale", "quant_scale"})
+        t.put<float>(kKey + "." + part, f32, {}, {1});
       t.put<uint32_t>(kKey + ".dtype", u32, {}, {9});
       break;
     case 4:
@@ -168,14 +170,16 @@ const Damage kDamages[] = {
     {"another version", 0, ErrorCode::unsupported, [](Tensors& t) { t.put<uint32_t>("uqff.version.major", u32, {}, {2}); },
      "is UQFF 2.2.0; read is 1.x"},
     {"no version", 0, ErrorCode::unsupported, [](Tensors& t) { t.all.erase("uqff.version.minor"); }, "uqff.version.major"},
-    {"a version of floats", 0, ErrorCode::corrupt, [](Tensors& t) { t.put<float>("uqff.version.major", f32, {}, {1}); }, "one u32"},
+    {"a version of floats", 0, ErrorCode::corrupt, [](Tensors& t) { t.put<float>("uqff.version.major", f32, {}, {1}); },
+     "one u32"},
     {"an unknown family", 0, ErrorCode::unsupported, [](Tensors& t) { t.put<uint8_t>(kKey + ".format", u8, {}, {9}); }, "is 9"},
     {"a tag of two", 0, ErrorCode::corrupt, [](Tensors& t) { t.put<uint8_t>(kKey + ".format", u8, {2}, {0, 0}); }, "one u8"},
-    {"an unknown type", 0, ErrorCode::unsupported, [](Tensors& t) { t.put<uint32_t>(kKey + ".dtype", u32, {}, {99}); }, "no type 99"},
+    {"an unknown type", 0, ErrorCode::unsupported, [](Tensors& t) { t.put<uint32_t>(kKey + ".dtype", u32, {}, {99}); },
+     "no type 99"},
     {"no type", 0, ErrorCode::corrupt, [](Tensors& t) { t.all.erase(kKey + ".dtype"); }, "weight.dtype"},
     {"too few blocks", 0, ErrorCode::corrupt, [](Tensors& t) { t.put_bytes(kKey, u8, {7 * 2 * 34}); }, "takes 544 bytes"},
-    {"rows of no whole blocks", 0, ErrorCode::corrupt,
-     [](Tensors& t) { t.put<uint32_t>(kKey + ".shape", u32, {2}, {8, 65}); }, "rows of 65"},
+    {"rows of no whole blocks", 0, ErrorCode::corrupt, [](Tensors& t) { t.put<uint32_t>(kKey + ".shape", u32, {2}, {8, 65}); },
+     "rows of 65"},
     {"a shape of four", 0, ErrorCode::corrupt, [](Tensors& t) { t.put<uint32_t>(kKey + ".shape", u32, {4}, {1, 1, 1, 1}); },
      "one to three"},
     {"a shape that overflows", 0, ErrorCode::corrupt,
@@ -259,7 +263,8 @@ TEST(Uqff, RandomDamageIsRefusedOrRead) {
 }
 
 TEST(Uqff, SetsOfAFolder) {
-  const std::vector<std::string> names = {"afq4-0.uqff", "afq4-1.uqff", "model.uqff", "q4k-1.uqff", "q4k-0.uqff", "readme.md", "x-y.uqff"};
+  const std::vector<std::string> names = {"afq4-0.uqff", "afq4-1.uqff", "model.uqff", "q4k-1.uqff",
+                                          "q4k-0.uqff",  "readme.md",   "x-y.uqff"};
   EXPECT_THAT(uqff_sets(names), ElementsAre("afq4-0.uqff", "model.uqff", "q4k-0.uqff", "x-y.uqff"));
 }
 

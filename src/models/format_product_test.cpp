@@ -138,7 +138,8 @@ Pair checkpoints(const Writer& writer, bool moe) {
     const quant_test::HfGroup group(weight);
     EXPECT_EQ(&format_of(group.group), writer.format) << writer.name;
     plain.push_back(dense(m.name + ".weight", {m.out, m.in}, quant_test::dequantized(*writer.format, group.group)));
-    for (auto& [suffix, part] : weight.parts) packed.push_back(tensor_of(m.name + "." + suffix, part.type, part.shape, part.bytes));
+    for (auto& [suffix, part] : weight.parts)
+      packed.push_back(tensor_of(m.name + "." + suffix, part.type, part.shape, part.bytes));
     if (!weight.config.is_null()) with["quantization_config"] = weight.config;
   }
   return {Checkpoint::assemble("packed", with, std::move(packed)), Checkpoint::assemble("plain", config(moe), std::move(plain))};
@@ -185,8 +186,8 @@ TEST_P(FormatProduct, RunsAsItsValuesDo) {
       for (const Isa isa : detect_cpu().isas) {
         const std::vector<float> want = logits(pair.plain, isa, Precision::exact);
         EXPECT_LT(worst(logits(pair.packed, isa, Precision::exact), want), 1e-4) << isa_name(isa);
-        // Inputs rounded to 8 bits: off by something, and by no more than that explains.
-        EXPECT_LT(worst(logits(pair.packed, isa, Precision::standard), want), 0.05) << isa_name(isa);
+        // Inputs rounded to 8 bits: off by something, and by no more than that explains. A router may choose another expert.
+        EXPECT_LT(worst(logits(pair.packed, isa, Precision::standard), want), GetParam() ? 0.15 : 0.05) << isa_name(isa);
       }
     } catch (const std::exception& e) {
       ADD_FAILURE() << e.what();

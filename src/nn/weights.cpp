@@ -248,7 +248,8 @@ void Loader::finish() {
                 unused, count > 4 ? " ..." : "");
   if (widened_count_ > 0)
     log_warning(
-        "{} weight(s) of {}, {} first, have groups that run down columns or are no multiple of 32 columns, which no kernel takes: "
+        "{} weight(s) of {}, {} first, have groups that run down columns or are no multiple of 32 columns, which no kernel "
+        "takes: "
         "they are held as f32, {} MB instead of {} MB; --quant q8_0 or another type makes them smaller again",
         widened_count_, checkpoint_->path().string(), widened_, widened_to_ >> 20, widened_from_ >> 20);
   if (options_.progress) options_.progress(total_bytes_, total_bytes_);

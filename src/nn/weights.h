@@ -105,7 +105,7 @@ class Loader {
   StorageRef reused_;  // where there is a sink: each matrix in turn
   std::set<std::string> used_;
   std::vector<std::string> problems_;
-  std::string widened_;  // the first one
+  std::string widened_;                                            // the first one
   int64_t widened_count_ = 0, widened_from_ = 0, widened_to_ = 0;  // bytes
   int64_t packed_bytes_ = 0, mapped_bytes_ = 0, file_bytes_ = 0, total_bytes_ = 0;
 };

@@ -110,7 +110,9 @@ std::vector<float> by_formula(const Layout& l, const LogicalGroups& g) {
   out.resize(g.codes.size());
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t block = i / size_t(l.block), group = i / size_t(l.group);
-    const auto sub = [&] { return l.sub == ScaleType::e4m3 ? table_numbers(CodeTable::e4m3)[g.sub[group]] : float(g.sub[group]); };
+    const auto sub = [&] {
+      return l.sub == ScaleType::e4m3 ? table_numbers(CodeTable::e4m3)[g.sub[group]] : float(g.sub[group]);
+    };
     const float scale = l.two_level() ? g.top[block] * sub() : g.top[block];
     if (is_number_table(l.table)) {
       out[i] = scale * table_numbers(l.table)[g.codes[i]];
@@ -198,10 +200,11 @@ TEST(Formats, WrongSlicesAreRefused) {
 
 TEST(Formats, AScaleThatIsNoNumberIsRefused) {
   for (const auto& [name, at] :
-       {std::pair("q4_0", 0), {"q8_0", 0},   {"q4_k", 0},   {"q4_k", 2},    {"q5_k", 0},   {"q5_k", 2},   {"q6_k", 208},
-        {"q4_1", 0},          {"q4_1", 2},   {"q5_0", 0},   {"q5_1", 0},    {"q5_1", 2},   {"q8_1", 0},   {"q2_k", 80},
-        {"q2_k", 82},         {"q3_k", 108}, {"q8_k", 2},   {"iq4_nl", 0},  {"iq4_xs", 0}, {"tq1_0", 52}, {"tq2_0", 64},
-        {"q1_0", 0},           {"q2_0", 0},   {"gptq4", 0},  {"iq1_s", 0},         {"iq2_s", 0},  {"iq2_xs", 0}, {"iq2_xxs", 0}, {"iq3_s", 0},  {"iq3_xxs", 0}}) {
+       {std::pair("q4_0", 0), {"q8_0", 0},   {"q4_k", 0},   {"q4_k", 2},    {"q5_k", 0},  {"q5_k", 2},
+        {"q6_k", 208},        {"q4_1", 0},   {"q4_1", 2},   {"q5_0", 0},    {"q5_1", 0},  {"q5_1", 2},
+        {"q8_1", 0},          {"q2_k", 80},  {"q2_k", 82},  {"q3_k", 108},  {"q8_k", 2},  {"iq4_nl", 0},
+        {"iq4_xs", 0},        {"tq1_0", 52}, {"tq2_0", 64}, {"q1_0", 0},    {"q2_0", 0},  {"gptq4", 0},
+        {"iq1_s", 0},         {"iq2_s", 0},  {"iq2_xs", 0}, {"iq2_xxs", 0}, {"iq3_s", 0}, {"iq3_xxs", 0}}) {
     const Format& format = find_format(name);
     for (uint16_t bits : {0x7c00, 0xfc00, 0x7e00, 0xffff}) {
       if (format.stored == TensorType::q8_k) bits |= 0x0380;  // an f32's upper half

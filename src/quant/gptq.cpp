@@ -114,7 +114,7 @@ GptqPlan plan_gptq(const InputHessian& hessian, ThreadPool& pool, float damping)
     mean += double(own) / double(n);
   }
   std::iota(out.order.begin(), out.order.end(), 0);
-  std::ranges::stable_sort(out.order, std::ranges::greater(), [&](int32_t i) { return out.importance[size_t(i)]; });
+  std::ranges::sort(out.order, {}, [&](int32_t i) { return std::pair(-out.importance[size_t(i)], i); });
   std::vector<float> lower;
   for (double share = double(damping);; share *= 10) {
     lower = reversed(hessian, out.order, share * mean);

@@ -39,8 +39,8 @@ struct Block {
     return std::clamp(std::nearbyint(x * inverse), float(-kHalf), float(kHalf - 1));
   }
 
-  /// GPTQ's option "mse": the scale of the least squared error, weighted by importance where it is known, from the one that cuts no
-  /// value down, the more the fewer the bits. Of both signs, since there is one code more below zero than above.
+  /// GPTQ's option "mse": the scale of the least squared error, weighted by importance where it is known, from the one that cuts
+  /// no value down, the more the fewer the bits. Of both signs, since there is one code more below zero than above.
   static float scale_of(const float* x, const float* importance) {
     constexpr int kTried = 24;
     constexpr float kLeast = Bits == 8 ? 0.95f : 0.2f + 0.1f * Bits;  // of the whole range

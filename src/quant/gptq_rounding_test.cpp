@@ -56,7 +56,8 @@ double output_error(const Format& format, const std::vector<std::byte>& bytes, c
     for (int64_t o = 0; o < kRows; ++o) {
       double off = 0;
       for (int64_t i = 0; i < kColumns; ++i)
-        off += double(x[size_t(r * kColumns + i)]) * (double(got[size_t(o * kColumns + i)]) - double(w[size_t(o * kColumns + i)]));
+        off +=
+            double(x[size_t(r * kColumns + i)]) * (double(got[size_t(o * kColumns + i)]) - double(w[size_t(o * kColumns + i)]));
       sum += off * off;
     }
   return std::sqrt(sum / double(kInputs * kRows));

@@ -19,7 +19,8 @@
 ///   Layout layout                      bits, table, form and type of scales; the width of groups is found here
 ///   codes(const Slice2&, uint8_t* to)  [rows, columns] codes
 ///   scale(row, column), offset(row, column)
-///   std::vector<int32_t> order         only where columns may be scattered over groups: the columns by group, each of `run`; empty
+///   std::vector<int32_t> order         only where columns may be scattered over groups: the columns by group, each of `run`;
+///   empty
 ///                                      where they come so. The rest takes columns as the file has them.
 namespace gale::grouped {
 

@@ -88,7 +88,8 @@ bool is_cut(const std::vector<T>& part, const std::vector<T>& whole, const Slice
   if (part.empty() != whole.empty()) return false;
   const int64_t n = slice.columns / per;
   for (int64_t r = 0; !part.empty() && r < slice.rows; ++r)
-    if (!std::equal(part.begin() + r * n, part.begin() + (r + 1) * n, whole.begin() + ((slice.row + r) * in + slice.column) / per))
+    if (!std::equal(part.begin() + r * n, part.begin() + (r + 1) * n,
+                    whole.begin() + ((slice.row + r) * in + slice.column) / per))
       return false;
   return true;
 }

@@ -152,11 +152,11 @@ TEST(Quantize, ErrorsOfOtherProjectsFormatsAreThoseOfTheirOwnCode) {
     EXPECT_LE(relative_error(round_trip(find_format(name), x, kColumns), x), 1.01 * bound) << name;
 }
 
-// Of one bit theirs is worse than zeros, and says nothing of ours: the best signs err 0.603 (1 - 2 / pi under the root), their groups' own
-// means a little less.
-TEST(Quantize, HqqOfOneBitErrsLittleMoreThanTheBestSigns) {
+// Of one bit theirs errs more than zeros would. Two values for all err 0.603 (the root of 1 - 2 / pi), two for each group a
+// little less.
+TEST(Quantize, HqqOfOneBitErrsAsLittleAsTwoValuesCan) {
   const std::vector<float> x = weights_like(1, 16 * kColumns, 0.02f);
-  EXPECT_LE(relative_error(round_trip(find_format("hqq1"), x, kColumns), x), 0.1);
+  EXPECT_LE(relative_error(round_trip(find_format("hqq1"), x, kColumns), x), 0.603);
 }
 
 TEST(Quantize, IsDeterministicAndByRow) {
@@ -309,8 +309,9 @@ TEST(Randomize, RowsAreValidSmallAndRepeatable) {
 
 TEST(Quantize, OddImportanceIsHandled) {
   const std::vector<float> x = weights_like(6, 512, 0.02f);
-  for (const std::string_view name : {"q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
-                                      "tq1_0", "tq2_0", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_s", "mxfp4", "nvfp4", "q1_0", "q2_0", "f8q8", "gptq4"}) {
+  for (const std::string_view name :
+       {"q4_0",  "q4_1",    "q5_0",  "q5_1",    "q2_k",  "q3_k",  "q4_k",  "q5_k", "q6_k", "iq4_nl", "iq4_xs", "tq1_0",
+        "tq2_0", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_s", "mxfp4", "nvfp4", "q1_0", "q2_0", "f8q8",   "gptq4"}) {
     const Format& format = find_format(name);
     const double usual = relative_error(round_trip(format, x, 256), x);
     const std::vector<float> zeros(256, 0.0f), huge(256, 1e30f), tiny(256, 1e-30f);

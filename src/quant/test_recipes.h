@@ -128,7 +128,8 @@ inline std::vector<Recipe> recipes() {
             w.parts["weight_shape"] = PartWriter::of<int64_t>(i64, {2}, {out, in});
             if (zeros) w.parts["weight_zero_point"] = p.any(i32, {out * bits / 32, in / 64});
           });
-  add("compressed_int4_act_order", "compressed_tensors", Json{{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}},
+  add("compressed_int4_act_order", "compressed_tensors",
+      Json{{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}},
       [](PartWriter& p, HfWeight& w, int64_t out, int64_t in) {
         w.parts["weight_packed"] = p.any(i32, {out, in / 8});
         w.parts["weight_scale"] = p.numbers(f16, {out, in / 64}, 0.005f);
@@ -181,7 +182,8 @@ inline std::vector<Recipe> recipes() {
     w.parts["scales"] = p.bytes(u8, {out, in / 32}, 119, 3);
   });
   for (const bool divided : {false, true})
-    add(divided ? "nvfp4_divided" : "nvfp4_modelopt", "nvfp4_hf", Json{{"quant_method", divided ? "compressed-tensors" : "modelopt"}},
+    add(divided ? "nvfp4_divided" : "nvfp4_modelopt", "nvfp4_hf",
+        Json{{"quant_method", divided ? "compressed-tensors" : "modelopt"}},
         [=](PartWriter& p, HfWeight& w, int64_t out, int64_t in) {
           w.parts[divided ? "weight_packed" : "weight"] = p.any(u8, {out, in / 2});
           w.parts["weight_scale"] = p.bytes(f8_e4m3, {out, in / 16}, 0x38, 16);

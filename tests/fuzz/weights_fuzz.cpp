@@ -30,8 +30,9 @@ class Bytes {
 };
 
 void damage_config(Bytes& in, Json& config) {
-  constexpr const char* kKeys[] = {"bits",    "group_size", "desc_act",          "checkpoint_format", "version",       "is_marlin_format",
-                                   "num_bits", "w_bit",     "weight_block_size", "quant_method",      "config_groups", "format"};
+  constexpr const char* kKeys[] = {
+      "bits",     "group_size", "desc_act",          "checkpoint_format", "version",       "is_marlin_format",
+      "num_bits", "w_bit",      "weight_block_size", "quant_method",      "config_groups", "format"};
   const char* key = kKeys[in.byte() % std::size(kKeys)];
   switch (in.byte() % 6) {
     case 0:
@@ -55,7 +56,8 @@ void damage_config(Bytes& in, Json& config) {
 }
 
 void damage(Bytes& in, HfWeight& w) {
-  constexpr const char* kParts[] = {"weight", "scale", "scales", "g_idx", "weight_g_idx", "weight_zero_point", "group_size", "bias_x"};
+  constexpr const char* kParts[] = {"weight",     "scale", "scales", "g_idx", "weight_g_idx", "weight_zero_point",
+                                    "group_size", "bias_x"};
   if (w.parts.empty()) return;
   auto at = w.parts.begin();
   std::advance(at, long(in.byte() % w.parts.size()));
@@ -97,7 +99,8 @@ void damage(Bytes& in, HfWeight& w) {
 HfWeight blocks_of(const Format& format, Bytes& in) {
   HfWeight out;
   const int64_t columns = format.columns_multiple * (1 + in.byte() % 3), rows = 1 + in.byte() % 20;
-  HfWeight::Part part{format.stored, {rows, columns}, std::vector<std::byte>(size_t(rows * row_bytes(format.stored, columns, "fuzz")))};
+  HfWeight::Part part{
+      format.stored, {rows, columns}, std::vector<std::byte>(size_t(rows * row_bytes(format.stored, columns, "fuzz")))};
   std::byte last{};
   for (std::byte& b : part.bytes) b = last = in.empty() ? std::byte(uint8_t(last) * 5 + 1) : std::byte(in.byte());
   out.parts["weight"] = std::move(part);

@@ -110,7 +110,8 @@ void CompressedTensors::sort_columns(const TensorGroup& group, const RawTensor& 
   int64_t none = 0;
   for (int64_t i = 0; i < in; ++i) {
     const int64_t at = hf::element<int32_t>(idx, i);
-    require(at >= -1 && at < groups, ErrorCode::corrupt, "{}: column {} is in group {}, but there are {}", idx.name, i, at, groups);
+    require(at >= -1 && at < groups, ErrorCode::corrupt, "{}: column {} is in group {}, but there are {}", idx.name, i, at,
+            groups);
     at < 0 ? ++none : ++seen[size_t(at)];
   }
   if (none == in) return;
@@ -120,7 +121,7 @@ void CompressedTensors::sort_columns(const TensorGroup& group, const RawTensor& 
   g_idx = &idx;
   order.resize(static_cast<size_t>(in));
   std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, {}, [this](int32_t i) { return group_at(i); });
+  std::ranges::sort(order, {}, [this](int32_t i) { return std::pair(group_at(i), i); });
   if (std::ranges::is_sorted(order)) g_idx = nullptr, order.clear();
 }
 

@@ -30,9 +30,9 @@ struct F8q8 {
   /// 2^-12 and up: codes deviate by 74.
   static void draw_scales(uint64_t bits, std::byte* block) { block[0] = std::byte(0x1e + bits % 4); }
 
-  /// The reference's d, the largest magnitude over 127, but codes under the d that is stored, where the reference takes them under
-  /// the one before it was rounded and so errs by up to a sixteenth. Rounding down would cut the largest values: the next d up is
-  /// tried too.
+  /// The reference's d, the largest magnitude over 127, but codes under the d that is stored, where the reference takes them
+  /// under the one before it was rounded and so errs by up to a sixteenth. Rounding down would cut the largest values: the next d
+  /// up is tried too.
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t b = 0; b < row.blocks; ++b)
       quantize_block(row.x + b * columns, row.importance ? row.importance + b * columns : nullptr, row.out + b * bytes);

@@ -7,10 +7,10 @@ namespace gale {
 namespace {
 
 /// NVIDIA's 4-bit floats as GGUF keeps them. 64 columns: four e4m3 scales without sign, for 16 columns each, then for each 16
-/// eight bytes whose low halves are the codes of columns 0-7 and whose high halves those of 8-15. value = e4m3[d] * e2m1[q], and 0
-/// where d is e4m3's byte without a number, 0x7f (ggml-impl.h, ggml_ue4m3_to_fp32). 4.5 bits per weight.
-/// A "scale" beside the weight, f32, one number or one for each expert, is multiplied on what comes out: here on d, whose half
-/// meets twice the value as in mxfp4. An "input_scale" is of activations, which are rounded here in a finer way.
+/// eight bytes whose low halves are the codes of columns 0-7 and whose high halves those of 8-15. value = e4m3[d] * e2m1[q], and
+/// 0 where d is e4m3's byte without a number, 0x7f (ggml-impl.h, ggml_ue4m3_to_fp32). 4.5 bits per weight. A "scale" beside the
+/// weight, f32, one number or one for each expert, is multiplied on what comes out: here on d, whose half meets twice the value
+/// as in mxfp4. An "input_scale" is of activations, which are rounded here in a finer way.
 struct Nvfp4 {
   static constexpr std::string_view name = "nvfp4";
   static constexpr TensorType type = TensorType::nvfp4;

@@ -3,8 +3,8 @@
 namespace gale {
 namespace {
 
-/// 128 columns: f16 scale d, then a bit for each, the first in the lowest; value = d where it is 1, else -d: here d * (q - 2) with
-/// q 3 or 1. 1.125 bits per weight.
+/// 128 columns: f16 scale d, then a bit for each, the first in the lowest; value = d where it is 1, else -d: here d * (q - 2)
+/// with q 3 or 1. 1.125 bits per weight.
 struct Q1_0 {
   static constexpr std::string_view name = "q1_0";
   static constexpr TensorType type = TensorType::q1_0;
@@ -25,7 +25,8 @@ struct Q1_0 {
   /// 2e-2 and up: the value itself.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x251f + bits % 64)); }
 
-  /// The reference definition: the mean magnitude, which is the d of the least squared error. With importance the weighted mean is.
+  /// The reference definition: the mean magnitude, which is the d of the least squared error. With importance the weighted mean
+  /// is.
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t b = 0; b < row.blocks; ++b)
       quantize_block(row.x + b * columns, row.importance ? row.importance + b * columns : nullptr, row.out + b * bytes);

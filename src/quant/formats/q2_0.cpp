@@ -61,9 +61,9 @@ struct Q2_0 {
     }
   };
 
-  /// The reference divides by the largest magnitude, which leaves what is already of its form as it is, and elsewhere makes zeros of
-  /// most weights. Tried besides: shares of it, with both signs since twice d is there on one side only, and the best scale for the
-  /// codes that each gives.
+  /// The reference divides by the largest magnitude, which leaves what is already of its form as it is, and elsewhere makes zeros
+  /// of most weights. Tried besides: shares of it, with both signs since twice d is there on one side only, and the best scale
+  /// for the codes that each gives.
   static void quantize_block(const float* x, const float* importance, std::byte* block) {
     float weights[columns];
     two_level::weigh_values<columns>(x, importance, weights);
