@@ -70,8 +70,9 @@ class Checkpoint {
  public:
   /// Opens a directory with config.json and safetensors (single or sharded by model.safetensors.index.json) or with one GGUF, a
   /// .gguf file (the first split is enough), a .safetensors file beside its config.json, mistral.rs's .uqff (a folder of one set,
-  /// or a shard), or a packed .gale file. Throws Error: not_found (nothing there, an empty directory: says what was looked for),
-  /// corrupt (with file, tensor, values), unsupported (an unknown architecture, listing the known ones).
+  /// or a shard), or a packed .gale file.
+  /// Throws Error: not_found (nothing there, an empty directory: says what was looked for), corrupt (with file, tensor, values),
+  /// unsupported (an unknown architecture, listing the known ones).
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
   /// A checkpoint from parts made in memory: random weights, tests. The config is brought into the form config() promises.
   /// Throws Error{corrupt} where two tensors have one name.
