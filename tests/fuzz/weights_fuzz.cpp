@@ -58,7 +58,6 @@ void damage_config(Bytes& in, Json& config) {
 void damage(Bytes& in, HfWeight& w) {
   constexpr const char* kParts[] = {"weight",     "scale", "scales", "g_idx", "weight_g_idx", "weight_zero_point",
                                     "group_size", "bias_x"};
-  if (w.parts.empty()) return;
   auto at = w.parts.begin();
   std::advance(at, long(in.byte() % w.parts.size()));
   HfWeight::Part& part = at->second;
@@ -68,7 +67,7 @@ void damage(Bytes& in, HfWeight& w) {
         part.bytes[size_t(in.number()) % part.bytes.size()] = std::byte(in.byte());
       break;
     case 1: {  // shape; the reader of a file has multiplied it out before
-      const int64_t a = in.number() & 0xffff, b = in.number() & 0xffff;
+      const int64_t a = in.number() & 0xfff, b = in.number() & 0xfff;
       part.shape = in.byte() % 3 == 0 ? Shape{a} : in.byte() % 2 == 0 ? Shape{a, b} : Shape{a, b, 1 + in.byte() % 4};
       break;
     }
@@ -95,6 +94,18 @@ void damage(Bytes& in, HfWeight& w) {
   }
 }
 
+/// What the readers of files promise: as many bytes as a part's shape and type take. False for what they refuse.
+bool as_read(HfWeight& w) {
+  constexpr int64_t kMost = int64_t(1) << 20;
+  for (auto& [suffix, part] : w.parts) {
+    const int64_t columns = part.shape.rank() == 0 ? 1 : part.shape[-1];
+    if (columns % tensor_type_info(part.type).block != 0 || part.shape.elements() > kMost) return false;
+    const int64_t rows = columns == 0 ? 0 : part.shape.elements() / columns;
+    part.bytes.resize(size_t(rows * row_bytes(part.type, columns, "fuzz")));
+  }
+  return true;
+}
+
 /// Any bytes as blocks of the format.
 HfWeight blocks_of(const Format& format, Bytes& in) {
   HfWeight out;
@@ -117,7 +128,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   HfWeight weight;
   if (which < kRecipes.size()) {
     weight = kRecipes[which].weight(64, 128 * (1 + in.byte() % 2), 7);
-    while (!in.empty()) damage(in, weight);
+    while (!in.empty() && !weight.parts.empty()) damage(in, weight);
+    if (!as_read(weight)) return 0;
   } else {
     weight = blocks_of(*kTyped[which - kRecipes.size()], in);
   }
