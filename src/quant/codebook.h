@@ -22,7 +22,6 @@ class Codebook {
   /// Points of 16 bits, as iq_grids.h has them; a table whose first values are the sizes of the levels.
   Codebook(std::span<const uint16_t> points, CodeTable table) {
     for (size_t i = 0; i < Levels; ++i) sizes_[i] = table_values(table)[i];
-    for (size_t l = 1; l < Levels; ++l) between_[l - 1] = 0.5f * (sizes_[l - 1] + sizes_[l]);
     std::vector<int> on(kPlaces, -1);
     for (const uint16_t point : points) {
       Point sizes;
@@ -54,39 +53,34 @@ class Codebook {
   /// The point of the least weighted error for Dims values under a scale > 0.
   int next(const float* x, const float* w, float scale) const {
     const float inverse = 1 / scale;
-    float over[Dims];
-    int level[Dims] = {}, place = 0;
-    for (int i = 0; i < Dims; ++i) over[i] = x[i] * inverse;
-    for (const float between : between_)
-      for (int i = 0; i < Dims; ++i) level[i] += over[i] > between;
-    for (int i = Dims - 1; i >= 0; --i) place = place * Levels + level[i];
+    int place = 0;
+    for (int i = Dims - 1; i >= 0; --i) {
+      int level = 0;
+      for (size_t l = 1; l < Levels; ++l) level += x[i] * inverse > 0.5f * (sizes_[l - 1] + sizes_[l]);
+      place = place * Levels + level;
+    }
     const int begin = first_[size_t(place)], end = first_[size_t(place) + 1];
-    if (end - begin == 1) return near_[size_t(begin)];
+    int best = near_[size_t(begin)];
+    if (end - begin == 1) return best;
     float errors[Dims * Levels];  // of each value at each level: points share them
     for (size_t k = 0; k < Dims; ++k)
       for (size_t l = 0; l < Levels; ++l) {
         const float off = x[k] - scale * sizes_[l];
         errors[k * Levels + l] = w[k] * off * off;
       }
-    float all[kNear], least[4];
-    for (size_t i = 0; i < kNear; ++i) {
-      const Terms& terms = terms_[near_[size_t(begin) + i]];
-      all[i] = errors[terms[0]];
-      for (size_t k = 1; k < Dims; ++k) all[i] += errors[terms[k]];
+    float least = std::numeric_limits<float>::infinity();
+    for (int i = begin; i < end; ++i) {
+      const Terms& terms = terms_[near_[size_t(i)]];
+      float error = 0;
+      for (size_t k = 0; k < Dims; ++k) error += errors[terms[k]];
+      if (error < least) least = error, best = near_[size_t(i)];
     }
-    // The first of the least, without a branch for each that is less than those before.
-    std::copy_n(all, 4, least);
-    for (size_t i = 4; i < kNear; i += 4)
-      for (size_t l = 0; l < 4; ++l) least[l] = all[i + l] < least[l] ? all[i + l] : least[l];
-    const float best = std::min(std::min(least[0], least[1]), std::min(least[2], least[3]));
-    size_t at = 0;
-    while (at + 1 < kNear && all[at] != best) ++at;
-    return near_[size_t(begin) + at];
+    return best;
   }
 
  private:
   static constexpr int kPlaces = Levels == 3 ? 6561 : 4096;
-  static constexpr size_t kNear = 24;  // points looked at: more gain nothing; a multiple of 4
+  static constexpr size_t kNear = 24;  // points looked at: more gain nothing
 
   void add_near(int place) {
     Point at;
@@ -104,7 +98,6 @@ class Codebook {
   using Terms = std::array<uint8_t, Dims>;  // of a point: where its values' errors are among those of all levels
 
   std::array<float, Levels> sizes_;
-  std::array<float, Levels - 1> between_;
   std::vector<Point> points_;
   std::vector<Terms> terms_;
   std::vector<int> first_;      // [places + 1] into near_
