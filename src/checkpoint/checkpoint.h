@@ -69,7 +69,8 @@ struct CheckpointSizes {
 class Checkpoint {
  public:
   /// Opens a directory with config.json and safetensors (single or sharded by model.safetensors.index.json) or with one GGUF, a
-  /// .gguf file (the first split is enough), a .safetensors file beside its config.json, or a packed .gale file.
+  /// .gguf file (the first split is enough), a .safetensors file beside its config.json, mistral.rs's .uqff (a folder of one set,
+  /// or a shard), or a packed .gale file.
   /// Throws Error: not_found (nothing there, an empty directory: says what was looked for), corrupt (with file, tensor, values),
   /// unsupported (an unknown architecture, listing the known ones).
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);

@@ -10,6 +10,7 @@
 #include "checkpoint/hf_experts.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/uqff.h"
 
 namespace gale {
 namespace fs = std::filesystem;
@@ -82,8 +83,17 @@ std::vector<RawTensor> read_folder(const fs::path& directory, const std::vector<
         directory.string(), join(pickles));
   const auto all = list_files(directory, [](std::string_view) { return true; });
   fail(ErrorCode::not_found,
-       "{} holds no model: looked for model.safetensors, model.safetensors.index.json, *.safetensors and *.gguf; the folder {}",
+       "{} holds no model: looked for model.safetensors, model.safetensors.index.json, *.safetensors, *.uqff and *.gguf; the "
+       "folder {}",
        directory.string(), all.empty() ? "is empty" : "has " + join(all));
+}
+
+Json config_of(const fs::path& directory) {
+  const fs::path file = directory / "config.json";
+  require(fs::exists(file), ErrorCode::not_found,
+          "{} has weights but no config.json, which says what model they are; copy it from where the weights came from",
+          directory.string());
+  return read_json(file);
 }
 
 /// An optional JSON file of a folder: {} where there is none.
@@ -140,11 +150,12 @@ CheckpointBuilder::Result CheckpointBuilder::assemble(const Path& path, Json con
 
 CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const Path& directory, std::vector<RawTensor> tensors,
                                                         std::vector<Path> files) {
+  return from_parts(path, directory, config_of(directory), std::move(tensors), std::move(files));
+}
+
+CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const Path& directory, Json config,
+                                                        std::vector<RawTensor> tensors, std::vector<Path> files) {
   const Path file = directory / "config.json";
-  require(fs::exists(file), ErrorCode::not_found,
-          "{} has weights but no config.json, which says what model they are; copy it from where the weights came from",
-          directory.string());
-  Json config = read_json(file);
   normalize_config(config, file.string());
   normalize_experts(config, tensors);
   std::shared_ptr<Checkpoint> out = start(path, std::move(config), std::move(tensors));
@@ -178,7 +189,23 @@ CheckpointBuilder::Result CheckpointBuilder::from_gguf(const Path& file) {
   return out;
 }
 
+CheckpointBuilder::Result CheckpointBuilder::from_uqff(const Path& file, const Path& path) {
+  std::vector<fs::path> read;
+  std::vector<RawTensor> tensors = open_uqff(file, read);
+  Json config = config_of(file.parent_path());  // the source model's: how that was quantized says nothing of these layers
+  for (const char* key : {"quantization_config", "quantization"})
+    if (config.is_object()) config.erase(key);
+  return from_parts(path, file.parent_path(), std::move(config), std::move(tensors), std::move(read));
+}
+
 CheckpointBuilder::Result CheckpointBuilder::from_directory(const Path& directory) {
+  const auto quantized = list_files(directory, [](std::string_view name) { return name.ends_with(".uqff"); });
+  if (const auto sets = uqff_sets(quantized);
+      !sets.empty() && !fs::exists(directory / "model.safetensors") && !fs::exists(directory / "model.safetensors.index.json")) {
+    require(sets.size() == 1, ErrorCode::invalid_argument, "{} holds {} models, name one of them: {}", directory.string(),
+            sets.size(), join(sets));
+    return from_uqff(directory / sets[0], directory);
+  }
   const auto weights = list_files(
       directory, [](std::string_view name) { return name.ends_with(".safetensors") && !name.starts_with("adapter_"); });
   if (!weights.empty() || fs::exists(directory / "model.safetensors.index.json")) {
@@ -207,6 +234,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   if (fs::is_directory(status)) return CheckpointBuilder::from_directory(path);
   const std::string name = path.filename().string();
   if (name.ends_with(".gguf")) return CheckpointBuilder::from_gguf(path);
+  if (name.ends_with(".uqff")) return CheckpointBuilder::from_uqff(path, path);
   if (name.ends_with(".gale")) return CheckpointBuilder::from_packed(path);
   if (name.ends_with(".safetensors"))
     return CheckpointBuilder::from_parts(path, path.parent_path(), open_safetensors(path), {path});
@@ -216,7 +244,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
     return CheckpointBuilder::from_parts(path, path.parent_path(), std::move(tensors), std::move(read));
   }
   if (name == "config.json") return CheckpointBuilder::from_directory(path.parent_path());
-  fail(ErrorCode::unsupported, "{} is neither a folder nor a .gguf, .safetensors or .gale file", path.string());
+  fail(ErrorCode::unsupported, "{} is neither a folder nor a .gguf, .safetensors, .uqff or .gale file", path.string());
 }
 
 std::shared_ptr<const Checkpoint> Checkpoint::open_text(const fs::path& folder) {

@@ -84,7 +84,7 @@ TEST(CheckpointOpen, NothingThere) {
   test::TempDir dir;
   expect_open_error(dir / "nowhere", ErrorCode::not_found, "nowhere does not exist; a model is a folder with config.json");
   expect_open_error(dir.path(), ErrorCode::not_found,
-                    "looked for model.safetensors, model.safetensors.index.json, *.safetensors and *.gguf");
+                    "looked for model.safetensors, model.safetensors.index.json, *.safetensors, *.uqff and *.gguf");
   expect_open_error(dir.path(), ErrorCode::not_found, "the folder is empty");
   dir.write("readme.txt", "");
   expect_open_error(dir.path(), ErrorCode::not_found, "the folder has readme.txt");

@@ -26,20 +26,21 @@ constexpr TensorTypeInfo kTypes[] = {
     {iq2_xs,  "iq2_xs",  "", 17, 256,  74}, {iq2_s,   "iq2_s",   "", 22, 256,  82}, {iq3_xxs, "iq3_xxs", "", 18, 256, 98},
     {iq3_s,   "iq3_s",   "", 21, 256, 110}, {iq4_nl,  "iq4_nl",  "", 20,  32,  18}, {iq4_xs, "iq4_xs", "", 23, 256, 136},
     {tq1_0,   "tq1_0",   "", 34, 256,  54}, {tq2_0,   "tq2_0",   "", 35, 256,  66}, {mxfp4,  "mxfp4",  "", 39,  32,  17},
-    {nvfp4,   "nvfp4",   "", 40,  64,  36},
+    {nvfp4,   "nvfp4",   "", 40,  64,  36}, {q1_0,    "q1_0",    "", 41, 128,  18}, {q2_0,   "q2_0",   "", 42,  64,  18},
     {fp8, "fp8", "", -1, 128, 132}, {fp8_block, "fp8_block", "", -1, 128, 132}, {int8, "int8", "", -1, 128, 132},
     {nf4, "nf4", "", -1, 64, 36}, {fp4, "fp4", "", -1, 64, 36}, {afq2, "afq2", "", -1, 64, 20},
     {afq3, "afq3", "", -1, 64, 28}, {afq4, "afq4", "", -1, 64, 36}, {afq5, "afq5", "", -1, 64, 44},
     {afq6, "afq6", "", -1, 64, 52}, {afq8, "afq8", "", -1, 64, 68}, {hqq1, "hqq1", "", -1, 64, 12},
     {hqq2, "hqq2", "", -1, 64, 20}, {hqq3, "hqq3", "", -1, 64, 28}, {hqq4, "hqq4", "", -1, 64, 36},
-    {hqq8, "hqq8", "", -1, 64, 68},
+    {hqq8, "hqq8", "", -1, 64, 68}, {f8q8, "f8q8", "", -1, 32, 33}, {gptq2, "gptq2", "", -1, 128, 34},
+    {gptq3, "gptq3", "", -1, 128, 50}, {gptq4, "gptq4", "", -1, 128, 66}, {gptq8, "gptq8", "", -1, 128, 130},
     // clang-format on
 };
 
 constexpr bool in_enum_order() {
   for (size_t i = 0; i < std::size(kTypes); ++i)
     if (size_t(kTypes[i].type) != i) return false;
-  return std::size(kTypes) == size_t(hqq8) + 1;
+  return std::size(kTypes) == size_t(gptq8) + 1;
 }
 static_assert(in_enum_order());
 

@@ -12,8 +12,9 @@ enum class TensorType : uint8_t {
   // clang-format off
   f32, f16, bf16, f64, i8, i16, i32, i64, u8, u16, u32, u64, boolean, f8_e4m3, f8_e5m2, f8_e8m0,
   q4_0, q4_1, q5_0, q5_1, q8_0, q8_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k,
-  iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs, tq1_0, tq2_0, mxfp4, nvfp4,
+  iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs, tq1_0, tq2_0, mxfp4, nvfp4, q1_0, q2_0,
   fp8, fp8_block, int8, nf4, fp4, afq2, afq3, afq4, afq5, afq6, afq8, hqq1, hqq2, hqq3, hqq4, hqq8,
+  f8q8, gptq2, gptq3, gptq4, gptq8,
   // clang-format on
 };
 

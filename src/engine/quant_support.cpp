@@ -59,9 +59,16 @@ constexpr Known kKnown[] = {
     {"tq2_0", "GGUF, ternary, 2 bits", ""},
     {"mxfp4", "4-bit floats with a power of two per 32 (OCP)", "mxfp4_moe"},
     {"nvfp4", "4-bit floats with an e4m3 scale per 16", ""},
+    {"q1_0", "GGUF, signs of 128 under one scale", ""},
+    {"q2_0", "GGUF, 2 bits, 64 wide", ""},
+    {"f8q8", "8-bit integers under an 8-bit float per 32 (mistral.rs)", ""},
     {"mxfp4_ocp", "mxfp4 in safetensors (gpt-oss, compressed-tensors, MLX)", ""},
     {"nvfp4_hf", "nvfp4 in safetensors (ModelOpt, compressed-tensors)", "modelopt"},
     {"gptq", "GPTQ of 2, 3, 4 and 8 bits, act-order and Marlin's form too", "gptqmodel autogptq gptq_marlin marlin"},
+    {"gptq2", "GPTQ of 2 bits, symmetric, 128 wide", ""},
+    {"gptq3", "GPTQ of 3 bits, symmetric, 128 wide", ""},
+    {"gptq4", "GPTQ of 4 bits, symmetric, 128 wide", ""},
+    {"gptq8", "GPTQ of 8 bits, symmetric, 128 wide", ""},
     {"awq", "AWQ, 4 bits, gemm and gemv", "autoawq"},
     {"hqq", "HQQ of 1, 2, 3, 4 or 8 bits, along either axis, in safetensors", ""},
     {"hqq1", "HQQ of 1 bit, 64 wide", ""},
@@ -82,7 +89,7 @@ constexpr Known kKnown[] = {
     {"afq5", "affine, 5 bits (MLX), 64 wide", ""},
     {"afq6", "affine, 6 bits (MLX), 64 wide", ""},
     {"afq8", "affine, 8 bits (MLX), 64 wide", ""},
-    {"uqff", "mistral.rs's container of quantized tensors", ""},
+    {"uqff", "mistral.rs's container of quantized tensors, 1.x", "", "hqq fp8_hf afq f8q8 mxfp4_ocp q4_k"},
 };
 
 std::string plain(std::string_view name) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
 
 #include "base/fail.h"
@@ -8,17 +9,24 @@
 namespace gale {
 namespace {
 
-// One expert of a fused tensor, as a group of its own.
+// One expert of a fused tensor, as a group of its own. Of what lies beside it (NVFP4's scales) it takes its own entry where there
+// is one for each expert.
 struct FusedExpert {
-  RawTensor tensor;
+  std::map<std::string, RawTensor, std::less<>> tensors;
   TensorGroup group;
 
-  FusedExpert(const TensorGroup& fused, int64_t expert) : tensor(*fused.part("weight")), group(fused) {
-    const size_t bytes = tensor.bytes.size() / size_t(tensor.shape[0]);
-    tensor.source += fmt::format(", expert {}", expert);
-    tensor.bytes = tensor.bytes.subspan(size_t(expert) * bytes, bytes);
-    tensor.shape = {tensor.shape[1], tensor.shape[2]};
-    group.parts["weight"] = &tensor;
+  FusedExpert(const TensorGroup& fused, int64_t expert) : group(fused) {
+    const int64_t experts = fused.part("weight")->shape[0];
+    for (auto& [suffix, part] : group.parts) {
+      RawTensor& own = tensors[suffix] = *part;
+      part = &own;
+      const Shape& shape = own.shape;
+      if (shape.rank() == 0 || shape[0] != experts) continue;
+      const size_t bytes = own.bytes.size() / size_t(experts);
+      own.source += fmt::format(", expert {}", expert);
+      own.bytes = own.bytes.subspan(size_t(expert) * bytes, bytes);
+      own.shape = shape.rank() == 3 ? Shape{shape[1], shape[2]} : shape.rank() == 2 ? Shape{shape[1]} : Shape{};
+    }
   }
 };
 
@@ -38,7 +46,7 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
   std::vector<Source> sources;
   if (!fused.parts.empty()) {
     const RawTensor* whole = fused.part("weight");
-    if (whole == nullptr || fused.parts.size() > 1 || whole->shape != Shape{shape.experts, shape.out, shape.in}) {
+    if (whole == nullptr || whole->shape != Shape{shape.experts, shape.out, shape.in}) {
       problems_.push_back(fmt::format("{} is {}, but the config asks for [{}, {}, {}]", fused.name,
                                       whole ? whole->shape.text() : "in several parts", shape.experts, shape.out, shape.in));
       return nullptr;
@@ -124,7 +132,9 @@ Loader::Source Loader::source_of(const TensorGroup& group, int64_t rows, int64_t
   }
   const Format& format = format_of(group);
   const Format* target = options_.requantize ? options_.requantize(group.name, rows, columns) : nullptr;
-  return {group, &format, target, target ? layout_as(*target, rows, columns) : format.layout(group)};
+  Source out{group, &format, target, target ? layout_as(*target, rows, columns) : format.layout(group)};
+  note_widened(group, target, out.layout, rows * columns);
+  return out;
 }
 
 std::shared_ptr<const ExpertMatrix> Weights::experts(std::string_view name, const ExpertsShape& shape) const {

@@ -66,6 +66,33 @@ void expect_same(const ExpertMatrix& a, const ExpertMatrix& b) {
   EXPECT_EQ(std::memcmp(a.stacked.data->data(), b.stacked.data->data(), size_t(a.stacked.bytes())), 0);
 }
 
+RawTensor numbers(const std::string& name, Shape shape, std::vector<float> values) {
+  auto held = std::make_shared<std::vector<float>>(std::move(values));
+  RawTensor out;
+  out.name = name;
+  out.source = "made: " + name;
+  out.shape = shape;
+  out.bytes = std::as_bytes(std::span(*held));
+  out.owner = held;
+  return out;
+}
+
+// NVFP4 in GGUF has a scale for each expert beside the weights.
+TEST(LoadExperts, ScalesBesideFusedExpertsAreThoseOfEach) {
+  const Format& format = find_format("nvfp4");
+  std::vector<RawTensor> one = fused(format), each = single(format);
+  one.push_back(numbers("mlp.experts.up_proj.scale", {kCount}, {0.5f, 2.0f, 3.0f}));
+  for (int64_t e = 0; e < kCount; ++e)
+    each.push_back(numbers(fmt::format("mlp.experts.{}.up_proj.scale", e), {1}, {e == 0 ? 0.5f : float(e + 1)}));
+  const Loaded a = load(std::move(each)), b = load(std::move(one)), plain = load(fused(format));
+  ASSERT_TRUE(a.experts && b.experts && plain.experts) << a.problem << b.problem;
+  expect_same(*a.experts, *b.experts);
+  std::vector<float> row(static_cast<size_t>(kIn)), unscaled(row.size());
+  unpack_row(b.experts->stacked, 2 * 32 + 5, row.data());
+  unpack_row(plain.experts->stacked, 2 * 32 + 5, unscaled.data());
+  for (size_t i = 0; i < row.size(); ++i) ASSERT_NEAR(row[i], 3 * unscaled[i], 1e-6f);
+}
+
 TEST(LoadExperts, FusedOrSingleGiveTheSamePanels) {
   for (const char* type : {"f32", "bf16", "q8_0", "q4_k", "q5_k", "q6_k", "mxfp4"}) {
     const Format& format = find_format(type);

@@ -182,6 +182,7 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
   } else {
     target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
     *out = packed_shape(target ? layout_as(*target, r, c) : format->layout(group), r, c);
+    note_widened(group, target, out->layout, r * c);
     out->order = order_as_packed(group, *format, target);
     if (!options_.shape_only) {
       out->data = place(out->bytes());
@@ -193,6 +194,15 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
   loaded_.push_back({name, std::string(is), out, nullptr});
   packed_[name] = out;
   return out;
+}
+
+void Loader::note_widened(const TensorGroup& group, const Format* target, const Layout& layout, int64_t weights) {
+  int64_t bytes = 0;
+  for (const auto& [part, tensor] : group.parts) bytes += int64_t(tensor->bytes.size());
+  if (target != nullptr || layout != dense_layout(DType::f32) || bytes * 2 > weights * 4) return;
+  if (widened_count_++ == 0) widened_ = group.name;
+  widened_from_ += bytes;
+  widened_to_ += weights * 4;
 }
 
 Tensor Loader::vector(const std::string& name, int64_t n) {
@@ -243,6 +253,12 @@ void Loader::finish() {
   if (count > 0)
     log_warning("{} tensor(s) of {} are not used by {}: {}{}", count, checkpoint_->path().string(), checkpoint_->architecture(),
                 unused, count > 4 ? " ..." : "");
+  if (widened_count_ > 0)
+    log_warning(
+        "{} weight(s) of {}, {} first, have groups that run down columns or are no multiple of 32 columns, which no kernel "
+        "takes: "
+        "they are held as f32, {} MB instead of {} MB; --quant q8_0 or another type makes them smaller again",
+        widened_count_, checkpoint_->path().string(), widened_, widened_to_ >> 20, widened_from_ >> 20);
   if (options_.progress) options_.progress(total_bytes_, total_bytes_);
 }
 

@@ -78,7 +78,8 @@ class Loader {
   bool has_below(const std::string& name) const { return !checkpoint_->below(name).empty(); }
   void note_missing(const std::string& name);
 
-  /// Throws Error{corrupt} listing the first ten tensors that were missing or misshapen; warns of tensors nobody asked for.
+  /// Throws Error{corrupt} listing the first ten tensors that were missing or misshapen; warns of tensors nobody asked
+  /// for, and of weights whose groups fit no kernel.
   void finish();
   /// The largest matrix, nullptr where there is none.
   std::shared_ptr<const PackedMatrix> largest() const;
@@ -108,6 +109,8 @@ class Loader {
   static StorageRef order_as_packed(const TensorGroup& group, const Format& format, const Format* target);
   PackedMatrix arranged(const RawTensor& tensor, int64_t rows, int64_t columns);
   StorageRef place(int64_t bytes);
+  // Remembers what takes f32 panels although its file has fewer bits: finish() warns of it.
+  void note_widened(const TensorGroup& group, const Format* target, const Layout& layout, int64_t weights);
   // `order`: of its columns, or of those of all experts.
   void made(std::string name, Shape shape, TensorType type, PackedMatrix& matrix, const StorageRef& order);
 
@@ -120,6 +123,8 @@ class Loader {
   StorageRef reused_;  // where there is a sink: each matrix in turn
   std::set<std::string> used_;
   std::vector<std::string> problems_;
+  std::string widened_;                                            // the first one
+  int64_t widened_count_ = 0, widened_from_ = 0, widened_to_ = 0;  // bytes
   int64_t packed_bytes_ = 0, mapped_bytes_ = 0, file_bytes_ = 0, total_bytes_ = 0;
 };
 

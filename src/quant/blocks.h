@@ -125,6 +125,15 @@ void draw_bytes(uint64_t seed, int64_t n, std::byte* out, uint64_t kept = ~uint6
 /// Largest magnitude a format with f16 scales takes; a scale computed from it cannot overflow.
 inline constexpr float kF16Limit = 65504.0f;
 
+/// The largest magnitude that F takes: F::limit where it says so.
+template <class F>
+constexpr float limit_of() {
+  if constexpr (requires { F::limit; })
+    return F::limit;
+  else
+    return kF16Limit;
+}
+
 /// What is wrong with a block that is not valid: usually a scale that is not finite, which would poison every sum it enters.
 template <class F>
 constexpr std::string_view fault_of(const std::byte* block) {
@@ -174,7 +183,7 @@ void split_row(const RawTensor& weight, const Slice2& slice, int64_t row, const 
 /// A Format of blocks. F has: name, type, layout, bytes (of a block), valid(block) (its scales are finite), values(block, out)
 /// and split(block, parts). Where it can be made it has quantize(BlockRow) and draw_scales(random bits, block), which makes a
 /// block of random bytes one of small weights; `weighs` = false where quantize makes no use of importance. fault(block) says what
-/// is not valid if that may be anything else than a scale.
+/// is not valid if that may be anything else than a scale; limit is the largest magnitude it holds, if that is not f16's.
 template <class F>
 constexpr Format block_format() {
   Format out{
@@ -209,7 +218,7 @@ constexpr Format block_format() {
     out.quantize = [](const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
                       std::byte* to) {
       constexpr int64_t block = F::layout.block;
-      check_input(F::name, values, rows, columns, importance, block, kF16Limit);
+      check_input(F::name, values, rows, columns, importance, block, limit_of<F>());
       const int64_t n = columns / block;
       for (int64_t row = 0; row < rows; ++row) F::quantize({cpu, values + row * columns, importance, n, to + row * n * F::bytes});
     };

@@ -25,14 +25,17 @@ class Codebook {
     std::vector<int> on(kPlaces, -1);
     for (const uint16_t point : points) {
       Point sizes;
+      Terms terms;
       int place = 0;
       for (int i = Dims - 1; i >= 0; --i) {
         const int level = point >> (16 / Dims * i) & (Levels == 3 ? 3 : 7);
         sizes[size_t(i)] = sizes_[size_t(level)];
+        terms[size_t(i)] = uint8_t(i * Levels + level);
         place = place * Levels + level;
       }
       on[size_t(place)] = int(points_.size());
       points_.push_back(sizes);
+      terms_.push_back(terms);
     }
     for (int place = 0; place < kPlaces; ++place) {
       first_.push_back(int(near_.size()));
@@ -58,14 +61,18 @@ class Codebook {
     }
     const int begin = first_[size_t(place)], end = first_[size_t(place) + 1];
     int best = near_[size_t(begin)];
-    float least = std::numeric_limits<float>::infinity();
-    for (int i = begin; end - begin > 1 && i < end; ++i) {
-      const Point& point = points_[near_[size_t(i)]];
-      float error = 0;
-      for (size_t k = 0; k < Dims; ++k) {
-        const float off = x[k] - scale * point[k];
-        error += w[k] * off * off;
+    if (end - begin == 1) return best;
+    float errors[Dims * Levels];  // of each value at each level: points share them
+    for (size_t k = 0; k < Dims; ++k)
+      for (size_t l = 0; l < Levels; ++l) {
+        const float off = x[k] - scale * sizes_[l];
+        errors[k * Levels + l] = w[k] * off * off;
       }
+    float least = std::numeric_limits<float>::infinity();
+    for (int i = begin; i < end; ++i) {
+      const Terms& terms = terms_[near_[size_t(i)]];
+      float error = 0;
+      for (size_t k = 0; k < Dims; ++k) error += errors[terms[k]];
       if (error < least) least = error, best = near_[size_t(i)];
     }
     return best;
@@ -88,8 +95,11 @@ class Codebook {
     for (size_t i = 0; i < kNear; ++i) near_.push_back(all[i].second);
   }
 
+  using Terms = std::array<uint8_t, Dims>;  // of a point: where its values' errors are among those of all levels
+
   std::array<float, Levels> sizes_;
   std::vector<Point> points_;
+  std::vector<Terms> terms_;
   std::vector<int> first_;      // [places + 1] into near_
   std::vector<uint16_t> near_;  // of each place: the point itself, or those around it
 };

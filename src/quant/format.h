@@ -12,6 +12,7 @@
 namespace gale {
 
 struct CpuKernels;
+struct GptqPlan;
 
 /// The tensors of a checkpoint that together are one weight: "weight" alone for plain and GGUF types; "qweight", "scales",
 /// "qzeros" and so on for others. Keys are what follows the weight's name and a dot.
@@ -64,6 +65,9 @@ struct Format {
   void (*quantize)(const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
                    std::byte* out) = nullptr;
   bool weighs = false;  ///< quantize makes use of importance
+  /// The same with all that is known of the inputs (quant/gptq.h), for formats whose codes can make up for each other's errors;
+  /// nullptr for the others. f32 [rows, plan.columns]. Slow: columns^2 multiply-adds a row.
+  void (*quantize_by)(const GptqPlan& plan, const float* values, int64_t rows, std::byte* out) = nullptr;
   /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
   void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;
 };

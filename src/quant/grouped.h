@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "quant/blocks.h"
@@ -18,6 +19,9 @@
 ///   Layout layout                      bits, table, form and type of scales; the width of groups is found here
 ///   codes(const Slice2&, uint8_t* to)  [rows, columns] codes
 ///   scale(row, column), offset(row, column)
+///   std::vector<int32_t> order         only where columns may be scattered over groups: the columns by group, each of `run`;
+///   empty
+///                                      where they come so. The rest takes columns as the file has them.
 namespace gale::grouped {
 
 constexpr int16_t kWidths[] = {256, 128, 64, 32};  // of groups that kernels have, the cheapest first
@@ -58,11 +62,20 @@ inline void check_scale(const TensorGroup& group, const Layout& layout, float sc
       group.name, scale, offset, row, column);
 }
 
+/// The columns by group; empty where they come so.
+template <class W>
+std::span<const int32_t> order_of(const W& w) {
+  if constexpr (requires { w.order; })
+    return w.order;
+  else
+    return {};
+}
+
 template <class W>
 void values(const TensorGroup& group, const W& w, const Slice2& slice, float* out) {
   std::vector<uint8_t> codes(size_t(slice.rows * slice.columns));
   w.codes(slice, codes.data());
-  const int64_t run = std::gcd(w.run, w.in);
+  const int64_t run = order_of(w).empty() ? std::gcd(w.run, w.in) : 1;
   for (int64_t r = 0; r < slice.rows; ++r) {
     const int64_t row = slice.row + r;
     float scale = 0, offset = 0;
@@ -87,11 +100,19 @@ void groups(const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
   blocks::check_slice(group.name, {w.out, w.in}, slice, dense ? 1 : layout.block);
   out.resize(layout, slice);
   if (dense) return values(group, w, slice, out.values.data());
-  w.codes(slice, out.codes.data());
+  const std::span<const int32_t> order = order_of(w);
+  if (order.empty()) w.codes(slice, out.codes.data());
+  std::vector<uint8_t> row_codes(static_cast<size_t>(order.size()));
+  for (int64_t r = 0; !order.empty() && r < slice.rows; ++r) {
+    w.codes({slice.row + r, 1, 0, w.in}, row_codes.data());
+    for (int64_t c = 0; c < slice.columns; ++c)
+      out.codes[size_t(r * slice.columns + c)] = row_codes[size_t(order[size_t(slice.column + c)])];
+  }
   const int64_t blocks = slice.columns / layout.block;
   for (int64_t r = 0; r < slice.rows; ++r)
     for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t row = slice.row + r, column = slice.column + b * layout.block;
+      const int64_t row = slice.row + r, place = slice.column + b * layout.block;
+      const int64_t column = order.empty() ? place : order[size_t(place)];
       const float scale = w.scale(row, column), offset = takes_offset(layout) ? w.offset(row, column) : 0;
       check_scale(group, layout, scale, offset, row, column);
       out.top[size_t(r * blocks + b)] = scale;
@@ -118,6 +139,13 @@ constexpr Format format(std::string_view name, bool (*claims)(const TensorGroup&
             values(group, w, slice, out);
           },
       .groups = groups<W>,
+      .order =
+          [](const TensorGroup& group) {
+            const W w(group);
+            const bool dense = layout_of(w).kind == Layout::Kind::dense;  // whose columns stay as they come
+            const std::span<const int32_t> order = dense ? std::span<const int32_t>() : order_of(w);
+            return std::vector<int32_t>(order.begin(), order.end());
+          },
   };
 }
 

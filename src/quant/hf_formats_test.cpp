@@ -47,7 +47,10 @@ TEST(HfFormats, KnownAnswersOfAnotherImplementation) {
     EXPECT_EQ(first_difference(values, v.first), -1);
     formats.insert(v.format);
   }
-  EXPECT_FALSE(formats.empty());
+  EXPECT_EQ(hf_vectors().size(), 59u);
+  for (const Format* format : gale::formats())
+    if (format->name != tensor_type_info(format->stored).name)
+      EXPECT_TRUE(formats.contains(std::string(format->name))) << format->name << " has no vector";
 }
 
 TEST(HfFormats, PackedRowsAreTheDequantizedOnes) {
@@ -77,6 +80,42 @@ TEST(HfFormats, SlicesAreCutsOfTheWhole) {
     for (const Slice2& wrong : {Slice2{0, v.out + 1, 0, v.in}, {-1, 1, 0, v.in}, {0, 1, v.in, v.in}})
       EXPECT_THROW(format.groups(weight.group, wrong, groups), Error);
   }
+}
+
+/// `part` is the columns from `column` on of the rows from `row` on of `whole`, `per` columns to an entry.
+template <class T>
+bool is_cut(const std::vector<T>& part, const std::vector<T>& whole, const Slice2& slice, int64_t in, int64_t per) {
+  if (part.empty() != whole.empty()) return false;
+  const int64_t n = slice.columns / per;
+  for (int64_t r = 0; !part.empty() && r < slice.rows; ++r)
+    if (!std::equal(part.begin() + r * n, part.begin() + (r + 1) * n,
+                    whole.begin() + ((slice.row + r) * in + slice.column) / per))
+      return false;
+  return true;
+}
+
+TEST(HfFormats, GroupsOfSlicesAreCutsOfThoseOfTheWhole) {
+  std::set<std::string> cut;
+  for (const HfVector& v : hf_vectors()) {
+    SCOPED_TRACE(v.name);
+    const HfGroup weight(v.weight);
+    const Format& format = format_of(weight.group);
+    const Layout layout = format.layout(weight.group);
+    const int64_t block = layout.kind == Layout::Kind::dense ? 1 : layout.block, group = std::max<int64_t>(layout.group, 1);
+    if (v.in < 2 * block) continue;
+    cut.insert(v.format);
+    LogicalGroups whole, part;
+    const Slice2 slice{1, v.out - 1, block, v.in - block};
+    format.groups(weight.group, {0, v.out, 0, v.in}, whole);
+    format.groups(weight.group, slice, part);
+    EXPECT_TRUE(is_cut(part.codes, whole.codes, slice, v.in, 1));
+    EXPECT_TRUE(is_cut(part.values, whole.values, slice, v.in, 1));
+    EXPECT_TRUE(is_cut(part.top, whole.top, slice, v.in, block));
+    EXPECT_TRUE(is_cut(part.top_min, whole.top_min, slice, v.in, block));
+    EXPECT_TRUE(is_cut(part.zero, whole.zero, slice, v.in, block));
+    EXPECT_TRUE(is_cut(part.sub, whole.sub, slice, v.in, group));
+  }
+  EXPECT_GE(cut.size(), 10u);
 }
 
 // Any bytes in any part of any shape: an error, or values; never a read outside of them (under ASan).

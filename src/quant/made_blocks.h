@@ -172,6 +172,7 @@ struct Affine {
   /// hqq/core/optimize.py, optimize_weights_proximal: the scale of the range stays; half-quadratic steps move the zero for an
   /// error of |x|^0.7. Theirs end when the error of the whole matrix rises, ours keep the group's best.
   static void quantize_hqq(const float* x, std::byte* block) {
+    if constexpr (Bits == 1) return quantize_two(x, block);
     constexpr int kSteps = 20;
     constexpr float kNorm = 0.7f, kKappa = 1.01f, kMostInverse = 2e4f;
     const auto [low, high] = std::minmax_element(x, x + columns);
@@ -191,6 +192,28 @@ struct Affine {
       if (error < best) best = error, zero = tried;
     }
     store(block, 1 / inverse, std::clamp(zero, -blocks::kF16Limit, blocks::kF16Limit));
+    write_codes(x, block, [&](float v) { return v + blocks::load_f16(block + 2) * blocks::load_f16(block); });
+  }
+
+  /// One bit: two values, each the mean of those that are nearer to it. The scale of the range, which HQQ keeps, would put them
+  /// at its ends and err more than zeros do.
+  static void quantize_two(const float* x, std::byte* block) {
+    constexpr int kRounds = 16;
+    const auto [least, most] = std::minmax_element(x, x + columns);
+    float low = *least, high = *most;
+    for (int round = 0; round < kRounds && low < high; ++round) {
+      const float between = 0.5f * low + 0.5f * high;
+      float below = 0, above = 0, n = 0;
+      for (int64_t i = 0; i < columns; ++i)
+        if (x[i] > between)
+          above += x[i], n += 1;
+        else
+          below += x[i];
+      if (n == 0) break;
+      low = below / (float(columns) - n), high = above / n;
+    }
+    const float scale = high > low ? std::clamp(high - low, 1.0f / 2e4f, blocks::kF16Limit) : 1.0f;
+    store(block, scale, std::clamp(-low / scale, -blocks::kF16Limit, blocks::kF16Limit));
     write_codes(x, block, [&](float v) { return v + blocks::load_f16(block + 2) * blocks::load_f16(block); });
   }
 

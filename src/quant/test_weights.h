@@ -66,6 +66,8 @@ inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, in
       for (int64_t i = 4; i < size; ++i)
         if ((bytes[at + size_t(i)] & std::byte(0x7f)) == std::byte(0x7f)) bytes[at + size_t(i)] ^= std::byte(1);
     if (format.stored == TensorType::mxfp4) bytes[at] &= std::byte(0x7f);
+    for (size_t i = 0; format.stored == TensorType::nvfp4 && i < 4; ++i) bytes[at + i] &= std::byte(0x7f);
+    if (format.stored == TensorType::f8q8) bytes[at] &= std::byte(0xbf);
     if (format.stored == TensorType::q2_k) bytes[at + 81] &= std::byte(0xbb);
     if (format.stored == TensorType::q8_k) add_sums(bytes.data() + at);
   }

@@ -35,6 +35,16 @@ inline float inverse_mean(float sum, int n) {
   return mean > 1e-30f ? 1 / mean : 0.0f;
 }
 
+/// Weights of the errors of N values: importance where it is known, else by size, see weigh_by_size().
+template <int N>
+void weigh_values(const float* x, const float* importance, float* weights) {
+  float mean = 0;
+  for (int i = 0; i < N; ++i) mean += (importance ? importance[i] : x[i] * x[i]) / N;  // no sum overflows
+  const float inverse = inverse_mean(mean, 1);
+  for (int i = 0; i < N; ++i)
+    weights[i] = !importance ? std::sqrt(1 + x[i] * x[i] * inverse) : inverse > 0 ? importance[i] * inverse + 1e-3f : 1.0f;
+}
+
 /// Weights by importance (of the columns of blocks [0, n)), the mean square of the inputs that meet each column: the weighted
 /// error is then what the output is expected to be off by.
 template <int N, int Groups>

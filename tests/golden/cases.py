@@ -55,6 +55,9 @@ CASES = {
     "qwen3_hqq": "--arch qwen3 --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized hqq --dtype f32",
     # ... and MLX of 6 bits.
     "llama_afq": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized afq --dtype f32",
+    # mistral.rs's container: every family of its layers, in two shards, and stacks of experts.
+    "llama_uqff": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --uqff --dtype f32",
+    "mixtral_uqff": "--arch mixtral --hidden 64 --intermediate 64 --experts 4 --vocab 64 --prompts 24 --uqff --dtype f32",
     # Small, and what transformers does with a config that says too much or too little: a window, kinds of layers and a partial rotation
     # that Llama has not, ...
     "llama_stray": "--arch llama --hidden 32 --intermediate 48 --vocab 64 --prompts 24 --set sliding_window=6"

@@ -29,6 +29,7 @@ import checkpoint
 import gptq
 import quantized
 import reference
+import uqff
 from cases import CASES
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     q.add_argument("--gptq-format", choices=("gptq", "gptq_v2"), default="gptq", help="checkpoint_format (default gptq)")
 
     q.add_argument("--quantized", choices=sorted(quantized.FORMS), help="another format instead, for experts too")
+    q.add_argument("--uqff", action="store_true", help="mistral.rs's container instead, each layer in another of its families")
 
     f = p.add_argument_group("the files")
     f.add_argument("--fused-experts", action="store_true", help="as the modules of transformers 5 hold them, not a tensor each")
@@ -102,7 +104,8 @@ def make(args: argparse.Namespace, out: Path, command: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             draft = Path(scratch)
             drawn = checkpoint.draw(args, seed)
-            packed = gptq.Packed(drawn, args, seed) if args.gptq else quantized.Packed(drawn, args) if args.quantized else None
+            packed = (gptq.Packed(drawn, args, seed) if args.gptq else quantized.Packed(drawn, args) if args.quantized else
+                      uqff.Packed(drawn) if args.uqff else None)
             checkpoint.write(drawn, args, draft)
             model = reference.load(draft)
             golden, tensors, refusal = reference.judge(model, lengths, args.greedy, seed, packed.misread if packed else {})

@@ -9,7 +9,7 @@ namespace {
 ///   weight          u32 [out, in x bits / 32]: codes from the lowest bit on, over the borders of bytes and words
 ///   scales, biases  f16, bf16 or f32 [out, in / group size]
 /// value = scale x code + bias. The config says "quantization": {"bits", "group_size"}, and may say otherwise for single weights
-/// under their names; bits follow from the shapes.
+/// under their names; in mistral.rs's files a part "group_size", u8, says it. Bits follow from the shapes.
 struct Afq {
   const RawTensor *weight, *scales, *biases;
   int64_t out = 0, in = 0, run = 0, bits = 0;
@@ -28,6 +28,11 @@ struct Afq {
 };
 
 int64_t group_size(const TensorGroup& group) {
+  if (const RawTensor* own = group.part("group_size")) {
+    hf::check_type(*own, own->type == TensorType::u8, "AFQ");
+    hf::check_shape(group, *own, {}, ": one number");
+    return hf::element<uint8_t>(*own, 0);
+  }
   const Json* config = group.quantization_config;
   if (config == nullptr || !config->is_object()) return 64;
   const int64_t all = hf::config_number(config, "group_size", 64);

@@ -41,6 +41,9 @@ struct Bnb4 {
   }
 };
 
+/// Bytes, or what "bnb_4bit_quant_storage" calls the same bytes so that others can move them about (FSDP).
+bool holds_codes(TensorType type) { return hf::is_byte(type) || hf::is_float(type); }
+
 constexpr std::string_view kState = "weight.quant_state.bitsandbytes__";
 /// Of absmax in blocks of its own, where the file does not say: what quantize_4bit gives quantize_blockwise
 /// (bitsandbytes/functional.py, compress_statistics).
@@ -79,11 +82,11 @@ Bnb4::Bnb4(const TensorGroup& group)
   block = hf::config_number(&state, "blocksize", 0);
   require(out > 0 && in > 0 && out <= INT32_MAX && in <= INT32_MAX && block > 0, ErrorCode::corrupt,
           "{}: a shape [{}, {}] in blocks of {} is none", found->name, out, in, block);
-  hf::check_type(*weight, hf::is_byte(weight->type), kKind);
+  hf::check_type(*weight, holds_codes(weight->type), kKind);
   hf::check_bytes(*weight);
   const int64_t n = out * in, blocks = ceil_div(n, block);
-  require(weight->elements() == ceil_div(n, 2), ErrorCode::corrupt, "{} has {} bytes, but {} x {} codes of 4 bits take {}",
-          weight->name, weight->elements(), out, in, ceil_div(n, 2));
+  require(int64_t(weight->bytes.size()) == ceil_div(n, 2), ErrorCode::corrupt,
+          "{} has {} bytes, but {} x {} codes of 4 bits take {}", weight->name, weight->bytes.size(), out, in, ceil_div(n, 2));
   const bool nested = absmax->type == TensorType::u8;
   hf::check_type(*absmax, nested || absmax->type == TensorType::f32, kKind);
   hf::check_shape(group, *absmax, {blocks}, ": one for each block");
@@ -114,7 +117,7 @@ Bnb4::Bnb4(const TensorGroup& group)
 bool claims(const TensorGroup& group) {
   const RawTensor* weight = group.part("weight");
   return quant_state(group) != nullptr ||
-         (group.part("weight.absmax") != nullptr && weight != nullptr && hf::is_byte(weight->type));
+         (group.part("weight.absmax") != nullptr && weight != nullptr && holds_codes(weight->type));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 ///   groups];
 ///                      absent where weights are symmetric
 ///   weight_shape       i64 [2]: out, in
-///   weight_g_idx       i32 [in]: the group of each column, where act-order scattered them: refused
+///   weight_g_idx       i32 [in]: the group of each column, where act-order scattered them; all -1 where it did not
 /// value = scale x (code - zero). What it says of activations ("w8a8") is how others round them; here they are rounded per row
 /// and 32 columns, which is finer.
 struct CompressedTensors {
@@ -25,10 +25,14 @@ struct CompressedTensors {
   int64_t out = 0, in = 0, groups = 1, size = 0, run = 0;  // size: columns of a group
   int64_t words = 0;                                       // of a row of codes
   bool per_row = false;                                    // scales
+  const RawTensor* g_idx = nullptr;
+  std::vector<int32_t> order;
   Layout layout;
 
   explicit CompressedTensors(const TensorGroup& group);
-  int64_t scale_at(int64_t row, int64_t column) const { return per_row ? row * groups + column / size : 0; }
+  void sort_columns(const TensorGroup& group, const RawTensor& idx);
+  int64_t group_at(int64_t column) const { return g_idx ? hf::element<int32_t>(*g_idx, column) : column / size; }
+  int64_t scale_at(int64_t row, int64_t column) const { return per_row ? row * groups + group_at(column) : 0; }
   float scale(int64_t row, int64_t column) const { return hf::finite_number(*scales, scale_at(row, column)); }
   float offset(int64_t row, int64_t column) const;
   void codes(const Slice2& slice, uint8_t* to) const;
@@ -52,12 +56,7 @@ CompressedTensors::CompressedTensors(const TensorGroup& group)
       zeros(group.part("weight_zero_point")),
       packed(weight != nullptr) {
   constexpr std::string_view kKind = "compressed-tensors";
-  require(
-      group.part("weight_g_idx") == nullptr, ErrorCode::unsupported,
-      "{}.weight_g_idx: columns in an order of their own are not read in compressed-tensors; quantize the model with actorder "
-      "\"static\" or \"weight\", or as GPTQ",
-      group.name);
-  hf::check_parts(group, {"weight_packed", "weight", "weight_scale", "weight_zero_point", "weight_shape"}, kKind);
+  hf::check_parts(group, {"weight_packed", "weight", "weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx"}, kKind);
   if (!packed) weight = &hf::part_of(group, "weight", kKind);
   require(weight->shape.rank() == 2 && weight->elements() > 0, ErrorCode::corrupt, "{} is {}, but must be a matrix", weight->name,
           weight->shape.text());
@@ -91,6 +90,7 @@ CompressedTensors::CompressedTensors(const TensorGroup& group)
         scales->name, scales->shape.text(), group.name, out, in);
   }
   size = run = in / groups;
+  if (const RawTensor* idx = group.part("weight_g_idx")) sort_columns(group, *idx);
   layout = zeros == nullptr ? hf::without_zeros(bits, hf::scale_type(*scales)) : hf::with_zeros(bits, hf::scale_type(*scales));
   if (zeros == nullptr) return;
   hf::check_type(*zeros, zeros->type == (packed ? TensorType::i32 : TensorType::i8), kKind);
@@ -102,10 +102,33 @@ CompressedTensors::CompressedTensors(const TensorGroup& group)
   hf::check_bytes(*zeros);
 }
 
+/// Columns by group, in each as they come. Groups of other sizes than the scales' nobody writes.
+void CompressedTensors::sort_columns(const TensorGroup& group, const RawTensor& idx) {
+  hf::check_type(idx, idx.type == TensorType::i32, "compressed-tensors");
+  hf::check_shape(group, idx, {in}, ": the group of each column");
+  std::vector<int64_t> seen(static_cast<size_t>(groups));
+  int64_t none = 0;
+  for (int64_t i = 0; i < in; ++i) {
+    const int64_t at = hf::element<int32_t>(idx, i);
+    require(at >= -1 && at < groups, ErrorCode::corrupt, "{}: column {} is in group {}, but there are {}", idx.name, i, at,
+            groups);
+    at < 0 ? ++none : ++seen[size_t(at)];
+  }
+  if (none == in) return;
+  for (int64_t g = 0; g < groups; ++g)
+    require(seen[size_t(g)] == size, ErrorCode::corrupt, "{}: group {} has {} columns, but scales are for {}", idx.name, g,
+            seen[size_t(g)], size);
+  g_idx = &idx;
+  order.resize(static_cast<size_t>(in));
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::sort(order, {}, [this](int32_t i) { return std::pair(group_at(i), i); });
+  if (std::ranges::is_sorted(order)) g_idx = nullptr, order.clear();
+}
+
 float CompressedTensors::offset(int64_t row, int64_t column) const {
   if (!packed) return float(int(hf::element<int8_t>(*zeros, scale_at(row, column))) + 128);
   const int64_t bit = row * bits;  // down a column of words; 4 and 8 bits never cross one
-  const auto word = hf::element<uint32_t>(*zeros, bit / 32 * groups + column / size);
+  const auto word = hf::element<uint32_t>(*zeros, bit / 32 * groups + group_at(column));
   return float(word >> bit % 32 & ((1u << bits) - 1));
 }
 

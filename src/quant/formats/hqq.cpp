@@ -48,6 +48,8 @@ int64_t whole(const RawTensor& part) {
       return hf::element<int64_t>(part, 0);
     case TensorType::i32:
       return hf::element<int32_t>(part, 0);
+    case TensorType::u32:
+      return hf::element<uint32_t>(part, 0);
     case TensorType::u8:
       return hf::element<uint8_t>(part, 0);
     default:

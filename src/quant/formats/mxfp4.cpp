@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "quant/two_level.h"
+#include "quant/e2m1.h"
 
 namespace gale {
 namespace {
@@ -46,46 +46,18 @@ struct Mxfp4 {
   static void quantize_block(const float* x, const float* importance, std::byte* block);
 };
 
-/// Weights of the errors: importance where it is known, else large values count more, as two_level.h says.
-void weigh(const float* x, const float* importance, float* weights) {
-  float mean = 0;
-  for (int i = 0; i < 32; ++i) mean += (importance ? importance[i] : x[i] * x[i]) / 32;
-  const float inverse = two_level::inverse_mean(mean, 1);
-  for (int i = 0; i < 32; ++i)
-    weights[i] = !importance ? std::sqrt(1 + x[i] * x[i] * inverse) : inverse > 0 ? importance[i] * inverse + 1e-3f : 1.0f;
-}
-
-/// Codes of 32 values under one scale, and their weighted squared error.
-struct Trial {
-  float error = 0;
-  uint8_t codes[32];
-
-  Trial(const float* x, const float* weights, int e) {
-    const float d = half_e8m0_to_f32(uint8_t(e));
-    const int8_t* table = table_values(CodeTable::e2m1);
-    constexpr float kBetween[] = {0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10};  // of two neighbours; there the smaller one is taken
-    for (int i = 0; i < 32; ++i) {
-      int magnitude = 0;
-      for (const float between : kBetween) magnitude += std::fabs(x[i]) > between * d;
-      codes[i] = uint8_t(magnitude | (x[i] < 0 && magnitude > 0 ? 8 : 0));
-      const float off = x[i] - d * float(table[codes[i]]);
-      error += weights[i] * off * off;
-    }
-  }
-};
-
 /// The reference definition takes the power of two that brings the largest value to 4 .. 8, of which those above 6 are cut to 6;
 /// the next one up or down often errs less.
 void Mxfp4::quantize_block(const float* x, const float* importance, std::byte* block) {
   float weights[32], largest = 0;
-  weigh(x, importance, weights);
+  two_level::weigh_values<32>(x, importance, weights);
   for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
   const int usual = largest > 0 ? std::clamp(std::ilogb(largest) - 2 + 127, 0, kLargestE - 1) : 0;
   int best_e = usual;
-  Trial best(x, weights, usual);
+  e2m1::Trial<32> best(x, weights, half_e8m0_to_f32(uint8_t(usual)));
   for (const int e : {usual - 1, usual + 1}) {
     if (e < 0) continue;
-    if (const Trial other(x, weights, e); other.error < best.error) best = other, best_e = e;
+    if (const e2m1::Trial<32> other(x, weights, half_e8m0_to_f32(uint8_t(e))); other.error < best.error) best = other, best_e = e;
   }
   block[0] = std::byte(best_e);
   for (int i = 0; i < 16; ++i) block[1 + i] = std::byte(best.codes[i] | best.codes[i + 16] << 4);

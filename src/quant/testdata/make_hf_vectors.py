@@ -304,8 +304,44 @@ def marlin(rng):
                "workspace": np.zeros(8, np.int32)}, values.T)
 
 
+def compressed_act_order(rng):
+    """The same with "actorder": "group": compressed_tensors/quantization/lifecycle/forward.py sorts columns by weight_g_idx, stably,
+    gives each run of the group's size its scale and zero, and sorts back."""
+    out, columns, groups = 8, 128, 2
+    q, zero = rng.integers(-8, 8, (out, columns)), rng.integers(-8, 8, (out, groups))
+    scale = rng.normal(0, 0.01, (out, groups)).astype(np.float16)
+    g_idx = rng.permutation(np.repeat(np.arange(groups), columns // groups)).astype(np.int32)
+    order = np.argsort(g_idx, kind="stable")
+    values = np.empty((out, columns), np.float32)
+    for g in range(groups):
+        at = order[g * 64 : (g + 1) * 64]
+        values[:, at] = (q[:, at] - zero[:, g : g + 1]).astype(np.float32) * scale[:, g : g + 1].astype(np.float32)
+    config = {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {"group_0": {
+        "weights": {"num_bits": 4, "group_size": 64, "strategy": "group", "symmetric": False, "actorder": "group"}}}}
+    parts = {"weight_packed": bits_to_words(q + 8, 4), "weight_scale": scale, "weight_shape": np.array([out, columns], np.int64),
+             "weight_zero_point": np.ascontiguousarray(bits_to_words((zero + 8).T, 4).T), "weight_g_idx": g_idx}
+    write("ct_int4_act_order", "compressed_tensors", "u4 g64 f16 zeros", config, parts, values)
+    del parts["weight_zero_point"]
+    parts["weight_g_idx"] = np.full(columns, -1, np.int32)
+    values = q.astype(np.float32) * np.repeat(scale.astype(np.float32), 64, 1)
+    write("ct_int4_no_order", "compressed_tensors", "u4 g64 f16", config, parts, values)
+
+
+def stored_as_floats(rng):
+    """bnb_4bit_quant_storage: the bytes of the codes under another type."""
+    table = np.array([0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0, -0.0, -0.0625, -8.0, -12.0, -4.0, -6.0, -2.0, -3.0], np.float32) / np.float32(12)
+    for name, dtype in (("bf16", torch.bfloat16), ("f32", torch.float32)):
+        codes, absmax = rng.integers(0, 16, 5 * 128), rng.uniform(0, 0.1, 10).astype(np.float32)
+        state = {"quant_type": "fp4", "blocksize": 64, "dtype": "bfloat16", "shape": [5, 128]}
+        weight = torch.from_numpy(np.uint8(codes[0::2] << 4 | codes[1::2])).view(dtype)[:, None]
+        parts = {"weight": weight, "weight.absmax": absmax,
+                 "weight.quant_state.bitsandbytes__fp4": np.frombuffer(json.dumps(state).encode(), np.uint8)}
+        write(f"bnb_fp4_as_{name}", "bitsandbytes", "fp4 g64 f32", {"quant_method": "bitsandbytes"}, parts,
+              (table[codes] * np.repeat(absmax, 64)).reshape(5, 128))
+
+
 def main():
-    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin):
+    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin, compressed_act_order, stored_as_floats):
         make(np.random.default_rng(2024))
 
 
