@@ -22,16 +22,16 @@ struct EngineOptions {
   std::string model = {};  ///< directory, .gguf, .safetensors, .gale, org/name[:TYPE][@revision], "demo", or "random:SHAPE"
   int threads = 0;         ///< compute threads; 0: physical cores by affinity and cgroup quota
   std::string isa = {};  ///< generic, avx2, avx512, avx512_bf16, neon, neon_dotprod, neon_i8mm; the GALE_ISA variable where empty
-  std::string quant = {};      ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ..., auto; the type of random weights
-  std::string topology = {};   ///< a YAML file that pins types to layers or to names (see docs/howto/quantize.md)
-  std::string imatrix = {};    ///< an importance matrix that weighs the errors of `quant`: .gguf, .dat or .cimatrix
-  bool quant_experts = false;  ///< `quant` is for the experts of a mixture only
-  bool exact = false;          ///< f32 activations and KV
-  std::string kv_type = {};    ///< f32, f16, bf16, q8_0; bf16 (f32 when exact)
-  int64_t context = 0;         ///< slots per sequence; 0: what the model was made for, less where memory is short
-  int64_t kv_bytes = 0;        ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
-  int64_t step_tokens = 512;   ///< rows of one step: the budget of chunked prefill
-  int32_t max_sequences = 16;  ///< sequences in flight; the rest wait
+  std::string quant = {};          ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ..., auto; the type of random weights
+  std::string topology = {};       ///< a YAML file that pins types to layers or to names (see docs/howto/quantize.md)
+  std::string imatrix = {};        ///< an importance matrix that weighs the errors of `quant`: .gguf, .dat or .cimatrix
+  bool quant_experts = false;      ///< `quant` is for the experts of a mixture only
+  bool exact = false;              ///< f32 activations and KV
+  std::string kv_type = {};        ///< f32, f16, bf16, q8_0; bf16 (f32 when exact)
+  int64_t context = 0;             ///< slots per sequence; 0: what the model was made for, less where memory is short
+  int64_t kv_bytes = 0;            ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
+  int64_t step_tokens = 512;       ///< rows of one step: the budget of chunked prefill
+  int32_t max_sequences = 16;      ///< sequences in flight; the rest wait
   std::string chat_template = {};  ///< a .jinja or .json file with the chat template to use instead of the model's own
   std::function<void(int64_t done, int64_t total)> progress = {};  ///< bytes loaded, from the opening thread
 };

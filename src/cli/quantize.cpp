@@ -40,7 +40,8 @@ int quantize(const Flags& flags) {
     Progress bar(flags.packed ? "packing" : "quantizing");
     const auto write = flags.packed ? pack_model : quantize_model;
     report = with_suggestion(model, [&] {
-      return write(model, flags.recipe, flags.output, flags.threads, [&](int64_t done, int64_t total) { bar.update(done, total); });
+      return write(model, flags.recipe, flags.output, flags.threads,
+                   [&](int64_t done, int64_t total) { bar.update(done, total); });
     });
   }
   const double seconds = now_seconds() - start, bits = 8 * double(report.bytes) / double(std::max<int64_t>(report.parameters, 1));

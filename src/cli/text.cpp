@@ -41,7 +41,8 @@ bool has_only_text(const std::filesystem::path& path) {
 TextModel open_text(const std::string& model, const std::string& chat_template) {
   TextModel out;
   const LocalModel local = find_model(model, "", ModelFiles::text);
-  out.checkpoint = local.no_weights || has_only_text(local.path) ? Checkpoint::open_text(local.path) : open_checkpoint(local.path);
+  out.checkpoint =
+      local.no_weights || has_only_text(local.path) ? Checkpoint::open_text(local.path) : open_checkpoint(local.path);
   out.tokenizer = open_tokenizer(*out.checkpoint);
   out.chat_template = open_chat_template(*out.checkpoint, chat_template);
   return out;

@@ -65,10 +65,13 @@ void add_copy(std::vector<RawTensor>& tensors, const std::string& from, const st
 // A part that no format reads would change the weight's values, if somebody understood it.
 TEST(LlamaWeights, PartsThatNoFormatReadsAreRefused) {
   const std::string q = "model.layers.1.self_attn.q_proj";
-  for (const char* part : {".weight_scale", ".input_scale", ".weight.absmax", ".a_format_of_next_year"})
+  for (const char* part : {".weight_scale", ".input_scale", ".a_format_of_next_year"})
     EXPECT_THAT(refusal(ErrorCode::unsupported, "llama2",
                         [&](auto&, auto& tensors) { add_copy(tensors, "model.norm.weight", q + part); }),
                 AllOf(HasSubstr(q), HasSubstr(part + 1)));
+  EXPECT_THAT(refusal(ErrorCode::corrupt, "llama2",
+                      [&](auto&, auto& tensors) { add_copy(tensors, "model.norm.weight", q + ".weight.absmax"); }),
+              AllOf(HasSubstr(q), HasSubstr("quant_state")));
   EXPECT_THAT(refusal(ErrorCode::unsupported, "llama2",
                       [](auto&, auto& tensors) { add_copy(tensors, "model.norm.weight", "lm_head.weight_scale"); }),
               HasSubstr("lm_head: no weight format reads its tensors (weight f32"));

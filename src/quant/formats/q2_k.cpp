@@ -62,8 +62,10 @@ struct Q2K {
   static void quantize(const blocks::BlockRow& row) {
     CodeGroups groups;
     for (int64_t i = 0; i < row.blocks; ++i) {
-      const float *x = row.x + i * 256, *importance = row.importance ? row.importance + i * 256 : nullptr;
-      two_level::side_by_side<16, 16>(row.cpu.search, x, importance, 1, 0, 3, groups);
+      const float* x = row.x + i * 256;
+      float importance[256];
+      if (row.importance) two_level::with_size<256>(x, row.importance + i * 256, importance);
+      two_level::side_by_side<16, 16>(row.cpu.search, x, row.importance ? importance : nullptr, 1, 0, 3, groups);
       write(x, two_level::search_affine<16>(row.cpu.search, groups, 15).front(), row.out + i * bytes);
     }
   }
