@@ -156,6 +156,8 @@ void split_experts(const Layer& layer, std::vector<RawTensor> parts, std::vector
   const int64_t experts = parts.front().shape[0];
   require(experts > 0 && dot != std::string::npos, ErrorCode::corrupt, "{} is {}, which is no stack of experts",
           parts.front().source, parts.front().shape.text());
+  require(!parts.front().bytes.empty(), ErrorCode::corrupt, "{} is {}: a stack of experts without weights", parts.front().source,
+          parts.front().shape.text());  // its shape could name any number of them
   for (const RawTensor& part : parts) {
     const bool stacked = part.shape.rank() == 3 && part.shape[0] == experts;
     require(stacked || part.elements() == 1, ErrorCode::corrupt, "{} is {}, but {} has {} experts", part.source,

@@ -12,6 +12,7 @@
 #include "cli/text.h"
 #include "cli/windows.h"
 #include "engine/importance.h"
+#include "engine/quant_recipe.h"
 
 namespace gale::cli {
 namespace {
@@ -33,8 +34,15 @@ std::unique_ptr<Calibration> open(const Flags& flags) {
 
 int imatrix(const Flags& flags) {
   if (const std::string problem = imatrix_ending_problem(flags.output); !problem.empty()) throw UsageError("-o " + problem);
+  std::error_code error;
+  const std::filesystem::path output = flags.output, folder = std::filesystem::absolute(output, error).parent_path();
+  if (std::filesystem::is_directory(output, error)) throw UsageError("-o " + flags.output + " is a folder; name a file in it");
+  if (!std::filesystem::is_directory(folder, error))
+    throw UsageError("-o " + flags.output + ": there is no folder " + folder.string());
   const double start = now_seconds();
   const auto calibration = open(flags);
+  QuantRecipe().check_output(calibration->engine().checkpoint(), output);
+  if (std::filesystem::equivalent(output, flags.text.file, error)) throw UsageError("-o " + flags.output + " is the text itself");
   const auto windows = windows_of(flags.text, calibration->engine());
   {
     Progress bar("calibrating");

@@ -18,6 +18,7 @@ constexpr int64_t kContext = 8192;  // slots, where nobody says how many
 bool is_quantized(const Checkpoint& checkpoint) {
   return std::ranges::any_of(checkpoint.tensors(), [&](const RawTensor& tensor) {
     if (!tensor.layout.empty() || group_around(checkpoint, tensor).parts.size() > 1) return true;
+    if (tensor.shape.rank() < 2 || !tensor.name.ends_with(".weight")) return false;
     return tensor.type != TensorType::f32 && tensor.type != TensorType::f16 && tensor.type != TensorType::bf16;
   });
 }
@@ -36,7 +37,7 @@ EngineOptions resolve_auto(EngineOptions options, const std::shared_ptr<const Ch
   require(!is_random_model(options.model), ErrorCode::invalid_argument,
           "auto chooses a type by what a model has; {} has none yet: name one, such as q4_k_m", options.model);
   if (is_quantized(*checkpoint)) {
-    log_info("--quant auto: {} is quantized already and stays as it is", options.model);
+    log_warning("auto: {} is quantized already and stays as it is", options.model);
     options.quant.clear();
     return options;
   }
@@ -59,6 +60,8 @@ QuantRecipe resolve_auto(QuantRecipe recipe, const std::string& model, const std
   EngineOptions options;
   options.model = model;
   options.quant = recipe.type;
+  options.topology = recipe.topology;
+  options.quant_experts = recipe.experts_only;
   recipe.type = resolve_auto(options, checkpoint).quant;
   return recipe;
 }

@@ -96,6 +96,13 @@ class EngineImpl final : public Engine {
     const std::lock_guard one(requantizing_);
     EngineOptions options = options_;
     options.quant = type;
+    if (type.empty()) {  // as the file has it
+      options.topology.clear();
+      options.imatrix.clear();
+      options.quant_experts = false;
+    }
+    require(runtime_.watch == nullptr, ErrorCode::invalid_argument,
+            "what goes into the weights is being collected: they cannot be exchanged now");
     auto made = std::make_shared<ReloadedModel>(reload_model(runtime_, options));
     Change change;
     change.apply = [this, made] {
@@ -115,7 +122,10 @@ class EngineImpl final : public Engine {
   std::vector<float> weight_rows(const std::string& name, int64_t first, int64_t count, int64_t expert) const override {
     return rows_of(*loaded(), name, first, count, expert);
   }
-  std::vector<WeightPart> weight_parts(const std::string& name) const override { return parts_of(*runtime_.checkpoint, name); }
+  std::vector<WeightPart> weight_parts(const std::string& name) const override {
+    rows_of(*loaded(), name, 0, 0, 0);  // throws where there is no such matrix
+    return parts_of(*runtime_.checkpoint, name);
+  }
 
   const ModelInfo& info() const override { return *info_.load(); }
   const Tokenizer* tokenizer() const override { return runtime_.tokenizer.get(); }

@@ -33,8 +33,8 @@ struct Part {
   std::string source;              // for messages
   const RawTensor* raw = nullptr;  // where it is one tensor
 
-  int64_t rows() const { return raw ? raw->rows() : shape[0]; }
-  int64_t columns() const { return raw ? raw->columns() : shape[1]; }
+  int64_t rows() const { return raw ? raw->rows() : shape.elements() / shape[-1]; }
+  int64_t columns() const { return raw ? raw->columns() : shape[-1]; }
 };
 
 // One tensor on its way into the file: rows [0, rows) of the file's order from each of its parts. Only experts have several.
@@ -65,7 +65,8 @@ Part find_part(const Checkpoint& source, const std::string& name) {
     require(!out.group.parts.empty(), ErrorCode::corrupt, "{}: no tensor {}", source.path().string(), name);
     out.from = &format_of(out.group);
     const auto [rows, columns] = out.from->shape(out.group);
-    out.shape = {rows, columns};
+    const RawTensor* whole = out.group.part("weight");
+    out.shape = whole && whole->shape.rank() == 3 ? whole->shape : Shape{rows, columns};
     out.source = out.group.name;
   } else {
     TensorGroup alone;
@@ -139,8 +140,13 @@ void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, const 
   for (int64_t first = begin, last; first < end; first = last) {
     const auto& importance = importances[size_t(first / matrix_rows)];
     last = std::min(end, (first / matrix_rows + 1) * matrix_rows);
-    plan.to->quantize(cpu, values.get() + (first - begin) * plan.columns, last - first, plan.columns,
-                      importance.empty() ? nullptr : importance.data(), out + (first - begin) * plan.stride);
+    try {
+      plan.to->quantize(cpu, values.get() + (first - begin) * plan.columns, last - first, plan.columns,
+                        importance.empty() ? nullptr : importance.data(), out + (first - begin) * plan.stride);
+    } catch (const Error& e) {
+      fail(e.code(), "{}, rows {} to {} as the file has them, cannot become {}: {}", plan.name, first, last - 1, plan.to->name,
+           e.what());
+    }
   }
 }
 
@@ -287,9 +293,7 @@ ExportReport quantize_model(const std::string& source, const QuantRecipe& recipe
   if (is_random_model(source)) resolve_auto(recipe, source, nullptr);  // refused before weights are made
   ThreadPool pool(choose_threads(threads));
   const auto checkpoint = open_model(source, recipe.type, pool);
-  std::error_code error;
-  require(!std::filesystem::equivalent(checkpoint->path(), output, error), ErrorCode::invalid_argument,
-          "{} is the model itself; choose another output", output.string());
+  recipe.check_output(*checkpoint, output);
   return export_gguf(*checkpoint, resolve_auto(recipe, source, checkpoint), output, pool, progress);
 }
 

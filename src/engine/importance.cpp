@@ -67,11 +67,11 @@ std::vector<float> Importance::of(std::string_view name, int64_t expert, int64_t
   const auto one = expert_name(std::string(name) + ".weight");
   const std::string full = one ? one->fused : std::string(name) + ".weight";
   const std::string_view module = std::string_view(full).substr(0, full.size() - 7);
-  const int64_t i = one ? one->expert : std::max<int64_t>(expert, 0);
+  const std::optional<int64_t> i = one ? std::optional(one->expert) : expert >= 0 ? std::optional(expert) : std::nullopt;
   const std::optional<std::string> gguf = gguf_tensor_name(full);
   for (const std::string_view known : {std::string_view(gguf ? *gguf : full), std::string_view(full), module})
     if (std::vector<float> out = matrix_.means(known, i, columns); !out.empty()) return out;
-  return one ? matrix_.means(name, 0, columns) : std::vector<float>();  // an entry of its own
+  return one ? matrix_.means(name, std::nullopt, columns) : std::vector<float>();  // an entry of its own
 }
 
 Calibration::Calibration(const EngineOptions& options) {

@@ -67,7 +67,7 @@ TEST_P(GoldenImportance, IsWhatGoesIntoTheModulesOfTransformers) {
 }
 
 TEST(Importance, IsFoundByEveryNameAFileMayHave) {
-  const ImportanceMatrix::Entry one{{2, 4}, {2}}, three{{1, 1, 2, 2, 3, 3}, {1}};
+  const ImportanceMatrix::Entry one{{2, 4}, {2}, 2}, three{{1, 1, 2, 2, 3, 3}, {1}, 2};
   const auto with = [](const std::string& name, const ImportanceMatrix::Entry& entry) {
     ImportanceMatrix out;
     out.entries[name] = entry;
@@ -181,7 +181,7 @@ TEST(WeightPlan, SaysWhatWasNotAsAskedFor) {
   EXPECT_THAT(message_of(only, *dense), HasSubstr("no experts"));
   EXPECT_EQ(message_of(only, *experts), "");
   ImportanceMatrix matrix;
-  matrix.entries["blk.0.attn_q.weight"] = {std::vector<float>(256, 1), {1}};
+  matrix.entries["blk.0.attn_q.weight"] = {std::vector<float>(256, 1), {1}, 256};
   write_imatrix(matrix, folder / "i.gguf");
   QuantRecipe weighted("q4_k");
   weighted.imatrix = (folder / "i.gguf").string();

@@ -36,7 +36,7 @@ void refuse_packed(const Checkpoint& checkpoint) {
   const PackedInfo* packed = checkpoint.packed();
   if (packed == nullptr) return;
   const std::string type = packed->type.empty() ? "the types of " + packed->model : packed->type;
-  fail(ErrorCode::invalid_argument, "{} is already arranged in {}; leave --quant out, or open {} with it",
+  fail(ErrorCode::invalid_argument, "{} is already arranged in {}; leave --quant and --topology out, or open {} with it",
        checkpoint.path().string(), type, packed->model);
 }
 

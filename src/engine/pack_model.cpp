@@ -35,7 +35,7 @@ ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std
   const Arch& arch = find_architecture(source->architecture());
   PackedInfo info;
   info.model = name;
-  info.type = recipe.type.empty() ? recipe.topology : recipe.type;
+  info.type = recipe.text();
   for (const auto& file : source->files()) info.sources.push_back(fingerprint(file));
   PackedWriter writer(output, source->sizes().bytes >= kLarge);
   ExportReport report;
@@ -81,6 +81,7 @@ ExportReport pack_model(const std::string& source, const QuantRecipe& recipe, co
   ThreadPool pool(choose_threads(threads));
   if (is_random_model(source)) resolve_auto(recipe, source, nullptr);  // refused before weights are made
   const auto checkpoint = open_model(source, recipe.type, pool);
+  recipe.check_output(*checkpoint, output);
   return pack_checkpoint(checkpoint, source, resolve_auto(recipe, source, checkpoint), output, pool, progress);
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 #include <concepts>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
 namespace gale {
 
+class Checkpoint;
 struct EngineOptions;
 
 /// What is to be made of a model's weights: --quant or --type, and what goes with it.
@@ -25,6 +27,10 @@ struct QuantRecipe {
   bool empty() const { return type.empty() && topology.empty(); }
   /// Finds what is wrong with it before the model is read: throws Error{invalid_argument} or Error{not_found}.
   void check() const;
+  /// Throws Error{invalid_argument} where `output` is a folder, one of the model's own files, or one of the recipe's.
+  void check_output(const Checkpoint& source, const std::filesystem::path& output) const;
+  /// In words: "q4_k_m, pins of t.yaml".
+  std::string text() const;
 };
 
 }  // namespace gale

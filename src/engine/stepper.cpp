@@ -30,7 +30,7 @@ void Stepper::renew_ctx() {
 void Stepper::run() {
   const StandardFloats mode;  // the thread that opened the engine may have flushed subnormals
   for (;;) {
-    Inbox::Mail mail = inbox_.take(scheduler_.idle());
+    Inbox::Mail mail = inbox_.take(scheduler_.idle() && changes_.empty());
     const bool stop = mail.stop;
     try {
       take_mail(std::move(mail));

@@ -45,7 +45,7 @@ std::vector<float> rows_of(const std::vector<LoadedWeight>& weights, const std::
   const LoadedWeight& w = find(weights, name);
   const int64_t rows = rows_of(w), experts = w.experts ? w.experts->experts : 1;
   require(first >= 0 && count >= 0 && first <= rows && count <= rows - first, ErrorCode::invalid_argument,
-          "{} has {} rows: there are none from {} to {}", name, rows, first, first + std::clamp<int64_t>(count, -1, rows + 1));
+          "{} has {} rows: {} from row {} on are out of range", name, rows, count, first);
   require(expert >= 0 && expert < experts, ErrorCode::invalid_argument, "{} has {} experts: there is no number {}", name, experts,
           expert);
   const PackedMatrix& matrix = matrix_of(w);

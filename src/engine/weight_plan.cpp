@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "checkpoint/hf_experts.h"
 #include "engine/importance.h"
 #include "engine/model_source.h"
 
@@ -51,6 +52,25 @@ void QuantRecipe::check() const {
   WeightPlan(named, 0, false);
 }
 
+void QuantRecipe::check_output(const Checkpoint& source, const std::filesystem::path& output) const {
+  std::error_code error;
+  require(!std::filesystem::is_directory(output, error), ErrorCode::invalid_argument, "{} is a folder; name a file in it",
+          output.string());
+  std::vector<std::filesystem::path> inputs = source.files();
+  inputs.insert(inputs.end(), {source.path(), topology, imatrix});
+  for (const auto& input : inputs)
+    require(!std::filesystem::equivalent(input, output, error), ErrorCode::invalid_argument,
+            "{} is read for this; choose another output", output.string());
+}
+
+std::string QuantRecipe::text() const {
+  std::string out = type;
+  if (experts_only) out += " for experts";
+  for (const auto& [what, file] : {std::pair("pins of ", &topology), std::pair("weighed by ", &imatrix)})
+    if (!file->empty()) out += (out.empty() ? "" : ", ") + std::string(what) + std::filesystem::path(*file).filename().string();
+  return out;
+}
+
 WeightPlan::WeightPlan(const QuantRecipe& recipe, int64_t layers, bool tied_head)
     : layers_(int(layers)), tied_head_(tied_head), experts_only_(recipe.experts_only) {
   if (!recipe.type.empty()) policy_ = QuantPolicy::named(recipe.type);
@@ -79,7 +99,9 @@ const Format* WeightPlan::choose(std::string_view name, int64_t rows, int64_t co
   const bool expert = is_routed_expert(name);
   met_experts_ |= expert;
   QuantPolicy::Choice choice{.format = nullptr};
-  if (const std::string_view type = topology_ ? topology_->type_of(name, layer) : ""; !type.empty())
+  const auto one = expert_name(name);  // experts of a layer are pinned together: they share a layout
+  const bool open = topology_ && !QuantPolicy::stays_f32(tensor);
+  if (const std::string_view type = open ? topology_->type_of(one ? one->fused : name, layer) : ""; !type.empty())
     choice = pinned(type).pin(tensor);
   else if (policy_ && (expert || !experts_only_))
     choice = policy_->choose(tensor);
@@ -116,7 +138,8 @@ std::string WeightPlan::message() const {
   if (experts_only_ && !met_experts_) add_line(out, "the model has no experts: nothing was quantized but what a topology pins");
   if (topology_)
     if (const std::string unused = topology_->unused(); !unused.empty())
-      add_line(out, fmt::format("{}: no weight is meant by {}", topology_->source(), unused));
+      add_line(out, fmt::format("{}: no weight gets its type from {} (routers and norms stay f32, experts are pinned together)",
+                                topology_->source(), unused));
   if (!unweighted_.empty())
     add_line(out, fmt::format("{} makes no use of an importance matrix: made without", fmt::join(unweighted_, ", ")));
   if (unknown_count_ > 0)

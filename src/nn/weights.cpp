@@ -52,7 +52,11 @@ struct Requantized {
     values.resize(size_t(n * columns));
     format.dequantize(from, {first, n, 0, columns}, values.data());
     bytes.resize(size_t(n * row_bytes(target.stored, columns, from.name)));
-    target.quantize(cpu, values.data(), n, columns, importance, bytes.data());
+    try {
+      target.quantize(cpu, values.data(), n, columns, importance, bytes.data());
+    } catch (const Error& e) {
+      fail(e.code(), "{}, rows {} to {}, cannot become {}: {}", from.name, first, first + n - 1, target.name, e.what());
+    }
     tensor = RawTensor{};
     tensor.name = from.name + ".weight";
     tensor.type = target.stored;

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@ struct ImportanceMatrix {
   struct Entry {
     std::vector<float> sums;    ///< [matrices, columns]: one matrix, or one for each expert
     std::vector<float> counts;  ///< rows seen: [matrices], or one for all of them
+    int64_t columns = 0;        ///< 0 where the file does not say
   };
   /// By name: that of a tensor in a GGUF ("blk.0.attn_q.weight"), or of a module in Hugging Face's terms
   /// ("model.layers.0.self_attn.q_proj").
@@ -22,9 +24,9 @@ struct ImportanceMatrix {
   int64_t chunks = 0, chunk_tokens = 0;
   std::string source;  ///< the file, for messages
 
-  /// Mean squares, f32 [columns], of matrix `i` of the entry `name`. Empty where there is no such entry, where the entry has no
-  /// matrix `i`, or where nothing ever went into it. Throws Error{invalid_argument} where the entry is of another width.
-  std::vector<float> means(std::string_view name, int64_t i, int64_t columns) const;
+  /// Mean squares, f32 [columns], of the entry `name`; `expert`: of which of its matrices, where it is of several. Empty where
+  /// there is no such entry, or where nothing ever went in. Throws Error{invalid_argument} where the entry is of other matrices.
+  std::vector<float> means(std::string_view name, std::optional<int64_t> expert, int64_t columns) const;
 };
 
 /// Reads a GGUF of general.type "imatrix" (llama.cpp's since 2025), llama.cpp's older binary file, or by its ending a .cimatrix

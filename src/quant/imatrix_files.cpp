@@ -48,8 +48,8 @@ class Bytes {
   bool empty() const { return left_.empty(); }
 
   std::span<const std::byte> take(uint64_t n, std::string_view what) {
-    require(n <= left_.size(), ErrorCode::corrupt, "{} ends within {}: {} bytes are needed, {} are left", source_, what, n,
-            left_.size());
+    require(n <= left_.size(), ErrorCode::corrupt,
+            "{} ends within {}: {} bytes are needed, {} are left; is it an importance matrix?", source_, what, n, left_.size());
     const auto out = left_.first(size_t(n));
     left_ = left_.subspan(size_t(n));
     return out;
@@ -105,7 +105,7 @@ void read_gguf(const std::filesystem::path& path, ImportanceMatrix& out) {
   for (const auto& [name, tensor] : sums) {
     const auto count = counts.find(name);
     require(count != counts.end(), ErrorCode::corrupt, "{}: {}{} is missing", out.source, name, kCounts);
-    ImportanceMatrix::Entry entry{floats_of(*tensor), floats_of(*count->second)};
+    ImportanceMatrix::Entry entry{floats_of(*tensor), floats_of(*count->second), tensor->columns()};
     require(tensor->rows() == int64_t(entry.counts.size()), ErrorCode::corrupt, "{}: {}{} is {}, but {} has {} counts",
             out.source, name, kSums, tensor->shape.text(), name, entry.counts.size());
     add(out, name, std::move(entry));
@@ -118,7 +118,7 @@ void read_dat(Bytes bytes, ImportanceMatrix& out) {
     std::string name = bytes.text(bytes.number<int32_t>("the length of a name"), "a name");
     const auto calls = float(bytes.number<int32_t>("a number of calls"));
     std::vector<float> values = bytes.floats(bytes.number<int32_t>("a number of values"), name);
-    add(out, std::move(name), {std::move(values), {calls == 0 ? 1 : calls}});
+    add(out, std::move(name), {std::move(values), {calls == 0 ? 1 : calls}, 0});
   }
   out.chunk_tokens = kUsualChunk;
   if (bytes.empty()) return;
@@ -131,7 +131,7 @@ void read_cimatrix(Bytes bytes, ImportanceMatrix& out) {
   for (uint64_t i = 0; i < entries; ++i) {
     std::string name = bytes.text(bytes.number<uint64_t>("the length of a name"), "a name");
     std::vector<float> values = bytes.floats(bytes.number<uint64_t>("a number of values"), name);
-    add(out, std::move(name), {std::move(values), {1}});
+    add(out, std::move(name), {std::move(values), {1}, 0});
   }
 }
 

@@ -59,8 +59,8 @@ std::string floats(std::initializer_list<float> values) {
 
 ImportanceMatrix example() {
   ImportanceMatrix out;
-  out.entries["blk.0.attn_q.weight"] = {{8, 4, 2}, {2}};
-  out.entries["blk.0.ffn_up_exps.weight"] = {{1, 2, 3, 0, 0, 0, 30, 20, 10}, {1, 0, 10}};
+  out.entries["blk.0.attn_q.weight"] = {{8, 4, 2}, {2}, 3};
+  out.entries["blk.0.ffn_up_exps.weight"] = {{1, 2, 3, 0, 0, 0, 30, 20, 10}, {1, 0, 10}, 3};
   out.datasets = {"wiki.txt"};
   out.chunks = 3;
   out.chunk_tokens = 512;
@@ -69,14 +69,15 @@ ImportanceMatrix example() {
 
 TEST_F(Imatrix, MeansOfEachMatrix) {
   const ImportanceMatrix m = example();
-  EXPECT_THAT(m.means("blk.0.attn_q.weight", 0, 3), ElementsAre(4, 2, 1));
+  EXPECT_THAT(m.means("blk.0.attn_q.weight", {}, 3), ElementsAre(4, 2, 1));
   EXPECT_THAT(m.means("blk.0.ffn_up_exps.weight", 0, 3), ElementsAre(1, 2, 3));
   EXPECT_THAT(m.means("blk.0.ffn_up_exps.weight", 1, 3), IsEmpty()) << "nothing was routed to it";
   EXPECT_THAT(m.means("blk.0.ffn_up_exps.weight", 2, 3), ElementsAre(3, 2, 1));
-  EXPECT_THAT(m.means("blk.0.ffn_up_exps.weight", 3, 3), IsEmpty());
-  EXPECT_THAT(m.means("blk.9.attn_q.weight", 0, 3), IsEmpty());
-  EXPECT_THROW(m.means("blk.0.attn_q.weight", 0, 4), Error);
-  EXPECT_THROW(m.means("blk.0.attn_q.weight", 0, 2), Error);
+  EXPECT_THROW(m.means("blk.0.ffn_up_exps.weight", 3, 3), Error) << "more experts than it has";
+  EXPECT_THROW(m.means("blk.0.ffn_up_exps.weight", {}, 9), Error) << "several matrices are not a wide one";
+  EXPECT_THAT(m.means("blk.9.attn_q.weight", {}, 3), IsEmpty());
+  EXPECT_THROW(m.means("blk.0.attn_q.weight", {}, 4), Error);
+  EXPECT_THROW(m.means("blk.0.attn_q.weight", {}, 1), Error) << "a multiple is another model's too";
 }
 
 TEST_F(Imatrix, EveryKindOfFileGivesTheSameMeans) {
@@ -86,7 +87,7 @@ TEST_F(Imatrix, EveryKindOfFileGivesTheSameMeans) {
     write_imatrix(m, folder_ / name);
     const ImportanceMatrix back = read_imatrix(folder_ / name);
     ASSERT_EQ(back.entries.size(), 2u);
-    EXPECT_EQ(back.means("blk.0.attn_q.weight", 0, 3), m.means("blk.0.attn_q.weight", 0, 3));
+    EXPECT_EQ(back.means("blk.0.attn_q.weight", {}, 3), m.means("blk.0.attn_q.weight", {}, 3));
     for (int64_t e = 0; e < 3; ++e)
       EXPECT_EQ(back.means("blk.0.ffn_up_exps.weight", e, 3).size(), m.means("blk.0.ffn_up_exps.weight", e, 3).size());
   }
@@ -102,7 +103,7 @@ TEST_F(Imatrix, KnownBytes) {
   const std::string name = "blk.0.attn_q.weight";
   const std::string entry = bytes_of(int32_t(name.size())) + name + bytes_of(int32_t(4)) + bytes_of(int32_t(2)) + floats({2, 6});
   const ImportanceMatrix old = read_imatrix(file("old.dat", bytes_of(int32_t(1)) + entry));
-  EXPECT_THAT(old.means(name, 0, 2), ElementsAre(0.5f, 1.5f));
+  EXPECT_THAT(old.means(name, {}, 2), ElementsAre(0.5f, 1.5f));
   const ImportanceMatrix dat =
       read_imatrix(file("new.dat", bytes_of(int32_t(1)) + entry + bytes_of(int32_t(7)) + bytes_of(int32_t(3)) + "abc"));
   EXPECT_EQ(dat.chunks, 7);
@@ -110,7 +111,7 @@ TEST_F(Imatrix, KnownBytes) {
   const std::string module = "model.layers.0.self_attn.q_proj";
   const ImportanceMatrix other = read_imatrix(file(
       "c.cimatrix", bytes_of(uint64_t(1)) + bytes_of(uint64_t(module.size())) + module + bytes_of(uint64_t(2)) + floats({2, 6})));
-  EXPECT_THAT(other.means(module, 0, 2), ElementsAre(2, 6));
+  EXPECT_THAT(other.means(module, {}, 2), ElementsAre(2, 6));
 }
 
 TEST_F(Imatrix, BadFilesAreRefused) {

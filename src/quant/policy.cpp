@@ -124,13 +124,9 @@ const Format* QuantPolicy::at_least(const Format& other) const {
   return bits_per_weight(*base_) < bits_per_weight(other) ? &other : base_;
 }
 
-namespace {
-
-bool stays_f32(const QuantPolicy::Tensor& t) {
+bool QuantPolicy::stays_f32(const Tensor& t) {
   return t.rows <= 1 || t.columns <= 1 || t.name.ends_with(".bias") || has_any(t.name, {"norm"}) || is_router(t.name);
 }
-
-}  // namespace
 
 const Format* QuantPolicy::wanted(const Tensor& tensor) const {
   const std::string_view name = tensor.name;

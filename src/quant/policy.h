@@ -42,6 +42,8 @@ class QuantPolicy {
   std::string_view name() const { return name_; }
   /// Where the columns are not a multiple of the wanted format's blocks: q8_0, and where they are not of 32 either, f16.
   Choice choose(const Tensor& tensor) const;
+  /// Vectors, norms, biases and routers stay f32 whatever is asked for.
+  static bool stays_f32(const Tensor& tensor);
   /// For a tensor that somebody asked to have in this type: a plain type is that type for heads and embeddings too.
   Choice pin(const Tensor& tensor) const;
 
