@@ -31,7 +31,14 @@ inline uint32_t hash_text(std::string_view text, const HashKey& key) noexcept {
     h = fold(h ^ word, key.second);
   }
   word = 0;
-  if (left != 0) std::memcpy(&word, p, left);
+  if (left >= 4) {  // the halves may share bytes: the text's length says which
+    uint32_t low, high;
+    std::memcpy(&low, p, 4);
+    std::memcpy(&high, p + left - 4, 4);
+    word = low | uint64_t(high) << 32;
+  } else if (left > 0) {
+    word = uint64_t(uint8_t(p[0])) | uint64_t(uint8_t(p[left / 2])) << 8 | uint64_t(uint8_t(p[left - 1])) << 16;
+  }
   return uint32_t(fold(h ^ word, key.second) ^ key.first);
 }
 
