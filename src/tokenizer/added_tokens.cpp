@@ -39,9 +39,10 @@ std::vector<AddedTokenFinder::Place> AddedTokenFinder::find(std::string_view tex
   std::vector<Place> out;
   if (empty()) return out;
   uint32_t state = Trie::kRoot;
-  for (size_t at = text.size(); at-- > 0;) {
-    state = backwards_.next(state, text[at]);
-    if (state == Trie::kRoot) continue;
+  for (size_t at = text.size(); at > 0;) {
+    while (state == Trie::kRoot && at > 0 && !backwards_.begins(text[at - 1])) --at;
+    if (at == 0) break;
+    state = backwards_.next(state, text[--at]);
     if (const uint32_t whole = backwards_.ending(state); whole != Trie::kRoot)
       out.push_back({uint32_t(at), order_[size_t(backwards_.value(whole))]});
   }

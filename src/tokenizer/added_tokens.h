@@ -30,10 +30,10 @@ class AddedTokenFinder {
   explicit AddedTokenFinder(std::vector<AddedToken> tokens = {});
 
   bool empty() const { return tokens_.empty(); }
-  /// Calls text(begin, end) for what lies between tokens and token(id, begin, end) for tokens, in order. Special tokens are text
-  /// unless `special(begin, end)` allows them there.
-  template <class Special, class Text, class Token>
-  void split(std::string_view input, Special special, Text text, Token token) const {
+  /// Calls text(begin, end) for what lies between tokens and token(id, begin, end) for tokens, in order. Tokens are text where
+  /// `allowed(token, begin, end)` says no.
+  template <class Allowed, class Text, class Token>
+  void split(std::string_view input, Allowed allowed, Text text, Token token) const {
     size_t done = 0, from = 0;
     Spaces spaces;
     const std::vector<Place> places = find(input);
@@ -41,7 +41,7 @@ class AddedTokenFinder {
       if (place->begin < from) continue;
       const AddedToken& found = tokens_[place->token];
       size_t begin = place->begin, end = from = begin + found.content.size();
-      if ((found.special && !special(begin, end)) || !accepts(found, input, begin, end)) continue;
+      if (!allowed(found, begin, end) || !accepts(found, input, begin, end)) continue;
       stretch(found, input, done, begin, end, spaces);
       if (begin > done) text(done, begin);
       token(found.id, begin, end);

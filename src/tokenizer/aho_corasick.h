@@ -20,6 +20,8 @@ class AhoCorasick {
     while ((to = trie_.next(state, byte)) == Trie::kNone && state != Trie::kRoot) state = shorter_[state];
     return to == Trie::kNone ? Trie::kRoot : to;
   }
+  /// Whether the byte leads anywhere from the root: most do not, and are soon passed over.
+  bool begins(char byte) const noexcept { return trie_.first(byte) != Trie::kNone; }
   /// The longest start of a text that is a proper end of this state's. REQUIRES: `state` is not the root.
   uint32_t shorter(uint32_t state) const noexcept { return shorter_[state]; }
   /// The state that is the longest whole text which this one ends with, or the root.

@@ -10,6 +10,7 @@ namespace {
 
 // Up to here looking through all pairs for the lowest rank is faster than a heap.
 constexpr size_t kFew = 48;
+constexpr size_t kAhead = 16;  // rules whose slots are on their way while one is put in
 
 }  // namespace
 
@@ -27,7 +28,11 @@ Bpe::Bpe(const BpeModel& model)
       byte_fallback_(model.byte_fallback),
       fuse_unk_(model.fuse_unk),
       cut_at_marks_(false) {
-  for (const Merge& m : model.merges) pairs_.set(m.left, m.right, m.rank, m.result);
+  for (size_t i = 0; i < model.merges.size(); ++i) {
+    if (i + kAhead < model.merges.size()) pairs_.fetch(model.merges[i + kAhead].left, model.merges[i + kAhead].right);
+    const Merge& m = model.merges[i];
+    pairs_.set(m.left, m.right, m.rank, m.result);
+  }
   byte_ids_.fill(-1);
   ascii_ids_.fill(-1);
   for (TokenId id = int32_t(model.texts.size()) - 1; id >= 0; --id) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -30,7 +31,14 @@ inline uint32_t hash_text(std::string_view text, const HashKey& key) noexcept {
     h = fold(h ^ word, key.second);
   }
   word = 0;
-  if (left != 0) std::memcpy(&word, p, left);
+  if (left >= 4) {  // the halves may share bytes: the text's length says which
+    uint32_t low, high;
+    std::memcpy(&low, p, 4);
+    std::memcpy(&high, p + left - 4, 4);
+    word = low | uint64_t(high) << 32;
+  } else if (left > 0) {
+    word = uint64_t(uint8_t(p[0])) | uint64_t(uint8_t(p[left / 2])) << 8 | uint64_t(uint8_t(p[left - 1])) << 16;
+  }
   return uint32_t(fold(h ^ word, key.second) ^ key.first);
 }
 
@@ -56,8 +64,21 @@ class TextIndex {
     slot = {text, h, id};
     return before;
   }
+  /// Fetches what set and find of this text will look at first: a vocabulary's index does not fit into a cache.
+  void fetch(std::string_view text) const noexcept { __builtin_prefetch(&slots_[hash_text(text, key_) & (slots_.size() - 1)]); }
   /// -1 where the text is not there.
   int32_t find(std::string_view text) const noexcept { return slots_[slot_of(text, hash_text(text, key_))].id; }
+  /// The same for kMany texts, or fewer, at once: their waits for memory pass together.
+  static constexpr size_t kMany = 64;
+  void find(std::span<const std::string_view> texts, std::span<int32_t> ids) const noexcept {
+    std::array<uint32_t, kMany> hashes;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      hashes[i] = hash_text(texts[i], key_);
+      __builtin_prefetch(&slots_[hashes[i] & (slots_.size() - 1)]);
+    }
+    for (size_t i = 0; i < texts.size(); ++i) __builtin_prefetch(slots_[hashes[i] & (slots_.size() - 1)].text.data());
+    for (size_t i = 0; i < texts.size(); ++i) ids[i] = slots_[slot_of(texts[i], hashes[i])].id;
+  }
 
  private:
   struct Slot {
@@ -142,6 +163,8 @@ class PairTable {
     while (slots < pairs * 2) slots *= 2;
     slots_.resize(slots);
   }
+  /// Fetches what set of this pair will look at first.
+  void fetch(int32_t left, int32_t right) const noexcept { __builtin_prefetch(&slots_[place(key_of(left, right))]); }
   /// The last entry of a pair wins.
   void set(int32_t left, int32_t right, uint32_t rank, int32_t result) {
     slot(key_of(left, right)) = {key_of(left, right), rank, result};
@@ -153,8 +176,9 @@ class PairTable {
 
  private:
   static uint64_t key_of(int32_t left, int32_t right) noexcept { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
+  size_t place(uint64_t key) const noexcept { return fold(key ^ key_.first, key_.second) & (slots_.size() - 1); }
   Entry& slot(uint64_t key) noexcept {
-    size_t at = fold(key ^ key_.first, key_.second) & (slots_.size() - 1);
+    size_t at = place(key);
     while (slots_[at].result >= 0 && slots_[at].key != key) at = (at + 1) & (slots_.size() - 1);
     return slots_[at];
   }

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "base/fail.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/json_file.h"
@@ -66,10 +68,10 @@ class BpeReader {
     size_t bytes = 0;
     for (const std::string_view t : texts_) bytes += t.size();
     bytes_.reserve(bytes);  // so that views of it stay
-    std::vector<uint8_t> own(n, 1);
-    for (const TokenId id : vocab_.added) own[size_t(id)] = 0;
+    own_.assign(n, 1);
+    for (const TokenId id : vocab_.added) own_[size_t(id)] = 0;
     for (size_t id = 0; id < n; ++id) {
-      if (parts_.types[id] == VocabSpec::unused || !own[id]) continue;
+      if (parts_.types[id] == VocabSpec::unused || !own_[id]) continue;
       const size_t begin = bytes_.size();
       bool readable = true;
       if (rules_.byte_level) {
@@ -87,15 +89,40 @@ class BpeReader {
     if (!present) return;
     require(value.get(list) == simdjson::SUCCESS, ErrorCode::corrupt, "tokenizer.json: /model/merges is no array");
     rules_.merges.reserve(list.size());
-    std::string joined;
+    std::vector<std::string_view> pieces;  // left, right, left, right ...
+    pieces.reserve(TextIndex::kMany);
     uint32_t rank = 0;
     for (const element item : list) {
-      const auto [left, right] = merge_texts(item, rank);
-      const size_t prefix = right.starts_with(rules_.inside_prefix) ? rules_.inside_prefix.size() : 0;
-      joined.assign(left).append(right.substr(prefix));
-      rules_.merges.push_back({merge_id(left, rank), merge_id(right, rank), merge_id(joined, rank), rank});
-      ++rank;
+      const auto [left, right] = merge_texts(item, rank++);
+      pieces.insert(pieces.end(), {left, right});
+      if (pieces.size() == TextIndex::kMany) add_merges(pieces);
     }
+    add_merges(pieces);
+  }
+
+  void add_merges(std::vector<std::string_view>& pieces) {
+    std::array<TokenId, TextIndex::kMany> ids;
+    vocab_.ids.find(pieces, ids);
+    for (size_t i = 0; i < pieces.size(); i += 2) {
+      const auto rank = uint32_t(rules_.merges.size());
+      const std::string_view left = pieces[i], right = pieces[i + 1];
+      const size_t prefix = right.starts_with(rules_.inside_prefix) ? rules_.inside_prefix.size() : 0;
+      known(ids[i], left, rank);
+      known(ids[i + 1], right, rank);
+      rules_.merges.push_back({ids[i], ids[i + 1], joined_id(left, right.substr(prefix), rank), rank});
+    }
+    pieces.clear();
+  }
+
+  // Most files number the pieces as their rules make them, so that the next one is tried before it is looked up.
+  TokenId joined_id(std::string_view left, std::string_view right, uint32_t rank) {
+    const size_t next = rules_.merges.empty() ? 0 : size_t(rules_.merges.back().result) + 1;
+    if (next < own_.size() && own_[next] && !vocab_.texts[next].empty()) {
+      const std::string_view text = vocab_.texts[next];
+      if (text.size() == left.size() + right.size() && text.starts_with(left) && text.ends_with(right)) return TokenId(next);
+    }
+    joined_.assign(left).append(right);
+    return known(vocab_.ids.find(joined_), joined_, rank);
   }
 
   std::pair<std::string_view, std::string_view> merge_texts(const element& item, uint32_t rank) const {
@@ -113,8 +140,7 @@ class BpeReader {
     return {left, right};
   }
 
-  TokenId merge_id(std::string_view piece, uint32_t rank) const {
-    const TokenId id = vocab_.ids.find(piece);
+  static TokenId known(TokenId id, std::string_view piece, uint32_t rank) {
     require(id >= 0, ErrorCode::corrupt, "tokenizer.json: /model/merges/{} names '{}', which /model/vocab does not have", rank,
             piece.substr(0, 80));
     return id;
@@ -133,7 +159,8 @@ class BpeReader {
   TokenizerParts& parts_;
   BpeModel& rules_ = parts_.rules;
   std::vector<std::string_view> texts_;
-  std::string bytes_;
+  std::string bytes_, joined_;
+  std::vector<uint8_t> own_;  // by id: the text is the model's, not an added token's alone
 };
 
 }  // namespace

@@ -47,11 +47,11 @@ struct Pipeline::Run {
   Run(size_t text_size, EncodeOptions wanted, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets)
       : regex(text_size), model(regex.budget), options(wanted), ids(out), offsets(out_offsets) {}
 
-  // Whether [begin, end) of the whole text may be a special token.
-  bool may_be_special(size_t begin, size_t end) const {
-    if (!options.parse_special) return false;
-    const auto at = std::upper_bound(options.plain_at.begin(), options.plain_at.end(), begin);
-    return at == options.plain_at.end() || *at > end;
+  // Whether the text may be this token there.
+  bool allows(const AddedToken& token, Origin there) const {
+    if (token.special && !options.parse_special) return false;
+    const auto at = std::upper_bound(options.plain_at.begin(), options.plain_at.end(), there.begin);
+    return at == options.plain_at.end() || *at > there.end;
   }
 
   void add(TokenId id, Origin origin) {
@@ -105,9 +105,10 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions optio
 void Pipeline::encode_all(std::string_view input, Run& run) const {
   require(input.size() <= kMaxText, ErrorCode::invalid_argument, "a text of {} bytes; at most {} MiB are encoded at once",
           input.size(), kMaxText >> 20);
-  const SourceText text = SourceText::read(input, run.offsets != nullptr || parts_.pre.asks_for_origins());
+  const bool track = run.offsets != nullptr || !run.options.plain_at.empty() || parts_.pre.asks_for_origins();
+  const SourceText text = SourceText::read(input, track);
   raw_added_.split(
-      text.bytes, [&](size_t begin, size_t end) { return run.may_be_special(begin, end); },
+      text.bytes, [&](const AddedToken& token, size_t begin, size_t end) { return run.allows(token, text.origin(begin, end)); },
       [&](size_t begin, size_t end) { encode_text(text, begin, end, run); },
       [&](TokenId id, size_t begin, size_t end) { run.add(id, text.origin(begin, end)); });
 }
@@ -124,9 +125,9 @@ void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, Run
   size_t start = 0;
   while (first && start < run.normal.origins.size() && run.normal.origins[start].begin == 0) ++start;
   if (watch) run.normal.tracked = false;
-  const bool special = run.may_be_special(begin, end);  // normalizing moves bytes: one mark holds for the whole stretch
   normalized_added_.split(
-      run.normal.bytes, [&](size_t, size_t) { return special; },
+      run.normal.bytes,
+      [&](const AddedToken& token, size_t from, size_t to) { return run.allows(token, run.normal.origin(from, to)); },
       [&](size_t from, size_t to) { encode_words(run.normal, from, to, start - std::min(start, from), run); },
       [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal.origin(from, to)); });
 }

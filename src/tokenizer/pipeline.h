@@ -58,6 +58,7 @@ class Pipeline final : public Tokenizer {
   std::string token_text(TokenId id) const override;
   int32_t vocab_size() const override { return parts_.vocab_size; }
   std::vector<TokenId> added_tokens() const override;
+  bool finds_rewritten() const override { return !normalized_added_.empty() && !parts_.normalizer.steps().empty(); }
   bool is_special(TokenId id) const override { return id >= 0 && id < parts_.vocab_size && special_[size_t(id)] != 0; }
   std::optional<TokenId> find(std::string_view text) const override;
   VocabSpec vocab() const override;

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/rng.h"
 #include "tokenizer/test_data.h"
+#include "tokenizer/utf8.h"
 
 namespace gale {
 namespace {
@@ -129,6 +132,58 @@ TEST(TextStream, StopsDoNotDependOnTokens) {
     for (const char c : text) bytes.push_back(*t->find(std::string_view(&c, 1)));
     EXPECT_EQ(stream_all(whole, t->encode(text)), stream_all(single, bytes));
     EXPECT_EQ(whole.stop(), single.stop());
+  }
+}
+
+// Says how many ids were decoded at once.
+class Watched final : public Tokenizer {
+ public:
+  explicit Watched(const Tokenizer& t) : t_(t) {}
+  mutable size_t most = 0;
+
+  std::string decode(const std::vector<TokenId>& ids, bool with_special) const override {
+    most = std::max(most, ids.size());
+    return t_.decode(ids, with_special);
+  }
+  std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const override { return t_.encode(text, options); }
+  Encoding encode_aligned(std::string_view text, std::optional<std::string_view> second, EncodeOptions options,
+                          const Truncation* limit) const override {
+    return t_.encode_aligned(text, second, options, limit);
+  }
+  std::string_view piece(TokenId id) const override { return t_.piece(id); }
+  std::string_view first_piece(TokenId id) const override { return t_.first_piece(id); }
+  std::string token_text(TokenId id) const override { return t_.token_text(id); }
+  bool piecewise() const override { return t_.piecewise(); }
+  bool strips_leading_space() const override { return t_.strips_leading_space(); }
+  int32_t vocab_size() const override { return t_.vocab_size(); }
+  bool is_special(TokenId id) const override { return t_.is_special(id); }
+  std::vector<TokenId> added_tokens() const override { return t_.added_tokens(); }
+  bool finds_rewritten() const override { return t_.finds_rewritten(); }
+  std::optional<TokenId> find(std::string_view text) const override { return t_.find(text); }
+  VocabSpec vocab() const override { return t_.vocab(); }
+  const std::optional<Truncation>& truncation() const override { return t_.truncation(); }
+  const std::optional<Padding>& padding() const override { return t_.padding(); }
+
+ private:
+  const Tokenizer& t_;
+};
+
+// With each decoder there is: what a token costs does not grow with the text, and no character is cut.
+TEST(TextStream, LooksAtFewTokensAndCutsNoCharacter) {
+  for (const Json& row : test_json("components.expected.json")) {
+    SCOPED_TRACE(row["name"].get<std::string>());
+    const auto t = Tokenizer::from_json(row["json"].dump());
+    const Watched watched(*t);
+    TextStream s(watched, {"no such stop"});
+    SplitMix64 random{3};
+    size_t wrong = 0;
+    for (int i = 0; i < 500; ++i) {
+      const std::string out = s.push(TokenId(random() % uint64_t(t->vocab_size())));
+      wrong += valid_prefix(out) != out.size();
+    }
+    const std::string last = s.flush();
+    EXPECT_EQ(wrong + (valid_prefix(last) != last.size()), 0u);
+    EXPECT_LE(watched.most, 9u);
   }
 }
 

@@ -36,7 +36,7 @@ struct VocabSpec {
 struct EncodeOptions {
   bool add_special = true;    ///< add what the tokenizer adds by itself (BOS, EOS, its post-processor's tokens)
   bool parse_special = true;  ///< text such as "<|eot_id|>" becomes its special token; false: it is plain text
-  /// Byte offsets, ascending, that no special token may lie over: what would be one there is text.
+  /// Byte offsets, ascending, that no special or added token may lie over: what would be one there is text.
   std::span<const size_t> plain_at = {};
 };
 
@@ -76,6 +76,8 @@ class Tokenizer {
   virtual bool is_special(TokenId id) const = 0;
   /// Those that are looked for in a text as a whole, special or not, by id.
   virtual std::vector<TokenId> added_tokens() const = 0;
+  /// A text is rewritten before some of them are looked for, so that other spellings become them too.
+  virtual bool finds_rewritten() const = 0;
   /// Id of a special or added token by its exact text, or of a vocabulary entry; nullopt where there is none.
   virtual std::optional<TokenId> find(std::string_view text) const = 0;
   /// The same vocabulary as a GGUF file would carry it, for writers. Throws Error{unsupported} for kinds GGUF has no name for.

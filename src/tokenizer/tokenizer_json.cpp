@@ -44,6 +44,7 @@ using simdjson::dom::element_type;
 
 constexpr int kMaxDepth = 32;
 constexpr size_t kMaxFile = size_t(1) << 30;
+constexpr size_t kAhead = 16;  // texts whose slots are on their way while one is put in
 
 // The small parts (normalizer and so on) as ordinary JSON.
 Json small_json(const element& value, int depth = 0) {
@@ -147,7 +148,10 @@ class Reader {
     size_t count = 0;  // simdjson counts no further than 2^24 - 1
     for (const auto& item : vocab) (void)item, ++count;
     vocab_.ids = TextIndex(count);
+    auto ahead = vocab.begin();
+    for (size_t i = 0; i < std::min(count, kAhead); ++i) ++ahead;
     for (const auto& [key, item] : vocab) {
+      if (ahead != vocab.end()) vocab_.ids.fetch((ahead++).key());
       int64_t id = -1;
       require(item.get(id) == simdjson::SUCCESS && id >= 0 && id < kMaxVocab, ErrorCode::corrupt,
               "tokenizer.json: the id of '{}' in /model/vocab is not a number from 0 to {}", key.substr(0, 80), kMaxVocab - 1);

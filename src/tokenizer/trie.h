@@ -15,6 +15,8 @@ class Trie {
   static constexpr uint32_t kRoot = 0, kNone = ~uint32_t(0);
   /// The node one byte further, kNone where no text goes on like this.
   uint32_t next(uint32_t node, char byte) const noexcept;
+  /// The same from the root.
+  uint32_t first(char byte) const noexcept { return first_[uint8_t(byte)]; }
   uint32_t walk(uint32_t node, std::string_view text) const noexcept {
     for (size_t i = 0; i < text.size() && node != kNone; ++i) node = next(node, text[i]);
     return node;
