@@ -23,13 +23,17 @@ inline Fit fit(const float* x, const float* importance) {
     const float left = std::fabs(x[a]), right = std::fabs(x[b]);
     return left != right ? left > right : a < b;
   });
-  float both[256], weights[256];
-  if (importance) two_level::with_size<256>(x, importance, both);
-  two_level::weigh_values<256>(x, importance ? both : nullptr, weights);
+  float mean = 0;
+  for (int i = 0; i < 256; ++i) mean += (importance ? importance[i] : x[i] * x[i]) / 256;
+  const float inverse = two_level::inverse_mean(mean, 1);
+  const auto weight = [&](int i) -> double {
+    if (importance) return inverse > 0 ? double(importance[i] * inverse + 1e-3f) : 1.0;
+    return std::sqrt(1 + double(x[i] * x[i] * inverse));
+  };
   double sum_w = 0, sum_wx = 0, best = 0, d = 0;
   for (const int16_t i : order) {
-    sum_w += double(weights[i]);
-    sum_wx += double(weights[i]) * double(std::fabs(x[i]));
+    sum_w += weight(i);
+    sum_wx += weight(i) * double(std::fabs(x[i]));
     if (const double gain = sum_wx * sum_wx / sum_w; gain > best) best = gain, d = sum_wx / sum_w;
   }
   Fit out{.d = f16_to_f32(f32_to_f16(float(d))), .codes = {}};
