@@ -81,7 +81,7 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
       ->check(CLI::ExistingFile);
   app.add_option("--imatrix", flags.imatrix, "An importance matrix that weighs the errors of --quant: .gguf, .dat, .cimatrix")
       ->check(CLI::ExistingFile);
-  app.add_flag("--quant-experts", flags.quant_experts, "--quant is for the experts of a mixture only");
+  app.add_flag("--quant-experts", flags.quant_experts, "Only the experts of a mixture get the type of --quant");
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))
       ->capture_default_str();

@@ -79,7 +79,7 @@ void add_quantize(CommandLine& line) {
       ->check(CLI::ExistingFile);
   sub->add_option("--imatrix", flags->recipe.imatrix, "An importance matrix that weighs errors: .gguf, .dat, .cimatrix")
       ->check(CLI::ExistingFile);
-  sub->add_flag("--quant-experts", flags->recipe.experts_only, "--type is for the experts of a mixture only");
+  sub->add_flag("--quant-experts", flags->recipe.experts_only, "Only the experts of a mixture get the type of --type");
   sub->add_option("-o,--output", flags->output, "The file to write: .gguf, with --packed .gale")->required();
   sub->add_flag("--packed", flags->packed, "Store matrices as kernels read them: opening the file is then an mmap");
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));

@@ -115,7 +115,7 @@ class Usage(CliTest):
         self.fails(2, "run", "--temperature=1", "-i", "x", says="did you mean --temp?")
         self.fails(2, "bench", says="--model")
         # Flags of later versions: refused by name, and the way to what there is.
-        for args in (["run", "--topology", "x.yaml"], ["quantize", "--imatrix", "x"], ["run", "--image", "x.png"]):
+        for args in (["run", "--image", "x.png"],):
             self.fails(2, *args, says=[f'does not know "{args[1]}"', f"gale {args[0]} --help lists"])
         self.fails(2, "run", "--kvtype", "f16", says="did you mean --kv-type?")
         self.fails(2, "run", "--quantize", "q8_0", says="did you mean --quant?")
@@ -450,7 +450,8 @@ class Models(CliTest):
             out = self.ok_json("inspect", case, "--fit")
             self.assertTrue(out["runs"], out["problem"])
             files = [f.read_bytes() for f in case.glob("model*.safetensors")]
-            self.assertEqual(out["bytes"], sum(len(data) - 8 - int.from_bytes(data[:8], "little") for data in files))
+            if files:  # a UQFF file says more than its tensors
+                self.assertEqual(out["bytes"], sum(len(data) - 8 - int.from_bytes(data[:8], "little") for data in files))
             self.assertEqual(sum(p["bytes"] for p in out["parts"]), out["bytes"])
             self.assertEqual(sum(t["bytes"] for t in out["types"]), out["bytes"])
             for key in ("packed_bytes", "kv_bytes_per_token", "scratch_bytes", "context_that_fits"):
