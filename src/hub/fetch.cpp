@@ -32,6 +32,24 @@ Fetched fetched(const RepoCache& cache, const std::string& commit, const Choice&
   return {choice.gguf.empty() ? folder : folder / choice.gguf, choice.by_quant};
 }
 
+Choice choose_cached(const RepoCache& cache, const FileList& list, const RepoName& repo, const Wanted& wanted) {
+  return choose_files(list, repo, wanted,
+                      [&](const RepoFile& file) { return read_text(cache.snapshot(list.commit) / file.name, kMostIndex); });
+}
+
+// Whether the cache has all that is asked for.
+bool is_cached(const RepoCache& cache, const RepoName& repo, const Wanted& wanted) {
+  const std::string commit = cache.commit_of(repo.revision);
+  if (commit.empty()) return false;
+  const FileList list = cache.files_of(commit);
+  try {
+    const Choice choice = choose_cached(cache, list, repo, wanted);
+    return choice.by_quant || choice.gguf.empty() || wanted.quant.empty();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // Only what the cache has. `why` says why nothing else can be had.
 Fetched from_cache(const RepoCache& cache, const RepoName& repo, const Wanted& wanted, const std::string& why) {
   const std::string commit = cache.commit_of(repo.revision);
@@ -39,11 +57,10 @@ Fetched from_cache(const RepoCache& cache, const RepoName& repo, const Wanted& w
           cache.folder().parent_path().string(), why);
   const FileList list = cache.files_of(commit);
   try {
-    Choice choice = choose_files(list, repo, wanted,
-                                 [&](const RepoFile& file) { return read_text(cache.snapshot(commit) / file.name, kMostIndex); });
+    Choice choice = choose_cached(cache, list, repo, wanted);
     const bool asked_for = choice.by_quant || !repo.file.empty() || !repo.type.empty();
-    const bool usual = wanted.quant.empty() && has_type(choice.gguf, kUsualType);
-    if (!choice.gguf.empty() && choice.note.empty() && !asked_for && !usual)
+    const bool open = !choice.gguf.empty() && !asked_for && choice.note.empty();
+    if (open && !(wanted.quant.empty() && has_type(choice.gguf, kUsualType)))
       choice.note = fmt::format("{}: taking {}, the model that is in the cache; the repository may have others, but {}",
                                 repo.text(), choice.gguf, why);
     return fetched(cache, commit, choice);
@@ -218,11 +235,10 @@ class Fetcher {
 Fetched fetch(const RepoName& repo, const Wanted& wanted, const Settings& settings, const Meter::Report& progress) {
   const RepoCache cache(settings.cache, repo.id);
   if (settings.offline) return from_cache(cache, repo, wanted, "HF_HUB_OFFLINE is set");
-  const bool cached = !cache.commit_of(repo.revision).empty();
   try {
-    return Fetcher(repo, settings, cache, progress).run(wanted, cached);
+    return Fetcher(repo, settings, cache, progress).run(wanted, is_cached(cache, repo, wanted));
   } catch (const Unreachable& e) {
-    if (!cached) throw;
+    if (cache.commit_of(repo.revision).empty()) throw;
     Fetched out = from_cache(cache, repo, wanted, e.what());
     log_warning("{}; using what is in the cache", e.what());
     return out;
