@@ -103,7 +103,7 @@ class Fetcher {
     if (!cached) return get_text(*connections_[0], settings_, url, repo_.text(), kListTries, kMostList);
     HttpOptions quick = options();
     quick.connect_seconds = kConnectSeconds;
-    quick.stall_seconds = std::min(kAnswerSeconds, settings_.stall_seconds);
+    quick.whole_seconds = kAnswerSeconds;
     Http http(quick);
     return get_text(http, settings_, url, repo_.text(), 1, kMostList);
   }

@@ -142,6 +142,7 @@ struct Http::Curl {
     set(CURLOPT_NOBODY, hop.request.head ? 1L : 0L);
     if (!hop.request.range.empty()) set(CURLOPT_RANGE, hop.request.range.c_str());
     set(CURLOPT_CONNECTTIMEOUT, long(std::min(options.connect_seconds, options.stall_seconds)));
+    set(CURLOPT_TIMEOUT, long(options.whole_seconds));
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);
     set(CURLOPT_LOW_SPEED_TIME, long(options.stall_seconds));
     set(CURLOPT_BUFFERSIZE, kBuffer);

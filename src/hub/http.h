@@ -40,6 +40,7 @@ struct HttpOptions {
   std::string token;
   int stall_seconds = 30;    ///< ends a transfer without a byte for so long; slow ones go on
   int connect_seconds = 20;  ///< for the way to a server; no more than stall_seconds
+  int whole_seconds = 0;     ///< ends a transfer after so long, however much comes; 0: never
 };
 
 /// A client that keeps its connections open. One thread at a time; make one for each. Follows redirects itself: the token is sent

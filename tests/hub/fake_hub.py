@@ -145,6 +145,11 @@ class Handler(BaseHTTPRequestHandler):
         fault = repo.faults.pop(0) if repo.faults else repo.always
         if fault and fault[0] == "silent":
             return time.sleep(fault[1])
+        if fault and fault[0] == "dribble":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            return self.send_data(b" " * 1000, ("slow", 1, fault[1]))
         if fault:
             return self.reply(fault[1], fault[2] if len(fault) > 2 else {}, fault[3] if len(fault) > 3 else b"no")
         siblings = [file.sibling(n) for n, file in repo.files.items()]

@@ -382,7 +382,7 @@ class Faults(HubTest):
     def test_a_busy_hub_does_not_hold_up_what_is_cached(self):
         repo = self.add_model()
         self.ok("inspect", "org/model")
-        for fault in (("status", 429, {"Retry-After": "300"}), ("silent", 20)):
+        for fault in (("status", 429, {"Retry-After": "300"}), ("silent", 20), ("dribble", 0.5)):
             repo.faults = [fault]
             start = time.monotonic()
             result = self.ok("inspect", "org/model")
