@@ -41,7 +41,7 @@ class HiddenInput {
 
 std::string typed_token(const hub::Settings& settings) {
   if (!stdin_is_terminal()) return read_stdin();
-  print(fmt::format("Token (of {}/settings/tokens; it does not show while you paste it): ", settings.endpoint), true);
+  print(fmt::format("Token (of {}/settings/tokens; it does not show while you paste it): ", settings.shown_endpoint()), true);
   std::string text;
   {
     const InterruptScope interrupt;  // ^C must not leave a terminal without echo
@@ -54,6 +54,9 @@ std::string typed_token(const hub::Settings& settings) {
 
 int logout(const hub::Settings& settings) {
   std::error_code error;
+  require(!std::filesystem::is_directory(std::filesystem::symlink_status(settings.token_path, error)),
+          ErrorCode::invalid_argument, "{} is a folder, not the file of a token; check HF_TOKEN_PATH",
+          settings.token_path.string());
   const bool removed = std::filesystem::remove(settings.token_path, error);
   require(!error, ErrorCode::not_found, "cannot remove {}: {}", settings.token_path.string(), error.message());
   print(removed ? fmt::format("removed {}\n", settings.token_path.string()) : "there was no token\n");
@@ -65,13 +68,16 @@ int login(const Flags& flags) {
   if (flags.logout) return logout(settings);
   require(!settings.offline, ErrorCode::invalid_argument,
           "HF_HUB_OFFLINE is set: the hub cannot be asked whether the token is valid");
-  const bool overruled = settings.token_source.find("TOKEN") != std::string::npos && !settings.token.empty();
+  const bool overruled =
+      settings.token_source != settings.token_path.string() && !(settings.token.empty() && settings.token_problem.empty());
   settings.token = hub::clean_token(flags.token.empty() ? typed_token(settings) : flags.token, "gale login");
   settings.token_source = "gale login";
+  settings.token_problem.clear();
   if (settings.token.empty()) throw UsageError("no token: give it on the terminal, on stdin or with --token");
   const std::string name = hub::who_am_i(settings);
   hub::save_token(settings, settings.token);
-  print(fmt::format("logged in to {} as {}; the token is in {}\n", settings.endpoint, name, settings.token_path.string()));
+  print(
+      fmt::format("logged in to {} as {}; the token is in {}\n", settings.shown_endpoint(), name, settings.token_path.string()));
   if (overruled) print("HF_TOKEN is set and goes before it\n");
   return 0;
 }

@@ -60,7 +60,7 @@ bool is_gone(int file) {
 
 RepoCache::RepoCache(fs::path cache, std::string id) : cache_(std::move(cache)), folder_(cache_ / folder_name(std::move(id))) {}
 
-fs::path RepoCache::lock(const std::string& etag) const { return cache_ / ".locks" / folder_.filename() / (etag + ".lock"); }
+fs::path RepoCache::lock(const std::string& name) const { return cache_ / ".locks" / folder_.filename() / (name + ".lock"); }
 
 std::string RepoCache::commit_of(const std::string& revision) const {
   std::error_code error;
@@ -110,32 +110,47 @@ void RepoCache::write_ref(const std::string& revision, const std::string& commit
   file.commit();
 }
 
-void RepoCache::link(const std::string& commit, const RepoFile& file) const {
+bool RepoCache::has(const std::string& commit, const RepoFile& file) const {
+  std::error_code error;
+  const fs::path path = snapshot(commit) / file.name;
+  return fs::is_regular_file(path, error) && (file.size < 0 || fs::file_size(path, error) == uintmax_t(file.size));
+}
+
+void RepoCache::link(const std::string& commit, const RepoFile& file, const std::string& blob_name) const {
   const fs::path pointer = snapshot(commit) / file.name;
   make_folder(pointer.parent_path());
   std::error_code error;
-  if (fs::exists(pointer, error)) return;
-  fs::remove(pointer, error);  // a link that leads nowhere
-  fs::create_symlink(blob(file.etag).lexically_relative(pointer.parent_path()), pointer, error);
+  if (has(commit, file)) return;
+  fs::remove(pointer, error);  // a link that leads nowhere, or a file that was cut
+  fs::create_symlink(blob(blob_name).lexically_relative(pointer.parent_path()), pointer, error);
   if (!error || (error == std::errc::file_exists && fs::exists(pointer))) return;
   std::error_code moved;
-  fs::rename(blob(file.etag), pointer, moved);
+  fs::rename(blob(blob_name), pointer, moved);
   require(!moved, ErrorCode::not_found, "cannot make {}: {}", pointer.string(), error.message());
 }
 
 FileLock::FileLock(const fs::path& path, const std::function<void()>& waiting) {
-  make_folder(path.parent_path());
   bool told = false;
   while (true) {
+    make_folder(path.parent_path());  // each time: `gale cache rm` removes it
     file_ = open_lock(path);
     if (file_ < 0) continue;  // it went between two looks
     if (!take(file_, false)) {
-      if (!told && waiting) waiting();
+      if (!told) tell(waiting);
       told = true;
       take(file_, true);
     }
     if (!is_gone(file_)) return;
     ::close(file_);
+  }
+}
+
+void FileLock::tell(const std::function<void()>& waiting) {
+  try {
+    if (waiting) waiting();
+  } catch (...) {  // who does not want to wait throws, and a constructor that throws has no destructor
+    ::close(file_);
+    throw;
   }
 }
 

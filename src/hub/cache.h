@@ -19,8 +19,8 @@ class RepoCache {
   RepoCache(std::filesystem::path cache, std::string id);
 
   const std::filesystem::path& folder() const { return folder_; }
-  std::filesystem::path blob(const std::string& etag) const { return folder_ / "blobs" / etag; }
-  std::filesystem::path lock(const std::string& etag) const;
+  std::filesystem::path blob(const std::string& name) const { return folder_ / "blobs" / name; }
+  std::filesystem::path lock(const std::string& name) const;
   std::filesystem::path snapshot(const std::string& commit) const { return folder_ / "snapshots" / commit; }
 
   /// The commit of a revision as last seen, or the commit itself where its snapshot is there; "" for none.
@@ -30,8 +30,10 @@ class RepoCache {
   /// Makes the folders, and the mark by which backups leave caches out.
   void prepare() const;
   void write_ref(const std::string& revision, const std::string& commit) const;
+  /// Whether a snapshot has a file, of the size that is listed.
+  bool has(const std::string& commit, const RepoFile& file) const;
   /// Names a blob in a snapshot. Where the file system has no links the file itself moves there.
-  void link(const std::string& commit, const RepoFile& file) const;
+  void link(const std::string& commit, const RepoFile& file, const std::string& blob_name) const;
 
  private:
   std::filesystem::path cache_, folder_;
@@ -40,13 +42,16 @@ class RepoCache {
 /// An exclusive flock as filelock's, which huggingface_hub takes: whoever else writes the blob waits.
 class FileLock {
  public:
-  /// Waits where another process has it, after calling `waiting` once. Goes on without it where the file system has no locks.
+  /// Waits where another process has it, after calling `waiting` once, which throws where it will not wait. Goes on without it
+  /// where the file system has no locks.
   FileLock(const std::filesystem::path& path, const std::function<void()>& waiting);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
  private:
+  void tell(const std::function<void()>& waiting);
+
   int file_ = -1;
 };
 

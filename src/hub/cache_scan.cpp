@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "hub/cache.h"
 #include "hub/digest.h"
 
 namespace gale::hub {
@@ -75,7 +77,7 @@ CachedRepo scan_repo(const fs::path& folder) {
   std::set<fs::path> all;
   std::error_code error;
   for (fs::directory_iterator it(folder / "snapshots", error), end; !error && it != end; it.increment(error)) {
-    if (!it->is_directory()) continue;
+    if (!it->is_directory(error)) continue;
     CachedRevision revision{.commit = it->path().filename().string(), .refs = {}};
     const auto blobs = blobs_of(out, revision.commit);
     revision.refs = refs[revision.commit];
@@ -103,13 +105,32 @@ void remove_tree(const fs::path& path) {
   require(!error, ErrorCode::not_found, "cannot remove {}: {}", path.string(), error.message());
 }
 
+// All locks of a repository: what is being downloaded must not go away below whoever downloads it.
+std::vector<std::unique_ptr<FileLock>> lock_repo(const fs::path& cache, const CachedRepo& repo) {
+  std::vector<std::unique_ptr<FileLock>> out;
+  for_files(cache / ".locks" / repo.folder.filename(), [&](const fs::path& path) {
+    out.push_back(std::make_unique<FileLock>(path, [&] {
+      fail(ErrorCode::not_found, "{} is being downloaded by another process; stop that one, or wait for it", repo.id);
+    }));
+  });
+  return out;
+}
+
+void remove_folders(const fs::path& cache, const CachedRepo& repo) {
+  remove_tree(repo.folder);
+  remove_tree(cache / ".locks" / repo.folder.filename());
+}
+
 }  // namespace
 
 std::vector<CachedRepo> scan_cache(const fs::path& cache) {
   std::vector<CachedRepo> out;
   std::error_code error;
   for (fs::directory_iterator it(cache, error), end; !error && it != end; it.increment(error))
-    if (it->is_directory() && it->path().filename().string().starts_with(kModels)) out.push_back(scan_repo(it->path()));
+    if (it->path().filename().string().starts_with(kModels) && it->is_directory(error))
+      out.push_back(scan_repo(it->path().lexically_normal()));  // normal, as the targets of its links will be
+  require(!error || error == std::errc::no_such_file_or_directory, ErrorCode::not_found, "cannot read the cache {}: {}",
+          cache.string(), error.message());
   std::ranges::sort(out, {}, &CachedRepo::id);
   return out;
 }
@@ -136,12 +157,13 @@ const CachedRevision& find_revision(const CachedRepo& repo, const std::string& r
 }
 
 void remove_repo(const fs::path& cache, const CachedRepo& repo) {
-  remove_tree(repo.folder);
-  remove_tree(cache / ".locks" / repo.folder.filename());
+  const auto locks = lock_repo(cache, repo);
+  remove_folders(cache, repo);
 }
 
 void remove_revision(const fs::path& cache, const CachedRepo& repo, const CachedRevision& revision) {
-  if (repo.revisions.size() == 1) return remove_repo(cache, repo);
+  const auto locks = lock_repo(cache, repo);
+  if (repo.revisions.size() == 1) return remove_folders(cache, repo);
   const auto blobs = blobs_alone(repo, revision);
   for (const std::string& ref : revision.refs) remove_tree(repo.folder / "refs" / ref);
   remove_tree(repo.folder / "snapshots" / revision.commit);

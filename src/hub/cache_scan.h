@@ -33,13 +33,14 @@ struct CacheCheck {
   std::vector<CacheFault> faults;
 };
 
-/// Models by name; an absent cache is an empty one.
+/// Models by name; an absent cache is an empty one. Throws Error{not_found} where it is no folder that can be read.
 std::vector<CachedRepo> scan_cache(const std::filesystem::path& cache);
 /// The repository of that id. Throws Error{not_found} listing what there is.
 CachedRepo find_cached(const std::filesystem::path& cache, const std::string& id);
 /// The revision of a branch, tag or commit (its first letters do). Throws Error{not_found} listing them.
 const CachedRevision& find_revision(const CachedRepo& repo, const std::string& revision);
-/// Removes a whole repository with its locks, or one revision with what no other one uses.
+/// Removes a whole repository with its locks, or one revision with what no other one uses. Throws Error{not_found} while another
+/// process downloads into it.
 void remove_repo(const std::filesystem::path& cache, const CachedRepo& repo);
 void remove_revision(const std::filesystem::path& cache, const CachedRepo& repo, const CachedRevision& revision);
 /// Bytes that remove_revision() would free.

@@ -8,12 +8,12 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
-#include "base/json.h"
+#include "hub/untrusted_json.h"
 
 namespace gale::hub {
 namespace {
 
-constexpr std::string_view kIndex = "model.safetensors.index.json", kOneFile = "model.safetensors", kDefaultType = "q4_k_m";
+constexpr std::string_view kIndex = "model.safetensors.index.json", kOneFile = "model.safetensors";
 constexpr size_t kShown = 40;
 
 std::string lower(std::string_view text) {
@@ -106,7 +106,7 @@ class GgufChooser {
     if (!wanted_.quant.empty())
       fail(ErrorCode::invalid_argument, "{} has no .gguf of type {} to open; name the one to quantize as {}:TYPE: {}",
            repo_.text(), wanted_.quant, repo_.id, listed(pointers()));
-    const auto usual = of_type(kDefaultType);
+    const auto usual = of_type(kUsualType);
     if (usual.size() != 1) ambiguous(usual.empty() ? pointers() : usual);
     out.note = fmt::format("{} has {} models; taking {} ({}); {}:TYPE or --quant chooses another", repo_.text(), all_.size(),
                            usual[0]->files[0]->name, size_text(usual[0]->size()), repo_.id);
@@ -159,7 +159,7 @@ void add_gguf(const std::vector<Gguf>& all, const RepoName& repo, const Wanted& 
 
 // Shards in the order of their names. The index comes from outside: it may name nothing but files of this folder.
 void add_indexed(const FileList& list, const RepoName& repo, const RepoFile& index, const std::string& text, Choice& out) {
-  const Json json = Json::parse(text, nullptr, false);
+  const UntrustedJson json = parse_untrusted(text, fmt::format("{}: {}", repo.text(), index.name));
   const auto map = json.is_object() ? json.find("weight_map") : json.end();
   require(map != json.end() && map->is_object() && !map->empty(), ErrorCode::corrupt, "{}: {} has no \"weight_map\"", repo.text(),
           index.name);
@@ -168,7 +168,7 @@ void add_indexed(const FileList& list, const RepoName& repo, const RepoFile& ind
     const std::string name = shard.is_string() ? shard.get<std::string>() : "";
     require(is_safe_path(name) && name.find('/') == name.npos, ErrorCode::corrupt,
             "{}: {} says that {} lies in {}, which is no file name", repo.text(), index.name, tensor.substr(0, 100),
-            shard.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 100));
+            shard.dump(-1, ' ', true, UntrustedJson::error_handler_t::replace).substr(0, 100));
     shards.insert(name);
   }
   out.files.push_back(&index);

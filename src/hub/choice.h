@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hub/file_list.h"
@@ -21,6 +22,9 @@ struct Choice {
   bool by_quant = false;  ///< Wanted::quant chose the .gguf: it has that type already
   std::string note;       ///< what was chosen where nobody said, "" where nothing was left open
 };
+
+/// The type of a .gguf that is taken where nobody names one.
+constexpr std::string_view kUsualType = "q4_k_m";
 
 /// Names what a model needs and nothing else: config, tokenizer and template, and either safetensors (one file, those of the
 /// index, or a complete numbered set; no copies in other formats or folders) or one .gguf with all its splits. `read` gives the

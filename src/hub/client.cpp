@@ -56,7 +56,7 @@ void refuse(const HttpReply& reply, const std::string& what, const Settings& set
   if (reply.refused) fail(ErrorCode::corrupt, "{}: {}", what, reply.problem);
   const std::string said = reply.header("x-error-message");
   const std::string quoted = said.empty() ? "" : fmt::format(", \"{}\"", said.substr(0, 200));
-  const std::string at = fmt::format("{}: {} answers {}{}", what, settings.endpoint, reply.status, quoted);
+  const std::string at = fmt::format("{}: {} answers {}{}", what, settings.shown_endpoint(), reply.status, quoted);
   const bool gated = reply.header("x-error-code") == "GatedRepo";
   if (reply.status == 401 && settings.token.empty())
     fail(ErrorCode::not_found,
@@ -89,10 +89,11 @@ std::string get_text(Http& http, const Settings& settings, const std::string& ur
       return body.size() <= most;
     };
     const HttpReply reply = http.send(request);
-    require(!reply.stopped, ErrorCode::corrupt, "{}: the answer of {} has more than {} bytes", what, url, most);
+    require(!reply.stopped, ErrorCode::corrupt, "{}: the answer of {} has more than {} bytes", what, settings.shown_endpoint(),
+            most);
     if (!is_passing(reply) && reply.status == 200) return body;
     if (!is_passing(reply)) refuse(reply, what, settings);
-    patience.wait(reply, fmt::format("{}: cannot be read from {}", what, settings.endpoint));
+    patience.wait(reply, fmt::format("{}: cannot be read from {}", what, settings.shown_endpoint()));
   }
 }
 

@@ -9,9 +9,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_there(const fs::path& blob) {
+bool is_there(const fs::path& blob, int64_t size) {
   std::error_code error;
-  return fs::is_regular_file(blob, error);
+  return fs::is_regular_file(blob, error) && fs::file_size(blob, error) == uintmax_t(size);
 }
 
 // False where what came is not what was listed.
@@ -37,7 +37,9 @@ bool try_once(const Source& source, Partial& partial, Connections connections, c
 void download(const Source& source, const fs::path& blob, const fs::path& lock_path, Connections connections,
               const Settings& settings, Meter& meter) {
   const FileLock lock(lock_path, [&] { log_warning("{}: another process downloads it; waiting for that", source.what); });
-  if (is_there(blob)) return meter.add(source.size);
+  if (is_there(blob, source.size)) return meter.add(source.size);
+  std::error_code ignored;
+  fs::create_directories(blob.parent_path(), ignored);  // `gale cache rm` may have had the lock
   for (bool again = true; again;) {
     Partial partial(blob, source.size);
     again = !try_once(source, partial, connections, settings, meter);

@@ -8,20 +8,21 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "hub/cache.h"
 #include "hub/client.h"
 #include "hub/download.h"
+#include "hub/untrusted_json.h"
 
 namespace gale::hub {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kConnections = 8, kMostList = size_t(64) << 20, kMostIndex = size_t(256) << 20;
-constexpr int kTries = 6, kListTries = 4;      // a wrong path on a machine without network must not wait long
-constexpr int64_t kSmall = int64_t(16) << 20;  // one connection does for a file of this size
+constexpr size_t kConnections = 8, kMostList = size_t(64) << 20, kMostIndex = size_t(64) << 20;
+constexpr int kTries = 6, kListTries = 4;                // a wrong path on a machine without network must not wait long
+constexpr int kConnectSeconds = 5, kAnswerSeconds = 10;  // for a hub whose answer the cache can do without
+constexpr int64_t kSmall = int64_t(16) << 20;            // one connection does for a file of this size
 
 std::string gigabytes(int64_t bytes) { return fmt::format("{:.2f} GB", double(bytes) / 1e9); }
 
@@ -31,6 +32,24 @@ Fetched fetched(const RepoCache& cache, const std::string& commit, const Choice&
   return {choice.gguf.empty() ? folder : folder / choice.gguf, choice.by_quant};
 }
 
+Choice choose_cached(const RepoCache& cache, const FileList& list, const RepoName& repo, const Wanted& wanted) {
+  return choose_files(list, repo, wanted,
+                      [&](const RepoFile& file) { return read_text(cache.snapshot(list.commit) / file.name, kMostIndex); });
+}
+
+// Whether the cache has all that is asked for.
+bool is_cached(const RepoCache& cache, const RepoName& repo, const Wanted& wanted) {
+  const std::string commit = cache.commit_of(repo.revision);
+  if (commit.empty()) return false;
+  const FileList list = cache.files_of(commit);
+  try {
+    const Choice choice = choose_cached(cache, list, repo, wanted);
+    return choice.by_quant || choice.gguf.empty() || wanted.quant.empty();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // Only what the cache has. `why` says why nothing else can be had.
 Fetched from_cache(const RepoCache& cache, const RepoName& repo, const Wanted& wanted, const std::string& why) {
   const std::string commit = cache.commit_of(repo.revision);
@@ -38,8 +57,12 @@ Fetched from_cache(const RepoCache& cache, const RepoName& repo, const Wanted& w
           cache.folder().parent_path().string(), why);
   const FileList list = cache.files_of(commit);
   try {
-    const Choice choice = choose_files(
-        list, repo, wanted, [&](const RepoFile& file) { return read_text(cache.snapshot(commit) / file.name, kMostIndex); });
+    Choice choice = choose_cached(cache, list, repo, wanted);
+    const bool asked_for = choice.by_quant || !repo.file.empty() || !repo.type.empty();
+    const bool open = !choice.gguf.empty() && !asked_for && choice.note.empty();
+    if (open && !(wanted.quant.empty() && has_type(choice.gguf, kUsualType)))
+      choice.note = fmt::format("{}: taking {}, the model that is in the cache; the repository may have others, but {}",
+                                repo.text(), choice.gguf, why);
     return fetched(cache, commit, choice);
   } catch (const Error& e) {
     if (e.code() != ErrorCode::not_found) throw;
@@ -52,14 +75,14 @@ class Fetcher {
  public:
   Fetcher(const RepoName& repo, const Settings& settings, const RepoCache& cache, const Meter::Report& progress)
       : repo_(repo), settings_(settings), cache_(cache), progress_(progress) {
-    for (size_t i = 0; i < kConnections; ++i)
-      connections_.push_back(std::make_unique<Http>(HttpOptions{settings.endpoint, settings.token, settings.stall_seconds}));
+    for (size_t i = 0; i < kConnections; ++i) connections_.push_back(std::make_unique<Http>(options()));
   }
 
-  Fetched run(const Wanted& wanted, int tries) {
-    const std::string url =
-        fmt::format("{}/api/models/{}/revision/{}?blobs=true", settings_.endpoint, repo_.id, url_encoded(repo_.revision, false));
-    list_ = parse_file_list(get_text(*connections_[0], settings_, url, repo_.text(), tries, kMostList), repo_.text());
+  /// `cached`: the cache will do where the hub does not answer at once.
+  Fetched run(const Wanted& wanted, bool cached) {
+    list_ = parse_file_list(list_text(cached), repo_.text());
+    require(!is_commit(repo_.revision) || list_.commit == repo_.revision, ErrorCode::corrupt,
+            "{}: the hub answers for another commit, {}; nothing of it is taken", repo_.text(), list_.commit);
     const Choice choice = choose_files(list_, repo_, wanted, [&](const RepoFile& file) {
       bring({&file});
       return read_text(cache_.snapshot(list_.commit) / file.name, kMostIndex);
@@ -70,6 +93,21 @@ class Fetcher {
   }
 
  private:
+  HttpOptions options() const {
+    return {.endpoint = settings_.endpoint, .token = settings_.token_to_send(), .stall_seconds = settings_.stall_seconds};
+  }
+
+  std::string list_text(bool cached) {
+    const std::string url =
+        fmt::format("{}/api/models/{}/revision/{}?blobs=true", settings_.endpoint, repo_.id, url_encoded(repo_.revision, false));
+    if (!cached) return get_text(*connections_[0], settings_, url, repo_.text(), kListTries, kMostList);
+    HttpOptions quick = options();
+    quick.connect_seconds = kConnectSeconds;
+    quick.whole_seconds = kAnswerSeconds;
+    Http http(quick);
+    return get_text(http, settings_, url, repo_.text(), 1, kMostList);
+  }
+
   std::string url_of(const std::string& file) const {
     return fmt::format("{}/{}/resolve/{}/{}", settings_.endpoint, repo_.id, list_.commit, url_encoded(file, true));
   }
@@ -100,25 +138,38 @@ class Fetcher {
     }
   }
 
-  bool has(const RepoFile& file) const {
-    std::error_code error;
-    return fs::exists(cache_.snapshot(list_.commit) / file.name, error);
+  // What names bytes by their hash may be shared. Any other ETag says nothing of them: its file gets a blob of its own.
+  std::string blob_of(const RepoFile& file) const {
+    if (Digest::kind_of(file.etag) != Digest::Kind::none) return file.etag;
+    Digest path(Digest::Kind::git_sha1, int64_t(file.name.size()));
+    path.add(std::as_bytes(std::span(file.name)));
+    return fmt::format("{}-{}", list_.commit, path.finish());
+  }
+
+  void warn_unverified(const RepoFile& file) {
+    if (warned_ || Digest::kind_of(file.etag) != Digest::Kind::none) return;
+    warned_ = true;
+    log_warning("{}: unverified, the hub gives no hash of its bytes; only sizes are compared", what(file));
   }
 
   void bring(const std::vector<const RepoFile*>& wanted) {
     std::vector<RepoFile> missing;
     for (const RepoFile* file : wanted)
-      if (!has(*file)) missing.push_back(*file);
+      if (!cache_.has(list_.commit, *file)) missing.push_back(*file);
     if (missing.empty()) return;
     cache_.prepare();
     for (RepoFile& file : missing)
       if (file.etag.empty() || file.size < 0) ask(file);
+    for (const RepoFile& file : missing) warn_unverified(file);
     const int64_t total = check_space(missing);
     Meter meter(total, progress_);
-    std::vector<RepoFile> small, large;
-    for (RepoFile& file : missing) (file.size <= kSmall ? small : large).push_back(std::move(file));
+    std::vector<RepoFile> small, one_by_one, copies;
+    std::set<std::string> seen;
+    for (RepoFile& file : missing)
+      (!seen.insert(blob_of(file)).second ? copies : file.size <= kSmall ? small : one_by_one).push_back(std::move(file));
     bring_small(small, meter);
-    for (const RepoFile& file : large) bring_one(file, connections_, meter);
+    one_by_one.insert(one_by_one.end(), copies.begin(), copies.end());
+    for (const RepoFile& file : one_by_one) bring_one(file, connections_, meter);
   }
 
   // Each on a connection of its own: what takes time is the way there and back.
@@ -126,26 +177,29 @@ class Fetcher {
     std::atomic<size_t> next{0};
     std::mutex mutex;
     std::exception_ptr error;
+    const auto work = [&](size_t connection) {
+      try {
+        for (size_t at = next++; at < files.size(); at = next++)
+          bring_one(files[at], Connections(connections_).subspan(connection, 1), meter);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+        next = files.size();
+      }
+    };
     std::vector<std::thread> threads;
-    for (size_t i = 0; i < std::min(files.size(), kConnections); ++i)
-      threads.emplace_back([&, i] {
-        try {
-          for (size_t at = next++; at < files.size(); at = next++)
-            bring_one(files[at], Connections(connections_).subspan(i, 1), meter);
-        } catch (...) {
-          const std::lock_guard lock(mutex);
-          if (!error) error = std::current_exception();
-          next = files.size();
-        }
-      });
+    for (size_t i = 1; i < std::min(files.size(), kConnections); ++i)
+      if (!add_thread(threads, [&work, i] { work(i); })) break;
+    work(0);
     for (std::thread& thread : threads) thread.join();
     if (error) std::rethrow_exception(error);
   }
 
   void bring_one(const RepoFile& file, Connections connections, Meter& meter) const {
     const Source source{what(file), url_of(file.name), file.etag, file.size};
-    download(source, cache_.blob(file.etag), cache_.lock(file.etag), connections, settings_, meter);
-    cache_.link(list_.commit, file);
+    const std::string blob = blob_of(file);
+    download(source, cache_.blob(blob), cache_.lock(blob), connections, settings_, meter);
+    cache_.link(list_.commit, file, blob);
   }
 
   // Bytes of all files; those of blobs that are there already need no room, nor does what earlier tries left.
@@ -155,8 +209,9 @@ class Fetcher {
     std::set<std::string> seen;
     for (const RepoFile& file : files) {
       total = checked_add(total, file.size, file.name);
-      if (seen.insert(file.etag).second && !fs::exists(cache_.blob(file.etag), error))
-        needed = checked_add(needed, file.size - Partial::left_of(cache_.blob(file.etag), file.size), file.name);
+      const fs::path blob = cache_.blob(blob_of(file));
+      if (seen.insert(blob.string()).second && !fs::exists(blob, error))
+        needed = checked_add(needed, file.size - Partial::left_of(blob, file.size), file.name);
     }
     const fs::space_info space = fs::space(cache_.folder(), error);
     require(
@@ -171,6 +226,7 @@ class Fetcher {
   const RepoCache& cache_;
   const Meter::Report& progress_;
   FileList list_;
+  bool warned_ = false;
   std::vector<std::unique_ptr<Http>> connections_;
 };
 
@@ -179,11 +235,10 @@ class Fetcher {
 Fetched fetch(const RepoName& repo, const Wanted& wanted, const Settings& settings, const Meter::Report& progress) {
   const RepoCache cache(settings.cache, repo.id);
   if (settings.offline) return from_cache(cache, repo, wanted, "HF_HUB_OFFLINE is set");
-  const bool cached = !cache.commit_of(repo.revision).empty();
   try {
-    return Fetcher(repo, settings, cache, progress).run(wanted, cached ? 2 : kListTries);
+    return Fetcher(repo, settings, cache, progress).run(wanted, is_cached(cache, repo, wanted));
   } catch (const Unreachable& e) {
-    if (!cached) throw;
+    if (cache.commit_of(repo.revision).empty()) throw;
     Fetched out = from_cache(cache, repo, wanted, e.what());
     log_warning("{}; using what is in the cache", e.what());
     return out;
@@ -191,12 +246,12 @@ Fetched fetch(const RepoName& repo, const Wanted& wanted, const Settings& settin
 }
 
 std::string who_am_i(const Settings& settings) {
-  Http http({settings.endpoint, settings.token, settings.stall_seconds});
+  Http http({.endpoint = settings.endpoint, .token = settings.token_to_send(), .stall_seconds = settings.stall_seconds});
   const std::string answer = get_text(http, settings, settings.endpoint + "/api/whoami-v2", "the token", kTries, kMostList);
-  const Json json = Json::parse(answer, nullptr, false);
+  const UntrustedJson json = parse_untrusted(answer, "the token");
   const auto name = json.is_object() ? json.find("name") : json.end();
   require(name != json.end() && name->is_string(), ErrorCode::corrupt, "{} does not say whose the token is; check HF_ENDPOINT",
-          settings.endpoint);
+          settings.shown_endpoint());
   return name->get<std::string>();
 }
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/fail.h"
-#include "base/json.h"
 #include "hub/digest.h"
 #include "hub/repo_name.h"
+#include "hub/untrusted_json.h"
 
 namespace gale::hub {
 namespace {
@@ -13,12 +13,12 @@ namespace {
 constexpr int64_t kMostBytes = int64_t(1) << 50;
 constexpr size_t kMostFiles = 100'000, kMostEtag = 200;
 
-std::string text(const Json& object, const char* key) {
+std::string text(const UntrustedJson& object, const char* key) {
   const auto found = object.is_object() ? object.find(key) : object.end();
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-int64_t size_of(const Json& object, std::string_view where, const std::string& name) {
+int64_t size_of(const UntrustedJson& object, std::string_view where, const std::string& name) {
   const auto found = object.find("size");
   if (found == object.end() || found->is_null()) return -1;
   const bool ok = found->is_number_integer() && *found >= 0 && *found <= kMostBytes;
@@ -26,11 +26,11 @@ int64_t size_of(const Json& object, std::string_view where, const std::string& n
   return found->get<int64_t>();
 }
 
-RepoFile read_file(const Json& entry, std::string_view where) {
+RepoFile read_file(const UntrustedJson& entry, std::string_view where) {
   RepoFile out;
   out.name = text(entry, "rfilename");
   require(is_safe_path(out.name), ErrorCode::corrupt, "{}: the hub lists a file named {}, which no file here may be", where,
-          Json(out.name).dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 200));
+          UntrustedJson(out.name).dump(-1, ' ', true, UntrustedJson::error_handler_t::replace).substr(0, 200));
   out.size = size_of(entry, where, out.name);
   const auto lfs = entry.find("lfs");
   const bool large = lfs != entry.end() && lfs->is_object();
@@ -48,7 +48,7 @@ const RepoFile* FileList::find(std::string_view name) const {
 }
 
 FileList parse_file_list(std::string_view json, std::string_view where) {
-  const Json answer = Json::parse(json, nullptr, false);
+  const UntrustedJson answer = parse_untrusted(json, where);
   FileList out;
   out.commit = text(answer, "sha");
   require(is_commit(out.commit), ErrorCode::corrupt,
@@ -56,7 +56,7 @@ FileList parse_file_list(std::string_view json, std::string_view where) {
   const auto siblings = answer.find("siblings");
   require(siblings != answer.end() && siblings->is_array() && siblings->size() <= kMostFiles, ErrorCode::corrupt,
           "{}: the answer has no list of files, or one beyond {}", where, kMostFiles);
-  for (const Json& entry : *siblings) out.files.push_back(read_file(entry, where));
+  for (const UntrustedJson& entry : *siblings) out.files.push_back(read_file(entry, where));
   std::ranges::sort(out.files, {}, &RepoFile::name);
   return out;
 }

@@ -12,7 +12,7 @@ namespace gale::hub {
 namespace {
 
 constexpr int kMostRedirects = 10;
-constexpr long kBuffer = 512 << 10, kConnectSeconds = 20;
+constexpr long kBuffer = 512 << 10;
 constexpr size_t kMostHeaders = 256, kMostHeader = 64 << 10;
 
 void start_curl() {
@@ -141,7 +141,8 @@ struct Http::Curl {
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_NOBODY, hop.request.head ? 1L : 0L);
     if (!hop.request.range.empty()) set(CURLOPT_RANGE, hop.request.range.c_str());
-    set(CURLOPT_CONNECTTIMEOUT, std::min<long>(kConnectSeconds, options.stall_seconds));
+    set(CURLOPT_CONNECTTIMEOUT, long(std::min(options.connect_seconds, options.stall_seconds)));
+    set(CURLOPT_TIMEOUT, long(options.whole_seconds));
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);
     set(CURLOPT_LOW_SPEED_TIME, long(options.stall_seconds));
     set(CURLOPT_BUFFERSIZE, kBuffer);

@@ -38,7 +38,9 @@ struct HttpRequest {
 struct HttpOptions {
   std::string endpoint;  ///< whose origin (scheme, host and port) alone may see the token
   std::string token;
-  int stall_seconds = 30;  ///< ends a transfer without a byte for so long; slow ones go on
+  int stall_seconds = 30;    ///< ends a transfer without a byte for so long; slow ones go on
+  int connect_seconds = 20;  ///< for the way to a server; no more than stall_seconds
+  int whole_seconds = 0;     ///< ends a transfer after so long, however much comes; 0: never
 };
 
 /// A client that keeps its connections open. One thread at a time; make one for each. Follows redirects itself: the token is sent

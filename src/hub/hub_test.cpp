@@ -11,6 +11,7 @@
 #include "hub/partial.h"
 #include "hub/repo_name.h"
 #include "hub/settings.h"
+#include "hub/untrusted_json.h"
 
 namespace gale::hub {
 namespace {
@@ -277,6 +278,26 @@ TEST(Settings, TokensStandInHeaders) {
   EXPECT_EQ(clean_token(" hf_x\r\n", "here"), "hf_x");
   EXPECT_EQ(clean_token(" \n", "here"), "");
   EXPECT_THAT(error_of([] { clean_token("hf_x\r\nHost: evil", "here"); }), HasSubstr("here"));
+}
+
+TEST(Settings, PasswordsDoNotShow) {
+  Settings settings;
+  for (const auto& [endpoint, shown] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"https://huggingface.co", "https://huggingface.co"},
+                                                                  {"https://me:p@ss@host:8/x", "https://host:8/x"},
+                                                                  {"http://host/a@b", "http://host/a@b"},
+                                                                  {"http://me@host?a@b", "http://host?a@b"}}) {
+    settings.endpoint = endpoint;
+    EXPECT_EQ(settings.shown_endpoint(), shown);
+  }
+}
+
+TEST(UntrustedJson, HasLimits) {
+  EXPECT_EQ(parse_untrusted(R"({"a": [1, {"b": 2}]})", "here")["a"][1]["b"], 2);
+  EXPECT_TRUE(parse_untrusted("{", "here").is_discarded());
+  const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_FALSE(parse_untrusted(nested(64), "here").is_discarded());
+  EXPECT_THAT(error_of([&] { parse_untrusted(nested(1'000'000), "here"); }), HasSubstr("here: the JSON is nested deeper"));
 }
 
 }  // namespace

@@ -44,6 +44,13 @@ fs::path first_path(std::initializer_list<const char*> names, const fs::path& fa
   return fallback;
 }
 
+// An address without the name and password before its host.
+std::string without_password(const std::string& url) {
+  const size_t begin = url.find("://") == url.npos ? 0 : url.find("://") + 3;
+  const size_t at = url.substr(0, url.find_first_of("/?#", begin)).rfind('@');
+  return at == url.npos || at < begin ? url : url.substr(0, begin) + url.substr(at + 1);
+}
+
 std::string endpoint() {
   std::string out = variable("HF_ENDPOINT");
   if (out.empty()) return "https://huggingface.co";
@@ -51,21 +58,28 @@ std::string endpoint() {
   const bool web = out.starts_with("https://") || out.starts_with("http://");
   const bool plain = std::ranges::all_of(out, [](char c) { return c > ' ' && c < 0x7f; });
   require(web && plain, ErrorCode::invalid_argument,
-          "HF_ENDPOINT is \"{}\", but must be an address such as https://huggingface.co", out);
+          "HF_ENDPOINT is \"{}\", but must be an address such as https://huggingface.co", without_password(out));
   return out;
+}
+
+void read_token(Settings& out) {
+  for (const char* name : {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}) {
+    out.token_source = name;
+    out.token = clean_token(variable(name), name);
+    if (!out.token.empty()) return;
+  }
+  std::error_code ignored;
+  out.token_source = out.token_path.string();
+  if (fs::is_regular_file(out.token_path, ignored)) out.token = clean_token(read_text(out.token_path, 1 << 16), out.token_source);
 }
 
 void find_token(Settings& out) {
   if (is_true(variable("HF_HUB_DISABLE_IMPLICIT_TOKEN"))) return;
-  for (const char* name : {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}) {
-    out.token = clean_token(variable(name), name);
-    out.token_source = name;
-    if (!out.token.empty()) return;
+  try {
+    read_token(out);
+  } catch (const Error& e) {
+    out.token_problem = e.what();
   }
-  std::error_code ignored;
-  if (fs::is_regular_file(out.token_path, ignored))
-    out.token = clean_token(read_text(out.token_path, 1 << 16), out.token_path.string());
-  out.token_source = out.token_path.string();
 }
 
 }  // namespace
@@ -87,6 +101,13 @@ Settings Settings::from_environment() {
   find_token(out);
   return out;
 }
+
+const std::string& Settings::token_to_send() const {
+  require(token_problem.empty(), ErrorCode::invalid_argument, "{}; gale login takes a new one", token_problem);
+  return token;
+}
+
+std::string Settings::shown_endpoint() const { return without_password(endpoint); }
 
 std::string clean_token(std::string_view text, std::string_view where) {
   constexpr std::string_view kSpace = " \t\r\n";

@@ -12,11 +12,17 @@ struct Settings {
   std::filesystem::path cache, token_path;  ///< the folder of models--org--name; the file of the token
   std::string token;                        ///< sent to the endpoint and to nobody else; "" for none
   std::string token_source;                 ///< the variable or file it comes from
+  std::string token_problem;                ///< why that cannot be sent, "" where it can
   bool offline = false;
   int stall_seconds = 30;  ///< a transfer without a byte for so long is cut and resumed
 
-  /// Throws Error{invalid_argument} for an endpoint that is no http(s) address or a token that cannot stand in a header.
+  /// Throws Error{invalid_argument} for an endpoint that is no http(s) address. A token that cannot stand in a header is no
+  /// fault before it is needed: login, and what needs no hub, must work with it.
   static Settings from_environment();
+  /// The token, for a request. Throws Error{invalid_argument} with token_problem where there is one.
+  const std::string& token_to_send() const;
+  /// The endpoint as messages may show it: without a name and password.
+  std::string shown_endpoint() const;
 };
 
 /// `text` without the white space around it. Throws Error{invalid_argument} where it has any within, or control characters: sent

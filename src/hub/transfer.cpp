@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <thread>
-#include <vector>
 
 #include "base/fail.h"
 #include "hub/client.h"
@@ -83,11 +81,11 @@ std::string Transfer::run(Connections connections) {
   const size_t pieces = partial_.pieces().size();
   std::vector<std::thread> threads;
   for (size_t i = 1; i < std::min(connections.size(), pieces); ++i)
-    threads.emplace_back([this, &http = *connections[i]] { guarded([&] { work(http); }); });
-  if (pieces > 1) threads.emplace_back([this] { guarded([&] { hash(); }); });
+    if (!add_thread(threads, [this, &http = *connections[i]] { guarded([&] { work(http); }); })) break;
+  const bool hashing = pieces > 1 && add_thread(threads, [this] { guarded([&] { hash(); }); });
   guarded([&] { work(*connections[0]); });
   for (std::thread& thread : threads) thread.join();
-  if (pieces <= 1 && !error_) hash();
+  if (!hashing && !error_) hash();
   if (error_) std::rethrow_exception(error_);
   return digest_.finish();
 }

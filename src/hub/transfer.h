@@ -9,6 +9,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 #include "hub/digest.h"
 #include "hub/http.h"
@@ -36,6 +39,18 @@ class Meter {
   int64_t total_, done_ = 0;
   Report report_;
 };
+
+/// Starts `work` on a thread of its own. False where the system has no thread left: what it would do is left to those that run.
+template <class Work>
+bool add_thread(std::vector<std::thread>& threads, Work work) {
+  threads.reserve(threads.size() + 1);
+  try {
+    threads.emplace_back(std::move(work));
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
 
 using Connections = std::span<const std::unique_ptr<Http>>;
 

@@ -31,6 +31,7 @@ class File:
         self.ranges = True
         self.listed_size = len(data)
         self.listed = True    # with size and hash
+        self.named = None     # the header ETag, as it stands there, where it is no hash
 
     def sibling(self, name):
         out = {"rfilename": name}
@@ -142,6 +143,13 @@ class Handler(BaseHTTPRequestHandler):
         if (repo := self.repo(name, revision)) is None:
             return
         fault = repo.faults.pop(0) if repo.faults else repo.always
+        if fault and fault[0] == "silent":
+            return time.sleep(fault[1])
+        if fault and fault[0] == "dribble":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            return self.send_data(b" " * 1000, ("slow", 1, fault[1]))
         if fault:
             return self.reply(fault[1], fault[2] if len(fault) > 2 else {}, fault[3] if len(fault) > 3 else b"no")
         siblings = [file.sibling(n) for n, file in repo.files.items()]
@@ -188,7 +196,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("X-Repo-Commit", repo.commit)
         # The host of large files has an ETag of its own, as S3 does.
-        self.send_header("ETag", '"%s"' % (fault[1] if fault[0] == "etag" else "s3-etag-1" if self.role == "cdn" else file.etag))
+        name = fault[1] if fault[0] == "etag" else "s3-etag-1" if self.role == "cdn" else file.etag
+        self.send_header("ETag", file.named or f'"{name}"')
         self.send_header("Accept-Ranges", "bytes")
         if fault[0] != "longer":
             self.send_header("Content-Length", str(fault[1] if fault[0] == "length" else len(data)))

@@ -6,123 +6,22 @@ in the Python that runs this), it reads the cache that Gale wrote and the other 
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import pty
-import random
+import resource
 import shutil
 import signal
 import stat
-import struct
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from fake_hub import FakeHub, File, Repo, git_sha1  # noqa: E402
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-GALE = Path(os.environ.get("GALE_BINARY", ROOT / "build/release/gale"))
-LLAMA = ROOT / "tests/golden/data/llama3"
-DEMO = (ROOT / "models/demo/gale-demo.gguf").read_bytes()
-CONFIG = (LLAMA / "config.json").read_bytes()
-WEIGHTS = (LLAMA / "model.safetensors").read_bytes()
-HUB_PYTHON = os.environ.get("GALE_HUB_PYTHON", sys.executable)
-MIB = 1 << 20
-
-
-def safetensors(tensors):
-    header, at = {}, 0
-    for name, data in tensors.items():
-        header[name] = {"dtype": "U8", "shape": [len(data)], "data_offsets": [at, at + len(data)]}
-        at += len(data)
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + b"".join(tensors.values())
-
-
-def noise(size, seed=1):
-    return random.Random(seed).randbytes(size)
-
-
-def tokenizer_files():
-    letters = [chr(c) for c in range(0x21, 0x7F)] + ["\u0120", "\u010a"]
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    text = json.dumps({"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": level, "post_processor": None,
-                       "decoder": level, "model": {"type": "BPE", "vocab": {c: i for i, c in enumerate(letters)}, "merges": []}})
-    template = "{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}"
-    return {"tokenizer.json": text.encode(), "tokenizer_config.json": json.dumps({"chat_template": template}).encode()}
-
-
-class HubTest(unittest.TestCase):
-    def setUp(self):
-        self.hub = FakeHub()
-        self.home = Path(tempfile.mkdtemp(prefix="gale-hub-"))
-        self.cache = self.home / "hub"
-
-    def tearDown(self):
-        self.hub.close()
-        shutil.rmtree(self.home)
-
-    def environment(self, env=()):
-        drop = ("GALE_", "HF_", "HUGGING", "TRANSFORMERS_", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-        out = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
-        out.update(HF_HOME=str(self.home), HF_ENDPOINT=self.hub.endpoint, NO_PROXY="*")
-        out.update(dict(env))
-        return out
-
-    def start(self, *args, env=(), **kw):
-        return subprocess.Popen([str(GALE), *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, env=self.environment(env), cwd=self.home, **kw)
-
-    def gale(self, *args, env=(), stdin=""):
-        return subprocess.run([str(GALE), *map(str, args)], input=stdin, capture_output=True, text=True, env=self.environment(env),
-                              cwd=self.home, timeout=60)
-
-    def ok(self, *args, **kw):
-        result = self.gale(*args, **kw)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        return result
-
-    def fails(self, *args, says=(), code=1, **kw):
-        result = self.gale(*args, **kw)
-        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
-        last = result.stderr.splitlines()[-1]
-        self.assertTrue(last.startswith("error: "), result.stderr)
-        for text in [says] if isinstance(says, str) else says:
-            self.assertIn(text, last)
-        return result
-
-    def add(self, name, files, **kw):
-        repo = self.hub.repos[name] = Repo(files, **kw)
-        return repo
-
-    def add_model(self, name="org/model", **more):
-        """A checkpoint that opens, with what a repository has beside it."""
-        return self.add(name, {"config.json": CONFIG, "model.safetensors": WEIGHTS, **more})
-
-    def add_large(self, size=40 * MIB):
-        repo = self.add("org/large", {"config.json": CONFIG, "model.safetensors": safetensors({"x": noise(size)})})
-        return repo, repo.files["model.safetensors"]
-
-    def folder(self, name="org/model"):
-        return self.cache / ("models--" + name.replace("/", "--"))
-
-    def snapshot(self, repo, name="org/model"):
-        root = self.folder(name) / "snapshots" / repo.commit
-        return {str(p.relative_to(root)): p for p in root.rglob("*") if p.is_file()}
-
-    def leftovers(self):
-        return [p for p in self.cache.rglob("*") if "incomplete" in p.name or ".tmp" in p.name]
-
-    def whole(self, repo, file, name="org/large", at="model.safetensors"):
-        path = self.snapshot(repo, name)[at]
-        self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), hashlib.sha256(file.data).hexdigest())
-        self.assertEqual(self.leftovers(), [])
+from fake_hub import File, Repo, git_sha1  # noqa: E402
+from hub_case import CONFIG, DEMO, GALE, HUB_PYTHON, LLAMA, MIB, WEIGHTS, HubTest, noise, safetensors, tokenizer_files  # noqa: E402
 
 
 class FromNameToText(HubTest):
@@ -464,11 +363,86 @@ class Faults(HubTest):
             self.hub.redirect = to
             self.fails("inspect", "org/large", says="is not followed")
 
+    def test_without_threads(self):
+        repo, file = self.add_large()
+        stack = (1 << 47, resource.getrlimit(resource.RLIMIT_STACK)[1])  # of each thread: more than there are addresses
+        if stack[1] != resource.RLIM_INFINITY:
+            self.skipTest("skipped: stacks are limited here, so that a thread's cannot be made too large")
+        process = self.start("inspect", "org/large", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_STACK, stack))
+        process.communicate(timeout=60)
+        self.assertGreaterEqual(process.returncode, 0)
+        self.whole(repo, file)
+
     def test_full_disk(self):
         _, file = self.add_large(3 * MIB)
         file.listed_size = 10**14
         self.fails("inspect", "org/large", says=["100000.00 GB", "has only", "free", "HF_HUB_CACHE"])
         self.assertEqual(self.hub.requests(contains="resolve"), [])
+
+    def test_a_busy_hub_does_not_hold_up_what_is_cached(self):
+        repo = self.add_model()
+        self.ok("inspect", "org/model")
+        for fault in (("status", 429, {"Retry-After": "300"}), ("silent", 20), ("dribble", 0.5)):
+            repo.faults = [fault]
+            start = time.monotonic()
+            result = self.ok("inspect", "org/model")
+            self.assertLess(time.monotonic() - start, 15)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn("using what is in the cache", result.stderr)
+
+    def test_a_cut_file_in_the_cache_is_fetched_again(self):
+        repo = self.add_model()
+        self.ok("inspect", "org/model")
+        path = self.snapshot(repo)["model.safetensors"]
+        os.truncate(path, 1000)
+        self.hub.forget()
+        self.ok("inspect", "org/model")
+        self.assertEqual(path.read_bytes(), WEIGHTS)
+        self.assertEqual(len(self.hub.requests(contains="config.json")), 0)
+        path.unlink()  # where the file system has no links
+        path.write_bytes(WEIGHTS[:1000])
+        self.ok("inspect", "org/model")
+        self.assertEqual(path.read_bytes(), WEIGHTS)
+
+    def test_json_that_costs_stack_or_time(self):
+        repo = self.add_model()
+        deep = b"[" * 100_000 + b"]" * 100_000
+        repo.faults = [("status", 200, {}, b'{"sha": "%s", "siblings": [{"rfilename": "x", "size": %s}]}' % (b"0" * 40, deep))]
+        self.fails("inspect", "org/model", says="nested deeper than")
+        repo.faults = [("status", 200, {}, b'{"a": [' + b"0," * 2_100_000 + b"0]}")]
+        self.fails("inspect", "org/model", says="values")
+        for value in (deep, b'{"a":' * 100_000 + b"1" + b"}" * 100_000):
+            index = b'{"weight_map": {' + b",".join(b'"x%d": %s' % (i, value) for i in range(3)) + b"}}"
+            self.add("org/model", {"config.json": CONFIG, "model.safetensors.index.json": index})
+            self.fails("inspect", "org/model", says=["index.json", "nested deeper than"])
+        index = {"weight_map": {f"x{i}": "a.safetensors" for i in range(100_000)}}
+        self.add("org/model", {"config.json": CONFIG, "model.safetensors.index.json": json.dumps(index).encode()})
+        start = time.monotonic()
+        self.fails("inspect", "org/model", says=["a.safetensors", "not there"])
+        self.assertLess(time.monotonic() - start, 5)
+
+    def test_etags_that_are_no_hashes(self):
+        repo = self.add_model(**tokenizer_files())
+        for file in repo.files.values():
+            file.listed, file.large = False, False
+            file.named = 'W/"same"'
+        result = self.ok("inspect", "org/model")
+        self.assertEqual(result.stderr.count("unverified"), 1, result.stderr)
+        for name, path in self.snapshot(repo).items():
+            self.assertEqual(path.read_bytes(), repo.files[name].data)
+        self.assertEqual(len(list((self.folder() / "blobs").iterdir())), len(repo.files))
+        self.assertNotIn("unverified", self.ok("inspect", "org/model").stderr)
+
+    def test_a_commit_is_answered_by_itself(self):
+        repo = self.add_model()
+        repo.revisions.add("1" * 40)
+        self.fails("inspect", "org/model@" + "1" * 40, says=["another commit", repo.commit])
+        self.assertEqual(self.hub.requests(contains="resolve"), [])
+
+    def test_files_of_equal_content(self):
+        self.add_model(**{"generation_config.json": CONFIG})
+        self.assertEqual(self.ok("inspect", "org/model").stderr, "")
+        self.assertEqual(len(self.hub.requests(contains="config.json")), 1)
 
     def test_hostile_names_and_sizes(self):
         before = {p for p in self.home.rglob("*")}
@@ -510,6 +484,32 @@ class Token(HubTest):
         self.ok("login", "--token", "hf_good", env={"HF_TOKEN_PATH": str(self.home / "deep/er/token")})
         self.assertEqual((self.home / "deep/er/token").read_text(), "hf_good")
 
+    def test_a_bad_token_is_a_fault_where_it_is_sent(self):
+        token = self.home / "token"
+        token.write_text("a b\n")
+        self.add_model()
+        self.fails("inspect", "org/model", says=["spaces", "gale login"])
+        self.assertEqual(self.hub.requests(), [])
+        self.ok("cache", "list")
+        self.ok("login", "--token", "hf_good")
+        self.ok("inspect", "org/model")
+        token.write_text("a b\n")
+        self.ok("inspect", "org/model", env={"HF_HUB_OFFLINE": "1"})
+        self.ok("login", "--logout")
+        self.assertFalse(token.exists())
+
+    def test_logout_removes_no_folder(self):
+        folder = self.home / "folder"
+        folder.mkdir()
+        self.fails("login", "--logout", env={"HF_TOKEN_PATH": str(folder)}, says=["is a folder", "HF_TOKEN_PATH"])
+        self.assertTrue(folder.is_dir())
+
+    def test_passwords_of_the_endpoint_do_not_show(self):
+        for port in (9, self.hub.endpoint.rsplit(":", 1)[1]):
+            result = self.fails("inspect", "org/none", env={"HF_ENDPOINT": f"http://me:secret@127.0.0.1:{port}"}, says="127.0.0.1")
+            self.assertNotIn("secret", result.stderr)
+        self.assertNotIn("secret", self.fails("cache", "list", env={"HF_ENDPOINT": "ftp://me:secret@x"}, says="HF_ENDPOINT").stderr)
+
     def test_a_terminal_shows_no_token(self):
         parent, child = pty.openpty()
         process = subprocess.Popen([str(GALE), "login"], stdin=child, stdout=child, stderr=child, env=self.environment(), close_fds=True)
@@ -541,6 +541,16 @@ class Sharing(HubTest):
         (self.snapshot(self.hub.repos["org/model"])["model.safetensors"]).unlink()
         self.fails("inspect", "org/model", env={"TRANSFORMERS_OFFLINE": "1"}, says=["holds no model", "in the cache, which is all there is"])
 
+    def test_offline_says_which_quantization_it_has(self):
+        self.add("org/demo", {"demo-Q8_0.gguf": DEMO, "demo-Q4_K_M.gguf": DEMO + b"x"})
+        self.ok("inspect", "org/demo:Q8_0")
+        offline = {"HF_HUB_OFFLINE": "1"}
+        result = self.ok("inspect", "org/demo", env=offline)
+        for text in ("taking demo-Q8_0.gguf", "may have others", "HF_HUB_OFFLINE"):
+            self.assertIn(text, result.stderr)
+        self.assertEqual(self.ok("inspect", "org/demo:Q8_0", env=offline).stderr, "")
+        self.fails("inspect", "org/demo:Q4_K_M", env=offline, says=["Q4_K_M", "demo-Q8_0.gguf", "all there is"])
+
     def test_without_a_network_the_cache_does(self):
         repo = self.add_model()
         down = {"HF_ENDPOINT": "http://127.0.0.1:9"}
@@ -565,6 +575,25 @@ class Sharing(HubTest):
         _, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, errors)
         self.assertIn("another process downloads it", errors)
+
+    def test_the_lock_goes_away_while_somebody_waits(self):
+        repo = self.add_model()
+        path = self.cache / ".locks/models--org--model" / (repo.files["model.safetensors"].etag + ".lock")
+        path.parent.mkdir(parents=True)
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            process = self.start("inspect", "org/model")
+            while not self.hub.requests(contains="config.json"):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            self.fails("cache", "rm", "org/model", "--yes", says=["org/model", "being downloaded by another process"])
+            self.assertTrue(self.folder().exists())
+            shutil.rmtree(self.folder())
+            shutil.rmtree(self.cache / ".locks")
+        _, errors = process.communicate(timeout=30)
+        self.assertNotIn("lock", errors.splitlines()[-1])
+        self.assertTrue((self.folder() / "blobs" / repo.files["model.safetensors"].etag).exists())
+        self.ok("inspect", "org/model")
 
     def test_two_at_once_fetch_each_file_once(self):
         repo, file = self.add_large(3 * MIB)
@@ -600,6 +629,25 @@ class Cache(HubTest):
         self.ok("cache", "rm", "org/model", "--yes")
         self.assertFalse(self.folder().exists())
         self.assertFalse((self.cache / ".locks/models--org--model").exists())
+
+    def test_a_relative_cache(self):
+        here = {"HF_HUB_CACHE": "./c3"}
+        first = self.add_model()
+        self.ok("inspect", "org/model", env=here)
+        self.hub.repos["org/model"] = Repo({"config.json": CONFIG + b"\n", "model.safetensors": WEIGHTS}, revision="v2")
+        self.ok("inspect", "org/model@v2", env=here)
+        self.ok("cache", "rm", f"org/model@{first.commit[:8]}", "--yes", env=here)
+        blobs = {p.name for p in (self.home / "c3/models--org--model/blobs").iterdir()}
+        self.assertEqual(blobs, {f.etag for f in self.hub.repos["org/model"].files.values()})
+
+    def test_a_cache_that_is_none(self):
+        self.cache.mkdir()
+        for name in ("models--org--loop", "loop"):
+            (self.cache / name).symlink_to(name)
+        self.assertIn("0 models", self.ok("cache", "list").stdout)
+        file = self.home / "file"
+        file.touch()
+        self.fails("cache", "list", env={"HF_HUB_CACHE": str(file)}, says=["cannot read the cache", str(file)])
 
     def test_verify(self):
         repo = self.add_model()
