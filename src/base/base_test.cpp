@@ -1,4 +1,6 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <bit>
@@ -15,7 +17,9 @@
 #include "base/file.h"
 #include "base/float_mode.h"
 #include "base/half.h"
+#include "base/json.h"
 #include "base/mmap.h"
+#include "base/parse_json.h"
 #include "base/rng.h"
 #include "base/threads.h"
 
@@ -169,6 +173,48 @@ TEST(CpuBudget, SiblingsCountOnce) {
     smt.put("sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list",
             std::to_string(cpu / 2) + "\n");
   EXPECT_LE(int(detect_cpu_budget(smt.path).cores.size()), (cores + 2) / 2);
+}
+
+TEST(ParseJson, BoundsNestingAndSaysWhere) {
+  const auto nested = [](int n) { return std::string(size_t(n), '[') + std::string(size_t(n), ']'); };
+  EXPECT_TRUE(parse_json_text(nested(64), "x").is_array());
+  const auto error = [](const std::string& text) -> std::string {
+    try {
+      parse_json_text(text, "x");
+    } catch (const Error& e) {
+      return e.code() == ErrorCode::corrupt ? e.what() : "";
+    }
+    return "";
+  };
+  for (const std::string& deep : {nested(66), nested(1'000'000), R"({"a": )" + nested(50'000) + R"(, "b": 1})"})
+    EXPECT_EQ(error(deep), "x: nested deeper than 64 levels");
+  EXPECT_TRUE(error("[1,\n 2 3]").starts_with("x: line 2, column 4: ")) << error("[1,\n 2 3]");
+  for (const char* text : {"", "[1e999]", "{"}) {
+    EXPECT_TRUE(error(text).starts_with("x: ")) << text;
+    EXPECT_EQ(error(text).find("json.exception"), std::string::npos) << error(text);
+  }
+  std::string wide = "{";
+  for (int i = 0; i < 40'000; ++i) wide += fmt::format("\"k{}\": 1, ", i);
+  EXPECT_EQ(error(wide + "\"a\": {\"b\": 2}}"), "x: an object has more than 32768 keys");
+  const auto wanted = [](int level, std::string_view key) { return key == (level == 1 ? "a" : "b"); };
+  EXPECT_EQ(parse_json_text(wide + R"("a": {"c": [], "b": 2}})", "x", 64, wanted).dump(), R"({"a":{"b":2}})");
+}
+
+TEST(ThreadPool, FewerThreadsThanAskedForIsAnError) {
+  pthread_attr_t usual, large;
+  ASSERT_EQ(::pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(::pthread_getattr_default_np(&large), 0);
+  ::pthread_attr_setstacksize(&large, size_t(1) << 46);  // more than there is: as if the system gave no more threads
+  ASSERT_EQ(::pthread_setattr_default_np(&large), 0);
+  std::string what;
+  try {
+    const ThreadPool pool(3);
+  } catch (const Error& e) {
+    what = e.what();
+  }
+  ::pthread_setattr_default_np(&usual);
+  EXPECT_TRUE(what.starts_with("could not start 3 threads: ")) << what;
+  EXPECT_TRUE(what.ends_with("ask for fewer with -t")) << what;
 }
 
 TEST(ThreadPool, RunsOncePerThreadAndCoversEveryItem) {

@@ -3,7 +3,10 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <system_error>
+
 #include "base/clock.h"
+#include "base/fail.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -35,24 +38,33 @@ bool spin(Ready ready) {
   }
 }
 
+void end_all(std::vector<std::thread>& workers, std::mutex& mutex, std::condition_variable& wake, std::atomic<bool>& stop,
+             std::atomic<uint64_t>& epoch) {
+  {
+    const std::lock_guard lock(mutex);
+    stop.store(true);
+    epoch.fetch_add(1);
+  }
+  wake.notify_all();
+  for (auto& thread : workers) thread.join();
+}
+
 }  // namespace
 
 ThreadPool::ThreadPool(int threads, const std::vector<int>& pin_to) {
   for (int i = 1; i < threads; ++i) {
     const int cpu = pin_to.empty() ? -1 : pin_to[size_t(i) % pin_to.size()];
-    workers_.emplace_back([this, i, cpu] { worker(i, cpu); });
+    try {
+      workers_.emplace_back([this, i, cpu] { worker(i, cpu); });
+    } catch (const std::system_error& e) {  // a limit on processes; no destructor will run
+      end_all(workers_, mutex_, wake_, stop_, epoch_);
+      fail(ErrorCode::out_of_memory, "could not start {} threads: {} after {}, ask for fewer with -t", threads,
+           e.code().message(), i);
+    }
   }
 }
 
-ThreadPool::~ThreadPool() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_.store(true);
-    epoch_.fetch_add(1);
-  }
-  wake_.notify_all();
-  for (auto& thread : workers_) thread.join();
-}
+ThreadPool::~ThreadPool() { end_all(workers_, mutex_, wake_, stop_, epoch_); }
 
 void ThreadPool::dispatch(Function function, void* context) {
   const StandardFloats mode;

@@ -84,13 +84,24 @@ void define_input(jinja::Interpreter& in, const ChatInput& input, const Json& va
   in.define("messages", input.messages ? jinja::from_json(in.heap, *input.messages) : in.heap.list({}));
 }
 
+/// Writes what is left into the budget once a rendering ends, in whatever way.
+struct Settling {
+  RenderBudget& budget;
+  const jinja::Heap& heap;
+  ~Settling() { budget = {heap.steps_left(), heap.bytes_left()}; }
+};
+
 }  // namespace
 
 std::string ChatTemplate::render(const ChatInput& input) const {
   const Parsed& parsed = impl_->choose(input.tools != nullptr);
+  RenderBudget own;
+  RenderBudget& budget = input.budget ? *input.budget : own;
   jinja::Limits limits;
-  limits.steps = input.most_steps;
+  limits.steps = budget.steps;
+  limits.made_bytes = budget.bytes;
   jinja::Interpreter in(limits);
+  const Settling settling{budget, in.heap};
   bool running = false;
   try {
     define_input(in, input, impl_->variables);

@@ -9,14 +9,20 @@
 
 namespace gale {
 
+/// What rendering may cost, less what it has cost.
+struct RenderBudget {
+  int64_t steps = 10'000'000;        ///< of evaluation, about a second
+  int64_t bytes = int64_t(1) << 30;  ///< of all values made
+};
+
 /// What a chat template is rendered with.
 struct ChatInput {
   const Json* messages = nullptr;  ///< array of {"role", "content", ...}, as in the OpenAI API
   const Json* tools = nullptr;     ///< array of tool definitions, or null
   bool add_generation_prompt = true;
-  const Json* extra = nullptr;      ///< object of further template variables (chat_template_kwargs), or null
-  int64_t now = 0;                  ///< seconds since 1970 for strftime_now; 0: the clock
-  int64_t most_steps = 10'000'000;  ///< of evaluation, about a second; more are refused
+  const Json* extra = nullptr;     ///< object of further template variables (chat_template_kwargs), or null
+  int64_t now = 0;                 ///< seconds since 1970 for strftime_now; 0: the clock
+  RenderBudget* budget = nullptr;  ///< what this and other renderings may cost together, or null: the usual, for this one alone
 };
 
 /// One of the templates a model comes with.

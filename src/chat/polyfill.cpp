@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/fail.h"
+#include "base/parse_json.h"
 
 namespace gale {
 namespace {
@@ -54,8 +55,12 @@ void put_before(Json& message, const std::string& text) {
 /// Arguments of a call as an object where they are JSON in a string.
 Json as_object(const Json& arguments) {
   if (!arguments.is_string()) return arguments;
-  Json parsed = Json::parse(arguments.get_ref<const std::string&>(), nullptr, false);
-  return parsed.is_object() ? parsed : arguments;
+  try {
+    Json parsed = parse_json_text(arguments.get_ref<const std::string&>(), "arguments");
+    return parsed.is_object() ? parsed : arguments;
+  } catch (const Error&) {  // whatever a model wrote there
+    return arguments;
+  }
 }
 
 class Fitter {

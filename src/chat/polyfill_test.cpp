@@ -144,6 +144,18 @@ TEST(Polyfill, ContentTakesTheFormTheTemplateWants) {
   }
 }
 
+TEST(Polyfill, DeepArgumentsStayText) {
+  const std::string deep = R"({"a": )" + std::string(50'000, '[') + std::string(50'000, ']') + R"(, "b": 1})";
+  const Json call = {{"id", "1"}, {"type", "function"}, {"function", {{"name", "f"}, {"arguments", deep}}}};
+  const Json messages = list(say("user", "u"), Json{{"role", "assistant"}, {"content", ""}, {"tool_calls", Json::array({call})}});
+  for (const char* name : {"full", "alternating", "one_call", "parts"}) {
+    try {
+      fitted(name, messages, Json());
+    } catch (const Error&) {
+    }
+  }
+}
+
 /// Conversations of any shape are fitted or refused, not run into.
 TEST(Polyfill, OddMessages) {
   for (const char* messages :

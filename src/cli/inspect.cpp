@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "base/json.h"
+#include "base/parse_json.h"
 #include "base/threads.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/packed_file.h"
@@ -62,11 +63,16 @@ struct Report {
 
 std::string tokenizer_kind(const Checkpoint& checkpoint) {
   if (const auto text = checkpoint.tokenizer_json()) {
-    const Json json = Json::parse(*text, nullptr, false);
-    if (json.is_discarded() || !json.is_object()) return "tokenizer.json, malformed";
-    const Json model = json.value("model", Json::object());
-    return model.is_object() && model.contains("type") && model["type"].is_string() ? model["type"].get<std::string>()
-                                                                                    : "of no stated kind";
+    const auto wanted = [](int level, std::string_view key) { return key == (level == 1 ? "model" : "type"); };  // no vocab
+    try {
+      const Json json = parse_json_text(*text, "tokenizer.json", 64, wanted);
+      if (!json.is_object()) return "tokenizer.json, malformed";
+      const Json model = json.value("model", Json::object());
+      const bool stated = model.is_object() && model.contains("type") && model["type"].is_string();
+      return stated ? model["type"].get<std::string>() : "of no stated kind";
+    } catch (const Error&) {
+      return "tokenizer.json, malformed";
+    }
   }
   if (checkpoint.gguf() == nullptr) return "";
   const std::string* model = checkpoint.gguf()->text("tokenizer.ggml.model");

@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "cli/console.h"
 #include "cli/text.h"
@@ -18,18 +19,11 @@ struct Flags {
   bool tokens = false, json = false, as_is = false;
 };
 
-Json read_json_input(const std::string& path) {
-  const std::string text = read_input(path);
-  try {
-    return Json::parse(text);
-  } catch (const Json::exception& e) {
-    fail(ErrorCode::corrupt, "{}: {}", path, e.what());
-  }
-}
+constexpr int kMostLevels = 200;  // more than a conversation may have, which says so itself
 
 // A bare list of messages, or an object as the API takes it: messages, tools, chat_template_kwargs, add_generation_prompt.
 int render(const Flags& flags) {
-  const Json input = read_json_input(flags.messages);
+  const Json input = parse_json_text(read_input(flags.messages), flags.messages, kMostLevels);
   const Json& messages = input.is_object() && input.contains("messages") ? input["messages"] : input;
   require(
       messages.is_array(), ErrorCode::invalid_argument,

@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "cli/console.h"
 #include "cli/options.h"
@@ -53,9 +54,9 @@ int tokenize_lines(const Flags& flags, const Tokenizer& tokenizer) {
   size_t number = 0;
   for (size_t begin = 0; begin < input.size();) {
     const size_t end = std::min(input.find('\n', begin), input.size());
-    const Json line = Json::parse(input.substr(begin, end - begin), nullptr, false);
     ++number;
-    require(!line.is_discarded(), ErrorCode::invalid_argument, "{}: line {} is no JSON", flags.lines, number);
+    const Json line =
+        parse_json_text(std::string_view(input).substr(begin, end - begin), fmt::format("{}, line {}", flags.lines, number));
     const Encoding e = tokenizer.encode_aligned(line_text(line, flags.lines, number), std::nullopt,
                                                 {.add_special = !flags.no_special, .parse_special = !flags.plain});
     Json offsets = Json::array();

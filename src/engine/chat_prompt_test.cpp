@@ -94,6 +94,44 @@ TEST(ChatPrompt, PolyfillsSetNoControlTokens) {
   }
 }
 
+TEST(ChatPrompt, RolesAndVariablesSetNoControlTokens) {
+  const Demo demo;
+  const auto with_role = [](const char* role) { return Json::array({{{"role", role}, {"content", "one"}}}); };
+  const int64_t plain = demo.controls_in(with_role("x"));
+  for (const char* role : {"end", "pad", "begin"}) EXPECT_EQ(demo.controls_in(with_role(role)), plain) << role;
+  EXPECT_GT(demo.controls_in(with_role("user")), plain);
+  const ChatTemplate variables = ChatTemplate::parse("{{ date_string }}{{ tools }}{{ enable_thinking }}", "", "");
+  const Json extra = {{"date_string", "<|end|>"}, {"tools", Json::array({"<|end|>"})}, {"enable_thinking", true}};
+  const Json messages = with_role("user");
+  ChatInput input;
+  input.messages = &messages;
+  input.extra = &extra;
+  const ChatPrompt prompt = chat_prompt(variables, *demo.runtime.tokenizer, input);
+  EXPECT_EQ(prompt.text, "<|end|>['<|end|>']True");
+  for (const TokenId control : demo.controls()) EXPECT_EQ(std::ranges::count(prompt.tokens, control), 0);
+}
+
+/// Templates change texts after they are guarded.
+TEST(ChatPrompt, ChangedTextsSetNoControlTokens) {
+  const Demo demo;
+  const auto prompt = [&](const std::string& source, const std::string& text, const char* role = "user") {
+    const Json messages = {{{"role", role}, {"content", text}}};
+    ChatInput input;
+    input.messages = &messages;
+    return chat_prompt(ChatTemplate::parse("{% for m in messages %}{{ " + source + " }}{% endfor %}", "", ""),
+                       *demo.runtime.tokenizer, input, Fit::no);
+  };
+  for (const char* role : {"user", "assistant"}) {
+    const ChatPrompt changed = prompt("m.content.replace('/think', '')|lower", "a<|/thinkend|>b<|END|>", role);
+    EXPECT_EQ(changed.text, "a<|end|>b<|end|>");
+    for (const TokenId control : demo.controls()) EXPECT_EQ(std::ranges::count(changed.tokens, control), 0);
+  }
+  EXPECT_EQ(prompt("m.content.split('</think>')[1]", "<think>one</think>two", "assistant").text, "two");
+  EXPECT_EQ(prompt("m.content|urlencode", "<|end|>").text, "%3C%7Cend%7C%3E");
+  EXPECT_EQ(prompt("[m.content]", "<|end|>").text, "['<|end|>']");
+  EXPECT_EQ(prompt("m.content|tojson(ensure_ascii=true)", "<|end|>").text, "\"<|end|>\"");
+}
+
 TEST(ChatPrompt, DeepMessagesAreRefused) {
   const Demo demo;
   Json deep = "x";

@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/parse_json.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/packed_file.h"
 
@@ -33,7 +34,7 @@ std::vector<NamedTemplate> named_templates(const Json& config) {
 std::vector<NamedTemplate> from_json_file(const fs::path& file) {
   std::error_code none;
   if (!fs::is_regular_file(file, none)) return {};
-  return named_templates(Json::parse(read_text(file), nullptr, false));
+  return named_templates(parse_json_text(read_text(file), file.string()));
 }
 
 std::vector<NamedTemplate> from_jinja_files(const fs::path& folder) {

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/parse_json.h"
 #include "checkpoint/tokenizer_config.h"
 #include "tokenizer/pre_names.h"
 #include "tokenizer/rank_vocab.h"
@@ -35,7 +36,7 @@ std::unique_ptr<Tokenizer> open_tiktoken(const fs::path& file, std::string_view 
   RankVocab vocab = read_tiktoken(text);
   Json config = Json::object();
   if (const fs::path beside = file.parent_path() / "tokenizer_config.json"; fs::exists(beside))
-    config = Json::parse(read_text(beside), nullptr, false);
+    config = parse_json_text(read_text(beside), beside.string());
   if (!config.is_object()) config = Json::object();
   add_specials(config, vocab);
   vocab.pattern = pattern_of(config_token(config, "tokenizer_class"));

@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "base/parse_json.h"
 #include "tokenizer/base64.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/pipeline.h"
@@ -70,7 +71,7 @@ RankVocab read_tiktoken(std::string_view file) {
 }
 
 RankVocab read_tekken(std::string_view file) {
-  const Json root = Json::parse(file, nullptr, false);
+  const Json root = parse_json_text(file, "tekken.json");
   require(root.is_object(), ErrorCode::corrupt, "tekken.json: the file is no JSON object");
   RankVocab out;
   const Json& config = field(root, "config", "/");

@@ -359,7 +359,14 @@ Value strip_tags(Interpreter& in, const Value& v, const Args& args) {
 // --- urlencode ---
 
 void add_quoted(TextBuilder& out, const std::string& s, bool for_query) {
-  for (const char c : s) {
+  for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
+    if (next_code_point(s, at) == kGuardMark) {
+      out.add(string_view(s).substr(from, at - from));
+      continue;
+    }
+    at = from + 1;
+    const char c = s[from];
     const bool plain =
         is_ascii_digit(c) || is_ascii_letter(c) || string_view("_.-~").find(c) != string_view::npos || (c == '/' && !for_query);
     plain ? out.add(c) : c == ' ' && for_query ? out.add('+') : out.add(fmt::format("%{:02X}", uint8_t(c)));

@@ -30,8 +30,9 @@ Value attribute_path(Interpreter& in, Value v, const Value& path, const Value* f
 
 Value sort_key(Interpreter& in, const Value& v, const SortKey& key) {
   Value out = attribute_path(in, v, key.attribute);
-  if (!key.case_sensitive && out.str()) return in.heap.text(to_lower(out.str()->text));
-  return out;
+  if (key.case_sensitive || !out.str()) return out;
+  in.heap.step(int64_t(out.str()->text.size() / 8));
+  return in.heap.text(to_lower(out.str()->text));
 }
 
 void sort_by_keys(Interpreter& in, std::vector<Value>& items, const std::vector<Value>& keys, bool reverse) {

@@ -103,6 +103,7 @@ Value indent(Interpreter& in, const Value& v, const Args& args) {
 Value word_count(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("wordcount", args, {});
   const std::string s = to_text(in.heap, v);
+  in.heap.step(int64_t(s.size() / 4));  // letters are looked up in tables
   int64_t n = 0;
   bool inside = false;
   for (size_t at = 0; at < s.size();) {

@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include "chat/jinja/value.h"
 
 namespace gale::jinja {
@@ -26,6 +28,18 @@ class Heap {
   void take(int64_t bytes) {
     if ((bytes_left_ -= bytes) < 0) raise("the template makes more than {} bytes of values", limits_.made_bytes);
   }
+  /// Pays for one walk over v where it is a text: every filter, test, method and function may look at all of it, and make
+  /// nothing.
+  void scan(const Value& v) {
+    if (const Str* s = v.str()) step(int64_t(s->text.size() / 32));
+  }
+  void scan(const Args& args) {
+    for (const Value& v : args.positional) scan(v);
+    for (const auto& [name, v] : args.named) scan(v);
+  }
+  int64_t steps_left() const { return std::max<int64_t>(steps_left_, 0); }
+  int64_t bytes_left() const { return std::max<int64_t>(bytes_left_, 0); }
+
   /// Raises where a text or list of this size would be too large. Call it before building one whose size is a product.
   void check_text(int64_t bytes) const {
     if (bytes > limits_.text_bytes) raise("a text of {} bytes is too long (limit {})", bytes, limits_.text_bytes);

@@ -66,6 +66,7 @@ Value Interpreter::call(const Value& callee, const Args& args) {
   if (callee.is_undefined()) callee.raise_undefined();
   if (!callee.object()) raise("'{}' object is not callable", callee.type_name());
   const Level level(*this, 3);
+  heap.scan(args);
   const ObjectPtr keep = callee.object()->shared_from_this();
   return keep->call(*this, args);
 }
@@ -84,6 +85,7 @@ class BoundMethod : public Object {
     static constexpr std::string_view by_name[] = {"split", "rsplit", "splitlines", "expandtabs", "format", "format_map"};
     if (!args.named.empty() && std::find(std::begin(by_name), std::end(by_name), name_) == std::end(by_name))
       raise("{}.{}() takes no keyword arguments", self_.type_name(), name_);
+    in.heap.scan(self_);
     return method_(in, self_, args);
   }
 

@@ -120,7 +120,7 @@ class Dumper {
     for (size_t at = 0; at < s.size();) {
       const size_t from = at;
       const char32_t c = next_code_point(s, at);
-      const bool special = c < 0x20 || c == '"' || c == '\\' || (options_.ensure_ascii && c > 0x7e);
+      const bool special = c < 0x20 || c == '"' || c == '\\' || (options_.ensure_ascii && c > 0x7e && c != kGuardMark);
       if (!special) continue;
       out_.add(s.substr(plain, from - plain));
       plain = at;

@@ -87,7 +87,10 @@ bool ordered(Heap& heap, CompareOp op, const Value& a, const Value& b) {
   if (a.is_undefined()) a.raise_undefined();
   if (b.is_undefined()) b.raise_undefined();
   if (a.is_number() && b.is_number()) return numbers_in_order(op, a, b);
-  if (a.str() && b.str()) return in_order(op, a.str()->text.compare(b.str()->text), 0);
+  if (a.str() && b.str()) {
+    heap.step(int64_t(std::min(a.str()->text.size(), b.str()->text.size()) / 256));
+    return in_order(op, a.str()->text.compare(b.str()->text), 0);
+  }
   const bool sequences = a.seq() && b.seq() && a.seq()->kind == b.seq()->kind;
   if (!sequences || a.seq()->kind > SeqKind::tuple) {
     raise("'{}' not supported between instances of '{}' and '{}'", symbol(op), a.type_name(), b.type_name());

@@ -81,7 +81,7 @@ void append_repr(TextBuilder& out, std::string_view s) {
       out.add(char(c));
     } else if (c == '\n' || c == '\r' || c == '\t') {
       out.add(c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
-    } else if (is_printable(c)) {
+    } else if (is_printable(c) || c == kGuardMark) {
       out.add(s.substr(from, at - from));
     } else if (c > 0x10ffff || c < 0x100) {
       out.add(fmt::format("\\x{:02x}", uint32_t(c) & 0xff));

@@ -149,6 +149,8 @@ Filter find_filter(std::string_view name) {
 Value apply_filter(Interpreter& in, std::string_view name, const Value& v, const Args& args) {
   const Interpreter::Level level(in, 3);  // map may name map
   in.heap.step();
+  in.heap.scan(v);
+  in.heap.scan(args);
   const Filter filter = find_filter(name);
   if (!filter) raise("no filter named '{}'", name.substr(0, 80));
   return filter(in, v, args);
@@ -156,6 +158,8 @@ Value apply_filter(Interpreter& in, std::string_view name, const Value& v, const
 
 bool apply_test(Interpreter& in, std::string_view name, const Value& v, const Args& args) {
   in.heap.step();
+  in.heap.scan(v);
+  in.heap.scan(args);
   const Test test = find_test(name);
   if (!test) raise("no test named '{}'", name.substr(0, 80));
   return test(in, v, args);

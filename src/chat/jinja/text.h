@@ -25,6 +25,9 @@ size_t find_text(std::string_view s, std::string_view part, size_t from = 0);
 /// What one or all such searches through s cost, in steps.
 inline int64_t search_cost(std::string_view s, std::string_view part) { return int64_t(s.size() / (part.size() > 32 ? 8 : 64)); }
 
+/// What stands in texts of people (tokenizer/plain_text.h) and is no part of them: filters that escape characters leave it.
+constexpr char32_t kGuardMark = 0xfdd0;
+
 bool is_space(char32_t c);
 bool is_alpha(char32_t c);
 bool is_decimal(char32_t c);

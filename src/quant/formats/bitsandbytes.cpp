@@ -2,6 +2,7 @@
 
 #include "base/checked.h"
 #include "base/json.h"
+#include "base/parse_json.h"
 #include "quant/grouped.h"
 
 namespace gale {
@@ -58,7 +59,7 @@ const RawTensor* quant_state(const TensorGroup& group) {
 Json parsed(const RawTensor& state) {
   hf::check_bytes(state);
   const auto* text = reinterpret_cast<const char*>(state.bytes.data());
-  Json out = Json::parse(text, text + state.bytes.size(), nullptr, false);
+  Json out = parse_json_text({text, state.bytes.size()}, fmt::format("{}: {}", state.source, state.name));
   require(out.is_object(), ErrorCode::corrupt, "{} is no JSON object; {} is damaged", state.name, state.source);
   return out;
 }
