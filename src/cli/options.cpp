@@ -101,8 +101,9 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.threads = flags.threads;
   out.quant = local.quant;
   out.topology = flags.topology;
-  out.imatrix = flags.imatrix;
-  out.quant_experts = flags.quant_experts;
+  const bool chosen = local.quant.empty() && !flags.quant.empty();  // a file that has the type already: nothing is quantized
+  out.imatrix = chosen ? "" : flags.imatrix;
+  out.quant_experts = flags.quant_experts && !chosen;
   out.exact = flags.precision == "exact";
   out.kv_type = flags.kv_type;
   out.context = flags.context;
