@@ -114,7 +114,8 @@ TEST(PackModel, WhatIsPackedCannotBeQuantized) {
   ThreadPool pool(1);
   pack_checkpoint(random_checkpoint(kTinyShape, "f32", pool), "the source", "q8_0", folder / "m.gale", pool);
   const auto packed = Checkpoint::open(folder / "m.gale");
-  expect_error(ErrorCode::invalid_argument, "already arranged in q8_0; leave --quant and --topology out, or open the source with it",
+  expect_error(ErrorCode::invalid_argument,
+               "already arranged in q8_0; leave --quant and --topology out, or open the source with it",
                [&] { logits_of(packed, "q4_0", false); });
   expect_error(ErrorCode::invalid_argument, "is packed", [&] { export_gguf(*packed, "q4_0", folder / "m.gguf", pool); });
   expect_error(ErrorCode::invalid_argument, "is packed already",

@@ -58,10 +58,10 @@ void weigh_by_importance(const float* importance, int64_t n, CodeGroups& groups)
   }
 }
 
-/// Importance times weigh_by_size()'s weights, f32 [N], to stand for importance in q2_k. Were inputs independent, importance alone
-/// would say what the output is expected to be off by; they are not, and with two bits that shows: on the bundled model it alone
-/// made q2_k worse than nothing (KL 0.206 to 0.174; by both 0.177). With more bits, and through codebooks, it does better alone
-/// (iq3_s 0.064 to 0.075 by both).
+/// Importance times weigh_by_size()'s weights, f32 [N], to stand for importance in q2_k. Were inputs independent, importance
+/// alone would say what the output is expected to be off by; they are not, and with two bits that shows: on the bundled model it
+/// alone made q2_k worse than nothing (KL 0.206 to 0.174; by both 0.177). With more bits, and through codebooks, it does better
+/// alone (iq3_s 0.064 to 0.075 by both).
 template <int N>
 void with_size(const float* x, const float* importance, float* out) {
   float square = 0;
