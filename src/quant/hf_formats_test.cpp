@@ -204,7 +204,7 @@ const Damage kDamages[] = {
     {"bnb state lacking", "bnb_nf4", ErrorCode::corrupt,
      [](HfWeight& w) { w.parts.erase("weight.quant_state.bitsandbytes__nf4"); }, "which says its shape"},
     {"bnb state no JSON", "bnb_nf4", ErrorCode::corrupt,
-     [](HfWeight& w) { w.part("weight.quant_state.bitsandbytes__nf4").bytes[0] = std::byte('['); }, "no JSON object"},
+     [](HfWeight& w) { w.part("weight.quant_state.bitsandbytes__nf4").bytes[0] = std::byte('['); }, "syntax error"},
     {"bnb blocks lacking", "bnb_nf4", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight.absmax").shape = {9}; }, "needs [10]"},
     {"bnb codes lacking", "bnb_nf4", ErrorCode::corrupt,
      [](HfWeight& w) {
