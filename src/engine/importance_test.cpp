@@ -129,7 +129,7 @@ double mean_kl(const std::vector<std::vector<float>>& base, const std::vector<st
 }
 
 // A trained model, and texts as it writes them itself: one half to calibrate with, the other to judge by.
-TEST(Importance, BringsTheBundledModelCloserToWhatItWas) {
+TEST(DemoImportance, BringsTheBundledModelCloserToWhatItWas) {
   const TemporaryFolder folder;
   Calibration calibration(exact("demo"));
   Engine& engine = calibration.engine();
