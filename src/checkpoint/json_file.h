@@ -6,9 +6,7 @@
 
 namespace gale {
 
-/// A small JSON object from a file: a config. Throws Error{not_found}, or Error{corrupt} with file, line and column; nesting
-/// deeper than 64 is refused, since JSON values are copied and destroyed recursively, and so are objects of more than 32768
-/// keys, which take quadratic time.
+/// A small JSON object from a file: a config. Throws Error{not_found}, or Error{corrupt} as parse_json_text does.
 Json read_json(const std::filesystem::path& path);
 /// The same from its text; `name` is for messages.
 Json parse_json(std::string_view text, std::string_view name);
