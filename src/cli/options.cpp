@@ -70,6 +70,14 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallba
   add_load_flags(app, flags);
 }
 
+void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, bool& experts_only, const std::string& type) {
+  app.add_option("--topology", topology, "A YAML file that gives types to layers, ranges of layers or /names/")
+      ->check(CLI::ExistingFile);
+  app.add_option("--imatrix", imatrix, "An importance matrix that weighs the errors of " + type + ": .gguf, .dat, .cimatrix")
+      ->check(CLI::ExistingFile);
+  app.add_flag("--quant-experts", experts_only, "Only the experts of a mixture get the type of " + type);
+}
+
 void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-t,--threads", flags.threads, "Compute threads; 0: the cores this process may use")
       ->check(in_range(0, 1024, "from 0 to 1024"));
@@ -77,11 +85,7 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
                  "Quantize while loading: " + quant_names() +
                      ", or 2 to 6 or 8 bits, or auto: what fits this machine; the type of random weights")
       ->check(check_quant);
-  app.add_option("--topology", flags.topology, "A YAML file that gives types to layers, ranges of layers or /names/")
-      ->check(CLI::ExistingFile);
-  app.add_option("--imatrix", flags.imatrix, "An importance matrix that weighs the errors of --quant: .gguf, .dat, .cimatrix")
-      ->check(CLI::ExistingFile);
-  app.add_flag("--quant-experts", flags.quant_experts, "Only the experts of a mixture get the type of --quant");
+  add_recipe_flags(app, flags.topology, flags.imatrix, flags.quant_experts, "--quant");
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))
       ->capture_default_str();

@@ -23,6 +23,8 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallba
 /// How the model is opened: threads, --quant and what goes with it, --precision, --kv-type, --ctx, --batch-tokens.
 void add_load_flags(CLI::App& app, ModelFlags& flags);
 /// Downloads the model where it is a repository, with a bar.
+/// --topology, --imatrix and --quant-experts: what goes with a type, which the flag `type` names.
+void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, bool& experts_only, const std::string& type);
 EngineOptions engine_options(const ModelFlags& flags);
 
 /// The flags of every subcommand that generates text.

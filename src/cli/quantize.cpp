@@ -75,11 +75,8 @@ void add_quantize(CommandLine& line) {
   sub->add_option("--type", flags->recipe.type,
                   quant_names() + "; with --packed, none: the model's own, but for GPTQ with act-order")
       ->check(check_quant);
-  sub->add_option("--topology", flags->recipe.topology, "A YAML file that gives types to layers, ranges of layers or /names/")
-      ->check(CLI::ExistingFile);
-  sub->add_option("--imatrix", flags->recipe.imatrix, "An importance matrix that weighs errors: .gguf, .dat, .cimatrix")
-      ->check(CLI::ExistingFile);
-  sub->add_flag("--quant-experts", flags->recipe.experts_only, "Only the experts of a mixture get the type of --type");
+  QuantRecipe& recipe = flags->recipe;
+  add_recipe_flags(*sub, recipe.topology, recipe.imatrix, recipe.experts_only, "--type");
   sub->add_option("-o,--output", flags->output, "The file to write: .gguf, with --packed .gale")->required();
   sub->add_flag("--packed", flags->packed, "Store matrices as kernels read them: opening the file is then an mmap");
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));
