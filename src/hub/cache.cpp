@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -116,17 +117,21 @@ bool RepoCache::has(const std::string& commit, const RepoFile& file) const {
   return fs::is_regular_file(path, error) && (file.size < 0 || fs::file_size(path, error) == uintmax_t(file.size));
 }
 
+// The link takes its place in one step: another process may have just made the same one, and be reading through it.
 void RepoCache::link(const std::string& commit, const RepoFile& file, const std::string& blob_name) const {
   const fs::path pointer = snapshot(commit) / file.name;
   make_folder(pointer.parent_path());
-  std::error_code error;
   if (has(commit, file)) return;
-  fs::remove(pointer, error);  // a link that leads nowhere, or a file that was cut
-  fs::create_symlink(blob(blob_name).lexically_relative(pointer.parent_path()), pointer, error);
-  if (!error || (error == std::errc::file_exists && fs::exists(pointer))) return;
-  std::error_code moved;
+  static std::atomic<unsigned> count{0};
+  const fs::path fresh = pointer.parent_path() / fmt::format(".link-{}-{}", ::getpid(), count++);
+  std::error_code error, ignored;
+  fs::create_symlink(blob(blob_name).lexically_relative(pointer.parent_path()), fresh, error);
+  if (!error) fs::rename(fresh, pointer, error);
+  if (!error) return;
+  fs::remove(fresh, ignored);
+  std::error_code moved;  // a file system without links
   fs::rename(blob(blob_name), pointer, moved);
-  require(!moved, ErrorCode::not_found, "cannot make {}: {}", pointer.string(), error.message());
+  require(!moved || has(commit, file), ErrorCode::not_found, "cannot make {}: {}", pointer.string(), error.message());
 }
 
 FileLock::FileLock(const fs::path& path, const std::function<void()>& waiting) {
