@@ -41,11 +41,11 @@ class HiddenInput {
 
 std::string typed_token(const hub::Settings& settings) {
   if (!stdin_is_terminal()) return read_stdin();
-  print(fmt::format("Token (of {}/settings/tokens; it does not show while you paste it): ", settings.shown_endpoint()), true);
   std::string text;
   {
     const InterruptScope interrupt;  // ^C must not leave a terminal without echo
-    const HiddenInput hidden;
+    const HiddenInput hidden;        // before the question: what comes right after it must not show either, nor be lost
+    print(fmt::format("Token (of {}/settings/tokens; it does not show while you paste it): ", settings.shown_endpoint()), true);
     std::getline(std::cin, text);
   }
   print("\n", true);

@@ -517,7 +517,6 @@ class Token(HubTest):
         said = b""
         while b"): " not in said:
             said += os.read(parent, 1000)
-        time.sleep(0.3)
         os.write(parent, b"hf_good\n")
         try:
             while block := os.read(parent, 1000):
