@@ -70,13 +70,12 @@ class EngineImpl final : public Engine {
               info().vocab - 1);
     require(request.choices >= 1 && request.choices <= kMostChoices, ErrorCode::invalid_argument,
             "choices is {}, but must be from 1 to {}", request.choices, kMostChoices);
-    require(request.timeout_seconds >= 0, ErrorCode::invalid_argument, "timeout_seconds is {}, but must be at least 0, or 0 for none",
-            request.timeout_seconds);
+    require(request.timeout_seconds >= 0, ErrorCode::invalid_argument,
+            "timeout_seconds is {}, but must be at least 0, or 0 for none", request.timeout_seconds);
     const uint64_t id = ++last_id_;
     auto events = std::make_shared<EventQueue>(request.choices);
     auto stream = std::make_unique<Stream>(id, request.choices, events, inbox_);
-    if (!request.ignore_eos)
-      request.stop_ids.insert(request.stop_ids.end(), info().end_tokens.begin(), info().end_tokens.end());
+    if (!request.ignore_eos) request.stop_ids.insert(request.stop_ids.end(), info().end_tokens.begin(), info().end_tokens.end());
     std::vector<std::unique_ptr<Job>> jobs;
     for (int32_t choice = 0; choice < request.choices; ++choice) {
       jobs.push_back(make_job(request, choice == 0 ? id : ++last_id_));

@@ -16,11 +16,10 @@ namespace gale {
 Stepper::Stepper(Runtime& runtime, Inbox& inbox)
     : runtime_(runtime),
       inbox_(inbox),
-      scheduler_(*runtime.kv,
-                 {.step_tokens = runtime.step_tokens,
-                  .max_sequences = runtime.max_sequences,
-                  .context = runtime.info.context,
-                  .names = runtime.names.get()}),
+      scheduler_(*runtime.kv, {.step_tokens = runtime.step_tokens,
+                               .max_sequences = runtime.max_sequences,
+                               .context = runtime.info.context,
+                               .names = runtime.names.get()}),
       pace_(runtime.step_seconds, runtime.step_tokens) {
   renew_ctx();
 }
@@ -241,7 +240,8 @@ void Stepper::finish(Job& job, Finish how, const std::string& error) {
                                         error.empty() ? "the logits could not be computed: the KV cache is full" : error)));
   } else {
     const double now = now_seconds(), started = job.started ? job.started : now, first = job.first_token ? job.first_token : now;
-    EndEvent end{.finish = how, .prompt_tokens = job.prompt, .generated_tokens = job.generated(), .error = {}, .choice = job.choice};
+    EndEvent end{
+        .finish = how, .prompt_tokens = job.prompt, .generated_tokens = job.generated(), .error = {}, .choice = job.choice};
     end.cached_tokens = job.found;
     end.queue_seconds = started - job.submitted;
     end.prefill_seconds = first - started;

@@ -18,6 +18,7 @@ class BlockPool {
   /// Blocks that nobody holds and that have a name.
   int32_t kept() const { return kept_; }
   int32_t holders(int32_t block) const { return holders_[size_t(block)]; }
+  bool is_named(int32_t block) const { return named_[size_t(block)]; }
 
   /// A block for one holder, without a name: an empty one, else the one kept for longest. REQUIRES: free() > 0.
   int32_t take();

@@ -64,9 +64,9 @@ TEST(BlockPool, RandomAgainstAMap) {
     const auto below = [&](uint64_t n) { return int32_t(rng() % n); };
     const int32_t blocks = 1 + below(20);
     BlockPool pool(blocks);
-    std::map<int32_t, int32_t> holders;     // of held blocks
-    std::map<uint64_t, int32_t> named;      // by name
-    std::vector<int32_t> kept;              // by age
+    std::map<int32_t, int32_t> holders;  // of held blocks
+    std::map<uint64_t, int32_t> named;   // by name
+    std::vector<int32_t> kept;           // by age
     const uint64_t homes = 1 + rng() % 5;
     for (int i = 0; i < 500; ++i) {
       std::vector<int32_t> held;

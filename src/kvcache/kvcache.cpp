@@ -154,7 +154,8 @@ int64_t KvCache::find_next(const Track& track, std::span<const BlockName> names)
 
 int64_t KvCache::adopt(TrackId id, std::span<const BlockName> names, int64_t slots) {
   Track& track = tracks_[size_t(id)];
-  if (pools_.empty() || track.committed % kBlockSlots != 0 || track.named * kBlockSlots != track.committed) return track.committed;
+  if (pools_.empty() || track.committed % kBlockSlots != 0 || track.named * kBlockSlots != track.committed)
+    return track.committed;
   const int64_t count = find_next(track, names.first(std::min(names.size(), size_t(slots / kBlockSlots))));
   if (count * kBlockSlots <= track.committed) return track.committed;
   truncate(id, track.committed);  // what a step reserved and did not use
@@ -194,10 +195,12 @@ bool KvCache::share(TrackId id, TrackId other_id, int64_t slots) {
   return true;
 }
 
-// Whether the block that the next row goes into is begun and not this track's alone.
+// Whether the block that the next row goes into is begun and not this track's alone: others hold it, or whoever shared it has
+// filled it since and later texts will find it.
 bool KvCache::shared_tail(const Track& track, size_t pool) const {
-  const size_t tail = size_t(track.committed / kBlockSlots);
-  return track.committed % kBlockSlots != 0 && pools_[pool].blocks.holders(track.tables[pool][tail]) > 1;
+  if (track.committed % kBlockSlots == 0) return false;
+  const int32_t tail = track.tables[pool][size_t(track.committed / kBlockSlots)];
+  return pools_[pool].blocks.holders(tail) > 1 || pools_[pool].blocks.is_named(tail);
 }
 
 int64_t KvCache::lacking(const Track& track, size_t pool, int64_t slots) const {
@@ -328,8 +331,7 @@ Tensor KvCache::attend(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor
     const size_t pool = size_t(layers_[size_t(layer)].pool);
     tables_.resize(size_t(batch.rows()));
     for (const Slice& slice : batch.slices)
-      for (int32_t i = 0; i < slice.count; ++i)
-        tables_[size_t(slice.row + i)] = tracks_[size_t(slice.track)].tables[pool].data();
+      for (int32_t i = 0; i < slice.count; ++i) tables_[size_t(slice.row + i)] = tracks_[size_t(slice.track)].tables[pool].data();
     rows = {tables_.data(), batch.slots.data(), batch.attend_begin.data(), batch.attend_end.data()};
   }
   return ops::attention(ctx, q, k, v, layers_[size_t(layer)].view, rows, options);

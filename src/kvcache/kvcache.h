@@ -35,8 +35,8 @@ struct KvNeed {
 };
 
 /// Paged keys and values: blocks of 64 slots, in one pool for each width of window that the layers have, a block covering all the
-/// layers of its pool; each track owns a table of blocks per pool. Memory only: whom to evict is the scheduler's business. Belongs
-/// to the engine thread.
+/// layers of its pool; each track owns a table of blocks per pool. Memory only: whom to evict is the scheduler's business.
+/// Belongs to the engine thread.
 ///
 /// Rows are written at explicit slots and stay overwritable (drafts, block diffusion) until commit() declares them final. Blocks
 /// that are committed with a name may be shared with every later text that begins the same way; they are kept when their tracks

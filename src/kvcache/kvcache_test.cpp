@@ -421,6 +421,25 @@ TEST(KvCache, ASharedBlockIsCopiedByWhoWritesFirst) {
   }
 }
 
+// The one who shared the block has filled it, named it and gone: it is not the other's to write to.
+TEST(KvCache, ABlockThatGotANameIsCopiedToo) {
+  Runner run;
+  const Text text(128, 7), other(128, 900);
+  const auto names = names_for(128, 1);
+  const auto expected = run.whole(text, 0, {});
+  const TrackId one = run.kv.open(), two = run.kv.open(), three = run.kv.open();
+  run.step({{text, one, 0, 30}}, {});
+  run.kv.commit(one, 30, names);
+  EXPECT_TRUE(run.kv.share(two, one, 20));
+  run.step({{text, one, 30, 34}}, {});
+  run.kv.commit(one, 64, names);
+  run.kv.close(one);
+  run.step({{other, two, 20, 44}}, {});
+  EXPECT_EQ(run.kv.adopt(three, names, 127), 64);
+  const auto rest = run.step({{text, three, 64, 64}}, {});
+  EXPECT_TRUE(same(rest, {expected.end() - int64_t(rest.size()), expected.end()}));
+}
+
 TEST(KvCache, TheSameBlockMadeTwiceIsKeptOnce) {
   KvCache kv({SelfLayer{1, 16, 16}}, KvType::f16, 8);
   const auto names = names_for(128, 1);
@@ -437,7 +456,8 @@ TEST(KvCache, TheSameBlockMadeTwiceIsKeptOnce) {
   EXPECT_EQ(kv.kept_bytes(), 2 * KvCache::needs({SelfLayer{1, 16, 16}}, KvType::f16, 1, 1)[0].block_bytes);
 }
 
-// One layer sees everything, the other 100 slots: its pool needs but a few blocks however long the text grows, with the same bits.
+// One layer sees everything, the other 100 slots: its pool needs but a few blocks however long the text grows, with the same
+// bits.
 TEST(KvCache, BlocksBehindTheWindowAreGivenBack) {
   const std::vector<CacheLayer> layers = {SelfLayer{2, 40, 72, 0}, SelfLayer{2, 40, 72, 100}};
   const auto needs = KvCache::needs(layers, KvType::f32, 1000, 50);

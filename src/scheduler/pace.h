@@ -4,8 +4,8 @@
 
 namespace gale {
 
-/// How many rows a step may have so that it takes no longer than it should: learned from the steps before it, whatever machine and
-/// model these ran on.
+/// How many rows a step may have so that it takes no longer than it should: learned from the steps before it, whatever machine
+/// and model these ran on.
 class Pace {
  public:
   static constexpr int64_t kLeast = 16;
@@ -21,7 +21,8 @@ class Pace {
     if (rows < kLeast || seconds <= 0) return;
     const double fitting = double(rows) * seconds_ / seconds;
     const bool tried = double(rows) > 0.8 * rows_;
-    if (fitting < rows_ || tried) rows_ = std::clamp(std::clamp(fitting, rows_ / 4, rows_ * 1.5), double(kLeast), std::max(most_, double(kLeast)));
+    if (fitting < rows_ || tried)
+      rows_ = std::clamp(std::clamp(fitting, rows_ / 4, rows_ * 1.5), double(kLeast), std::max(most_, double(kLeast)));
   }
 
  private:

@@ -39,14 +39,13 @@ void Scheduler::remove(Sequence& sequence) {
 
 Scheduler::Step& Scheduler::plan(int64_t beside_decodes) {
   budget_ = limits_.step_tokens;
-  short_of_blocks_ = false;
   chosen_.clear();
   step_.full.clear();
+  admit();
   choose_decodes();
   step_.decodes = int64_t(chosen_.size());
   if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, 1));
   choose_prefills();
-  admit();
   build_batch();
   return step_;
 }
@@ -84,16 +83,15 @@ void Scheduler::prefill(Sequence& sequence, int64_t budget) {
   }
 }
 
-// In order: nobody overtakes the head of the queue. Not while those who run lack blocks: they were here first.
+// In order: nobody overtakes the head of the queue. Not into blocks that those who run will need: they were here first.
 void Scheduler::admit() {
-  while (!waiting_.empty() && budget_ > 0 && !short_of_blocks_) {
+  while (!waiting_.empty()) {
     make_way();
     Sequence& next = *waiting_.front();
     if (running_.size() >= size_t(limits_.max_sequences)) return;
     if (!running_.empty() && !fits(next)) return;
     waiting_.pop_front();
     start(next);
-    if (!is_being_made(next) && !choose(next, std::min(budget_, next.remaining()))) return;
   }
 }
 
@@ -138,7 +136,6 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
     return false;
   }
   while (!kv_.reserve(sequence.track, slots)) {
-    short_of_blocks_ = true;
     if (running_.size() == 1) {
       step_.full.push_back(&sequence);
       return false;

@@ -81,15 +81,14 @@ class Scheduler {
 
   KvCache& kv_;
   Limits limits_;
-  std::deque<Sequence*> waiting_;   // who comes first stands first, here and among those who run
+  std::deque<Sequence*> waiting_;  // who comes first stands first, here and among those who run
   std::vector<Sequence*> running_;
   std::vector<Chosen> chosen_;
   std::vector<Sequence*> scratch_;
   Step step_;
   int64_t budget_ = 0, preemptions_ = 0;
   uint64_t arrivals_ = 0;
-  int32_t passed_over_ = 0;       // sequences admitted since one of the background was
-  bool short_of_blocks_ = false;  // in this plan
+  int32_t passed_over_ = 0;  // sequences admitted since one of the background was
 };
 
 }  // namespace gale
