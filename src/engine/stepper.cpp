@@ -205,7 +205,11 @@ void Stepper::apply(Job& job, const Pick& pick) {
     return;
   }
   if (!pick.error.empty()) return finish(job, Finish::error, pick.error);
-  if (job.first_token == 0) job.first_token = now_seconds();
+  if (job.first_token == 0) {
+    job.first_token = now_seconds();
+    now_.prompt_tokens += job.prompt;
+    now_.cached_tokens += job.found;
+  }
   if (job.ends_at(pick.token)) return finish(job, Finish::stop);
   job.tokens.push_back(pick.token);
   ++now_.generated_tokens;
@@ -218,8 +222,6 @@ void Stepper::apply(Job& job, const Pick& pick) {
 void Stepper::begin(Job& job, double now) {
   job.started = now;
   settle(job);
-  now_.prompt_tokens += job.prompt;
-  now_.cached_tokens += job.found;
 }
 
 void Stepper::settle(Job& job) {

@@ -32,7 +32,14 @@ int64_t Scheduler::in_common(const Sequence& a, const Sequence& b, int64_t from)
 
 void Scheduler::catch_up(Sequence& s) {
   if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return;
+  const int64_t before = s.computed;
   s.computed = kv_.adopt(s.track, names_of(s), int64_t(s.tokens.size()) - 1);
+  share_begun_block(s);
+  if (s.preemptions == 0) s.found += s.computed - before;
+}
+
+// The next block of somebody who has begun it.
+void Scheduler::share_begun_block(Sequence& s) {
   for (const Sequence* other : running_) {
     if (other == &s || other->track < 0 || other->computed <= s.computed) continue;
     const int64_t common = std::min({in_common(s, *other, s.computed), other->computed - s.computed, s.remaining() - 1});

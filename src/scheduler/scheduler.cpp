@@ -125,7 +125,6 @@ void Scheduler::start(Sequence& sequence) {
   running_.insert(std::ranges::upper_bound(running_, &sequence, comes_first), &sequence);
   passed_over_ = !sequence.background && !waiting_.empty() && waiting_.back()->background ? passed_over_ + 1 : 0;
   catch_up(sequence);
-  if (sequence.preemptions == 0) sequence.found = sequence.computed;
 }
 
 // Reserves, at the cost of the last where it must be. False: not in this step, or never (then it is in step_.full).

@@ -76,6 +76,7 @@ class Scheduler {
 
   std::span<const BlockName> names_of(Sequence& sequence) const;
   void catch_up(Sequence& sequence);
+  void share_begun_block(Sequence& sequence);
   int64_t in_common(const Sequence& a, const Sequence& b, int64_t from) const;
   bool is_being_made(const Sequence& sequence) const;
 

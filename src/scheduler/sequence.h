@@ -27,7 +27,7 @@ struct Sequence {
   uint64_t arrival = 0;
   TrackId track = -1;    ///< -1 while it waits
   int64_t computed = 0;  ///< tokens whose rows are in the cache
-  int64_t found = 0;     ///< of them, how many of the prompt's were there when it first started
+  int64_t found = 0;     ///< tokens that others had computed, before it first gave its blocks back
   int32_t preemptions = 0;
 
   int64_t remaining() const { return int64_t(tokens.size()) - computed; }
