@@ -161,8 +161,8 @@ TEST(Background, EndsAfterWhatCameLater) {
   EXPECT_EQ(rest, 200);
 }
 
-// Random requests, many of which begin alike: alone on an engine that shares nothing, then all at once under random arrival, small
-// pools, odd steps, several threads, choices and cancels. GALE_SOAK is the number of rounds.
+// Random requests, many of which begin alike: alone on an engine that shares nothing, then all at once under random arrival,
+// small pools, odd steps, several threads, choices and cancels. GALE_SOAK is the number of rounds.
 TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
   const char* wish = std::getenv("GALE_SOAK");
   const int rounds = wish ? std::atoi(wish) : 1;
@@ -187,7 +187,8 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
       for (const Request& r : requests) expected.push_back(ask(*plain, r));
       const int64_t blocks = 12 + below(20);
       const auto busy = open_tiny([&](auto& o) {
-        o.kv_type = type, o.context = 600, o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
+        o.kv_type = type, o.context = 600, o.max_queue_tokens = 1 << 30,
+        o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
         o.threads = 1 + int(below(3)), o.step_tokens = 1 + below(130), o.max_sequences = int32_t(1 + below(12));
         o.step_seconds = below(2) == 0 ? 1e-4 : 0.1;
       });
