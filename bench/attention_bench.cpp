@@ -50,7 +50,8 @@ void attention(benchmark::State& state, Isa isa, KvType type, int32_t width) {
   const int64_t seen = rows * depth + rows * (rows + 1) / 2;
   const auto per_second = [&](double n) { return benchmark::Counter(n, benchmark::Counter::kIsIterationInvariantRate); };
   state.counters["MAC/s"] = per_second(double(seen) * kHeads * 2 * width);
-  state.counters["B/s"] = per_second(double(rows + depth) * double(KvCache::block_bytes(layers, type)) / KvCache::kBlockSlots);
+  state.counters["B/s"] =
+      per_second(double(rows + depth) * double(KvCache::needs(layers, type, 1, 1)[0].block_bytes) / KvCache::kBlockSlots);
 }
 
 }  // namespace

@@ -32,6 +32,9 @@ struct EngineOptions {
   int64_t kv_bytes = 0;            ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
   int64_t step_tokens = 512;       ///< rows of one step: the budget of chunked prefill
   int32_t max_sequences = 16;      ///< sequences in flight; the rest wait
+  int64_t max_queue_tokens = 0;    ///< prompt tokens that may wait, beyond them submit() refuses; 0: 16 full contexts
+  double step_seconds = 0.1;       ///< how long a step may take while somebody waits for its next token; prompts give way
+  bool prefix_cache = true;        ///< keep what was computed for texts that begin the same way
   std::string chat_template = {};  ///< a .jinja or .json file with the chat template to use instead of the model's own
   std::function<void(int64_t done, int64_t total)> progress = {};  ///< bytes loaded, from the opening thread
 };
@@ -44,6 +47,13 @@ struct ModelInfo {
   std::vector<int32_t> end_tokens;
   std::string isa, kv_type;
   int threads = 0;
+};
+
+/// What an engine is doing, and has done since it was opened.
+struct EngineStats {
+  int64_t running = 0, waiting = 0, waiting_tokens = 0;  ///< sequences, sequences, prompt tokens of those that wait
+  int64_t kv_held_bytes = 0, kv_kept_bytes = 0;          ///< of the KV pool: in use, and kept for texts that may come
+  int64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, preemptions = 0;
 };
 
 /// The events of one request, in order. One consumer thread. Destroying it cancels the request.
@@ -64,8 +74,9 @@ class Engine {
   virtual ~Engine() = default;
 
   /// Checks the request (Error{invalid_argument}: empty prompt, ids out of range, parameters, a prompt longer than the context)
-  /// and queues it. One request can never stall or fail another.
+  /// and queues it; Error{busy} where too much is waiting. One request can never stall or fail another.
   virtual std::unique_ptr<EventStream> submit(Request request) = 0;
+  virtual EngineStats stats() const = 0;
   /// Ends a request soon, with Finish::cancelled; unknown or ended ids are ignored.
   virtual void cancel(uint64_t id) = 0;
   /// Logits of every position of a prompt, f32 [tokens, vocab], computed between steps of the running requests.

@@ -11,6 +11,7 @@ enum class ErrorCode {
   unsupported,       ///< well formed, but of a kind Gale does not know; the message lists what it knows
   corrupt,           ///< a file or message that contradicts itself or is cut short
   out_of_memory,     ///< refused before it started because it would not fit
+  busy,              ///< refused because too much is waiting; the same call may succeed later
   cancelled,         ///< the caller withdrew it
   internal,          ///< a bug of Gale's own
 };
@@ -28,7 +29,7 @@ class Error : public std::runtime_error {
 
 /// Name of a code as it appears in JSON error bodies, such as "invalid_argument".
 const char* error_name(ErrorCode code) noexcept;
-/// HTTP status of a code: 400, 404, 422 (unsupported, corrupt), 503, 499 or 500.
+/// HTTP status of a code: 400, 404, 422 (unsupported, corrupt), 503, 429, 499 or 500.
 int http_status(ErrorCode code) noexcept;
 
 }  // namespace gale

@@ -30,9 +30,13 @@ struct Request {
   int64_t max_tokens = -1;        ///< tokens to generate at most; -1: until the context is full
   std::vector<int32_t> stop_ids;  ///< end like the model's own end tokens
   bool ignore_eos = false;        ///< go on past the model's end tokens
+  int32_t choices = 1;            ///< texts to generate from the one prompt, each with draws of its own; at least 1
+  bool background = false;        ///< gives way to requests that are not
+  double timeout_seconds = 0;     ///< from submit() on, then Finish::timeout; 0: none
+  std::string salt;               ///< requests share what was computed for their prompts only where this is the same
 };
 
-enum class Finish : uint8_t { stop, length, cancelled, error };
+enum class Finish : uint8_t { stop, length, cancelled, timeout, error };
 
 struct TokenLogprob {
   int32_t token;
@@ -43,13 +47,16 @@ struct TokenEvent {
   int32_t token;
   float logprob;                  ///< set where logprobs were asked for
   std::vector<TokenLogprob> top;  ///< most likely first
+  int32_t choice = 0;             ///< of Request::choices, from 0
 };
-/// The last event of a request.
+/// The last event of a choice. The last of all choices' is the last of the request.
 struct EndEvent {
   Finish finish;
   int64_t prompt_tokens = 0, generated_tokens = 0;
+  int64_t cached_tokens = 0;  ///< of the prompt, what had been computed for another text already
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
   std::string error;  ///< with Finish::error
+  int32_t choice = 0;
 };
 using Event = std::variant<TokenEvent, EndEvent>;
 

@@ -14,6 +14,8 @@ const char* error_name(ErrorCode code) noexcept {
       return "corrupt";
     case ErrorCode::out_of_memory:
       return "out_of_memory";
+    case ErrorCode::busy:
+      return "busy";
     case ErrorCode::cancelled:
       return "cancelled";
     case ErrorCode::internal:
@@ -33,6 +35,8 @@ int http_status(ErrorCode code) noexcept {
       return 422;
     case ErrorCode::out_of_memory:
       return 503;
+    case ErrorCode::busy:
+      return 429;
     case ErrorCode::cancelled:
       return 499;
     case ErrorCode::internal:

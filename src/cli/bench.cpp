@@ -59,6 +59,8 @@ class Bench {
     if (cases_.empty()) throw UsageError("nothing to measure: -p and -n are both 0");
     EngineOptions options = engine_options(flags.model);
     options.max_sequences = 1;
+    options.prefix_cache = false;  // every run does all of its work
+    options.step_seconds = 1e9;    // and prompts come in whole steps
     for (const Case& c : cases_) {
       options.max_sequences = std::max(options.max_sequences, int32_t(c.batch));
       options.context = std::max(options.context, c.depth + c.prompt + c.generate + slack(c) + 2);

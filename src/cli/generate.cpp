@@ -67,6 +67,8 @@ const char* finish_name(Finish finish) {
       return "length";
     case Finish::cancelled:
       return "cancelled";
+    case Finish::timeout:
+      return "timeout";
     case Finish::error:
       return "error";
   }

@@ -96,6 +96,8 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--batch-tokens", flags.batch_tokens, "Rows of one step at most: the pieces in which prompts are read")
       ->check(in_range(int64_t(1), int64_t(1) << 20, "from 1 to 2^20"))
       ->capture_default_str();
+  app.add_flag("--no-prefix-cache", flags.no_prefix_cache,
+               "Compute every prompt anew, also where it begins as an earlier text did");
 }
 
 EngineOptions engine_options(const ModelFlags& flags) {
@@ -113,6 +115,7 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.context = flags.context;
   out.step_tokens = flags.batch_tokens;
   out.chat_template = flags.chat_template;
+  out.prefix_cache = !flags.no_prefix_cache;
   return out;
 }
 

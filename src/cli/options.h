@@ -15,7 +15,7 @@ struct ModelFlags {
   std::string model;
   int threads = 0;
   std::string quant, topology, imatrix, precision = "default", kv_type, chat_template;
-  bool quant_experts = false;
+  bool quant_experts = false, no_prefix_cache = false;
   int64_t context = 0, batch_tokens = 512;
 };
 /// -m and those of add_load_flags. `fallback`: the model where none is named; "" makes -m a must.

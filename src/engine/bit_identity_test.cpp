@@ -153,7 +153,7 @@ TEST(BitIdentityControl, TheSmallPoolPreempts) {
     }
   inbox.stop();
   thread.join();
-  EXPECT_GE(stepper.scheduler().preemptions(), 1);
+  EXPECT_GE(stepper.stats().preemptions, 1);
   EXPECT_EQ(runtime.kv->free_blocks(), 4);
 }
 

@@ -16,12 +16,15 @@
 namespace gale {
 namespace {
 
+constexpr int32_t kMostChoices = 1024;
+constexpr int64_t kQueueContexts = 16;
+
 class Stream final : public EventStream {
  public:
-  Stream(uint64_t id, std::shared_ptr<EventQueue> events, std::shared_ptr<Inbox> inbox)
-      : id_(id), events_(std::move(events)), inbox_(std::move(inbox)) {}
+  Stream(uint64_t id, int32_t choices, std::shared_ptr<EventQueue> events, std::shared_ptr<Inbox> inbox)
+      : id_(id), going_(choices), events_(std::move(events)), inbox_(std::move(inbox)) {}
   ~Stream() override {
-    if (!ended_) inbox_->cancel(id_);
+    if (going_ > 0) inbox_->cancel(id_);
   }
 
   std::optional<Event> next() override { return note(events_->next()); }
@@ -29,16 +32,17 @@ class Stream final : public EventStream {
     return note(events_->next(std::chrono::steady_clock::now() + timeout));
   }
   uint64_t id() const override { return id_; }
+  void abandon() { going_ = 0; }
 
  private:
   std::optional<Event> note(std::optional<Event> event) {
-    ended_ |= event && std::holds_alternative<EndEvent>(*event);
+    if (event && std::holds_alternative<EndEvent>(*event)) --going_;
     return event;
   }
   uint64_t id_;
+  int32_t going_;  // choices whose end was not seen
   std::shared_ptr<EventQueue> events_;
   std::shared_ptr<Inbox> inbox_;
-  bool ended_ = false;
 };
 
 class EngineImpl final : public Engine {
@@ -50,7 +54,8 @@ class EngineImpl final : public Engine {
         info_(&infos_.front()),
         weights_(std::make_shared<const std::vector<LoadedWeight>>(std::move(runtime_.weights))),
         inbox_(std::make_shared<Inbox>()),
-        thread_([this] { Stepper(runtime_, *inbox_).run(); }) {}
+        stepper_(runtime_, *inbox_),
+        thread_([this] { stepper_.run(); }) {}
   ~EngineImpl() override {
     inbox_->stop();
     thread_.join();
@@ -63,19 +68,32 @@ class EngineImpl final : public Engine {
     for (const int32_t id : request.stop_ids)
       require(id >= 0 && id < info().vocab, ErrorCode::invalid_argument, "stop_ids has {}, but token ids go from 0 to {}", id,
               info().vocab - 1);
-    auto job = std::make_unique<Job>(++last_id_, std::move(request.tokens), SamplerChain(request.sampling, info().vocab));
-    job->max_tokens = request.max_tokens;
-    job->end_tokens = std::move(request.stop_ids);
-    if (!request.ignore_eos) job->end_tokens.insert(job->end_tokens.end(), info().end_tokens.begin(), info().end_tokens.end());
-    job->seed = request.sampling.seed;
-    job->logprobs = request.sampling.logprobs;
-    job->events = std::make_shared<EventQueue>();
-    job->submitted = now_seconds();
-    auto stream = std::make_unique<Stream>(job->id, job->events, inbox_);
-    inbox_->submit(std::move(job));
+    require(request.choices >= 1 && request.choices <= kMostChoices, ErrorCode::invalid_argument,
+            "choices is {}, but must be from 1 to {}", request.choices, kMostChoices);
+    require(request.timeout_seconds >= 0, ErrorCode::invalid_argument,
+            "timeout_seconds is {}, but must be at least 0, or 0 for none", request.timeout_seconds);
+    const uint64_t id = ++last_id_;
+    auto events = std::make_shared<EventQueue>(request.choices);
+    auto stream = std::make_unique<Stream>(id, request.choices, events, inbox_);
+    if (!request.ignore_eos) request.stop_ids.insert(request.stop_ids.end(), info().end_tokens.begin(), info().end_tokens.end());
+    std::vector<std::unique_ptr<Job>> jobs;
+    for (int32_t choice = 0; choice < request.choices; ++choice) {
+      jobs.push_back(make_job(request, choice == 0 ? id : ++last_id_));
+      jobs.back()->request = id;
+      jobs.back()->choice = choice;
+      jobs.back()->events = events;
+    }
+    const int64_t tokens = int64_t(request.tokens.size()) * request.choices;
+    const int64_t most = options_.max_queue_tokens > 0 ? options_.max_queue_tokens : kQueueContexts * info().context;
+    if (!inbox_->submit(std::move(jobs), most)) {
+      stream->abandon();
+      fail(ErrorCode::busy, "{} prompt tokens are waiting, and with {} more they would be over the {} that may; try again later",
+           inbox_->waiting_tokens(), tokens, most);
+    }
     return stream;
   }
 
+  EngineStats stats() const override { return stepper_.stats(); }
   void cancel(uint64_t id) override { inbox_->cancel(id); }
 
   std::vector<float> logits(const std::vector<int32_t>& tokens) override {
@@ -85,7 +103,9 @@ class EngineImpl final : public Engine {
     require(available == 0 || bytes < available, ErrorCode::out_of_memory,
             "the logits of {} tokens take {} bytes, but {} are free", tokens.size(), bytes, available);
     auto job = std::make_unique<Job>(++last_id_, tokens, SamplerChain({}, info().vocab));
+    job->request = job->id;
     job->all_rows = true;
+    if (runtime_.names) job->root = runtime_.names->root("");
     job->rows.resize(size_t(bytes) / sizeof(float));
     std::future<std::vector<float>> result = job->logits.get_future();
     inbox_->submit(std::move(job));
@@ -108,6 +128,7 @@ class EngineImpl final : public Engine {
     change.apply = [this, made] {
       runtime_.arena = std::make_unique<Arena>(std::move(made->scratch));  // throws before anything has changed
       runtime_.model = std::move(made->model);
+      runtime_.kv->forget();
       runtime_.tuning = made->tuning;
       const std::lock_guard lock(mutex_);
       weights_ = std::make_shared<const std::vector<LoadedWeight>>(std::move(made->weights));
@@ -133,6 +154,23 @@ class EngineImpl final : public Engine {
   const Checkpoint& checkpoint() const override { return *runtime_.checkpoint; }
 
  private:
+  std::unique_ptr<Job> make_job(const Request& request, uint64_t id) const {
+    auto job = std::make_unique<Job>(id, request.tokens, SamplerChain(request.sampling, info().vocab));
+    job->max_tokens = request.max_tokens;
+    job->end_tokens = request.stop_ids;
+    job->seed = request.sampling.seed;
+    job->logprobs = request.sampling.logprobs;
+    job->background = request.background;
+    job->submitted = now_seconds();
+    if (request.timeout_seconds > 0) job->deadline = job->submitted + request.timeout_seconds;
+    job->counted = true;
+    if (runtime_.names) {  // here, not on the engine's thread: it takes time with the length of the prompt
+      job->root = runtime_.names->root(request.salt);
+      runtime_.names->extend(job->names, job->root, job->tokens);
+    }
+    return job;
+  }
+
   void check_prompt(const std::vector<int32_t>& tokens) const {
     require(!tokens.empty(), ErrorCode::invalid_argument, "the prompt is empty; it needs at least one token");
     require(int64_t(tokens.size()) <= info().context, ErrorCode::invalid_argument,
@@ -157,6 +195,7 @@ class EngineImpl final : public Engine {
   std::shared_ptr<const std::vector<LoadedWeight>> weights_;
   std::shared_ptr<Inbox> inbox_;
   std::atomic<uint64_t> last_id_{0};
+  Stepper stepper_;
   std::thread thread_;  // last: it uses all of the above
 };
 

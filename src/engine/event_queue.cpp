@@ -12,15 +12,15 @@ void EventQueue::push(Event event) {
 
 std::optional<Event> EventQueue::next(std::optional<std::chrono::steady_clock::time_point> deadline) {
   std::unique_lock lock(mutex_);
-  const auto ready = [&] { return ended_ || !events_.empty(); };
+  const auto ready = [&] { return going_ == 0 || !events_.empty(); };
   if (!deadline)
     changed_.wait(lock, ready);
   else if (!changed_.wait_until(lock, *deadline, ready))
     return std::nullopt;
-  if (ended_) return std::nullopt;
+  if (going_ == 0) return std::nullopt;
   Event event = std::move(events_.front());
   events_.pop_front();
-  ended_ = std::holds_alternative<EndEvent>(event);
+  if (std::holds_alternative<EndEvent>(event)) --going_;
   return event;
 }
 

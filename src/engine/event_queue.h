@@ -9,18 +9,19 @@
 
 namespace gale {
 
-/// The events of one request on their way from the engine thread to its consumer. Ends with an EndEvent.
+/// The events of one request on their way from the engine thread to its consumer. Ends with the EndEvent of its last choice.
 class EventQueue {
  public:
+  explicit EventQueue(int32_t choices = 1) : going_(choices) {}
   void push(Event event);
-  /// Blocks, until `deadline` where one is given. nullopt: the deadline passed, or the EndEvent was taken before.
+  /// Blocks, until `deadline` where one is given. nullopt: the deadline passed, or the last EndEvent was taken before.
   std::optional<Event> next(std::optional<std::chrono::steady_clock::time_point> deadline = {});
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Event> events_;
-  bool ended_ = false;  // the EndEvent was taken
+  int32_t going_;  ///< choices whose end was not taken yet  // the EndEvent was taken
 };
 
 }  // namespace gale

@@ -78,6 +78,7 @@ Calibration::Calibration(const EngineOptions& options) {
   Runtime runtime = load_runtime(options);
   collector_ = std::make_unique<Collector>(runtime.weights);
   runtime.watch = collector_.get();
+  runtime.names.reset();  // every row must be seen, also what two texts have in common
   engine_ = start_engine(options, std::move(runtime));
 }
 Calibration::~Calibration() = default;

@@ -27,6 +27,11 @@ class Inbox {
   };
 
   void submit(std::unique_ptr<Job> job);
+  /// All of them or, where more than `most` tokens would wait then and some do already, none: false.
+  bool submit(std::vector<std::unique_ptr<Job>> jobs, int64_t most);
+  /// A job of so many tokens does not wait any more.
+  void settle(int64_t tokens);
+  int64_t waiting_tokens() const;
   void cancel(uint64_t id);
   void change(Change change);
   void stop();
@@ -34,9 +39,10 @@ class Inbox {
   Mail take(bool wait);
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   Mail mail_;
+  int64_t waiting_tokens_ = 0;
 };
 
 }  // namespace gale

@@ -14,6 +14,8 @@ namespace gale {
 struct Job : Sequence {
   using Sequence::Sequence;
 
+  uint64_t request = 0;  ///< the id its stream is cancelled by, shared by all choices
+  int32_t choice = 0;
   int64_t max_tokens = -1;          ///< -1: until the context is full
   std::vector<int32_t> end_tokens;  ///< ids that end it, the model's own among them unless they are ignored
   uint64_t seed = 0;
@@ -22,6 +24,8 @@ struct Job : Sequence {
   std::vector<float> rows;
   std::promise<std::vector<float>> logits;
 
+  bool counted = false;                                ///< among the tokens that wait
+  double deadline = 0;                                 ///< by now_seconds(), 0: none
   double submitted = 0, started = 0, first_token = 0;  ///< by now_seconds(), 0: not yet
 
   bool ends_at(int32_t token) const { return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end(); }

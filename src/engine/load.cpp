@@ -27,6 +27,9 @@ void check(const EngineOptions& o) {
           "step_tokens is {}, but must be from 1 to {}", o.step_tokens, kMostStepTokens);
   require(o.max_sequences >= 1 && o.max_sequences <= kMostSequences, ErrorCode::invalid_argument,
           "max_sequences is {}, but must be from 1 to {}", o.max_sequences, kMostSequences);
+  require(o.step_seconds > 0, ErrorCode::invalid_argument, "step_seconds is {}, but must be above 0", o.step_seconds);
+  require(o.max_queue_tokens >= 0, ErrorCode::invalid_argument,
+          "max_queue_tokens is {}, but must be at least 1, or 0 for 16 full contexts", o.max_queue_tokens);
 }
 
 const CpuKernels& choose_kernels(const EngineOptions& options) { return cpu_kernels(isa_to_run(detect_cpu(), options.isa)); }
@@ -92,16 +95,16 @@ struct MemoryPlan {
 MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t available) {
   MemoryPlan plan;
   const KvType type = choose_kv_type(options.kv_type, options.exact);
-  const int64_t block = KvCache::block_bytes(out.model->cache_layers(), type);
+  const auto needs = [&](int64_t slots) { return KvCache::needs(out.model->cache_layers(), type, slots, out.step_tokens); };
   plan.kv_type = type;
   plan.scratch = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
   out.info.kv_type = kv_type_name(type);
-  out.info.kv_bytes_per_token = block / KvCache::kBlockSlots;
+  for (const KvNeed& pool : needs(1)) out.info.kv_bytes_per_token += pool.block_bytes / KvCache::kBlockSlots;
   out.info.scratch_bytes = int64_t(plan.scratch.bytes);
-  plan.kv = plan_kv(options, block, out.model->max_positions(),
+  plan.kv = plan_kv(options, needs, out.model->max_positions(),
                     available == 0 ? 0 : std::max<int64_t>(available - out.info.scratch_bytes, 1));
   out.info.context = plan.kv.context;
-  out.info.kv_bytes = plan.kv.blocks * block;
+  out.info.kv_bytes = plan.kv.bytes;
   return plan;
 }
 
@@ -109,7 +112,8 @@ void make_memory(Runtime& out, const EngineOptions& options) {
   // The system counts the pages of a mapped file as free: they are, until somebody wants to read the weights.
   const int64_t available = int64_t(available_memory());
   MemoryPlan plan = plan_memory(out, options, available == 0 ? 0 : std::max<int64_t>(available - out.mapped_bytes, 1));
-  out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_type, plan.kv.blocks);
+  out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_type, plan.kv.blocks, out.step_tokens);
+  if (options.prefix_cache) out.names = std::make_unique<const BlockNames>(KeyedHash::random_key());
   out.arena = std::make_unique<Arena>(std::move(plan.scratch));
 }
 
@@ -123,6 +127,7 @@ Runtime start(const EngineOptions& options) {
   out.precision = options.exact ? Precision::exact : Precision::standard;
   out.step_tokens = options.step_tokens;
   out.max_sequences = options.max_sequences;
+  out.step_seconds = options.step_seconds;
   return out;
 }
 

@@ -23,9 +23,11 @@ struct Runtime {
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;
   std::unique_ptr<KvCache> kv;
+  std::unique_ptr<const BlockNames> names;  ///< null: texts share nothing
   std::unique_ptr<Arena> arena;
   int64_t step_tokens = 0;
   int32_t max_sequences = 0;
+  double step_seconds = 0;
   ModelInfo info;
   int64_t mapped_bytes = 0;  ///< of the weights, what lies in a packed file
 };

@@ -1,5 +1,6 @@
 #include "engine/sizing.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,32 +25,52 @@ KvPlan plan(int64_t context, int64_t kv_bytes, int64_t available, int64_t positi
   options.context = context;
   options.kv_bytes = kv_bytes;
   options.max_sequences = sequences;
-  return plan_kv(options, kBlock, positions, available);
+  const auto needs = [](int64_t slots) { return std::vector<KvNeed>{{kBlock, (slots + 63) / 64}}; };
+  return plan_kv(options, needs, positions, available);
 }
 
 TEST(KvPlan, FullContextsForEverySequenceWhereMemoryAllows) {
-  EXPECT_EQ(plan(0, 0, 1 << 30).blocks, 40);
+  EXPECT_EQ(plan(0, 0, 1 << 30).blocks[0], 40);
   EXPECT_EQ(plan(0, 0, 1 << 30).context, 640);
-  EXPECT_EQ(plan(100, 0, 1 << 30).blocks, 8);
-  EXPECT_EQ(plan(0, 0, 0).blocks, 40) << "unknown memory";
+  EXPECT_EQ(plan(100, 0, 1 << 30).blocks[0], 8);
+  EXPECT_EQ(plan(0, 0, 0).blocks[0], 40) << "unknown memory";
 }
 
 TEST(KvPlan, HalfOfWhatIsFreeOtherwise) {
-  EXPECT_EQ(plan(0, 0, 50000).blocks, 25);
+  EXPECT_EQ(plan(0, 0, 50000).blocks[0], 25);
   EXPECT_EQ(plan(0, 0, 50000).context, 640);
-  EXPECT_EQ(plan(0, 0, 10000).blocks, 5);
+  EXPECT_EQ(plan(0, 0, 10000).blocks[0], 5);
   EXPECT_EQ(plan(0, 0, 10000).context, 320) << "less than the model was made for";
 }
 
 TEST(KvPlan, AskedForContextsTakeMoreOrAreRefused) {
-  EXPECT_EQ(plan(640, 0, 12000).blocks, 10);
+  EXPECT_EQ(plan(640, 0, 12000).blocks[0], 10);
   EXPECT_THROW(plan(640, 0, 9000), Error);
   EXPECT_THROW(plan(640, 5000, 1 << 30), Error);
   EXPECT_EQ(plan(1280, 0, 1 << 30).context, 1280) << "beyond the model's own, with a warning";
 }
 
+// A layer that sees everything beside one with a window of 256: their pools grow together, to what a sequence takes of each.
+TEST(KvPlan, PoolsOfSeveralWindows) {
+  const std::vector<CacheLayer> layers = {SelfLayer{1, 16, 16, 0}, SelfLayer{1, 16, 16, 256}};
+  EngineOptions options;
+  options.max_sequences = 3;
+  const auto needs = [&](int64_t slots) { return KvCache::needs(layers, KvType::f32, slots, 64); };
+  const int64_t block = 64 * 2 * 16 * 4;
+  ASSERT_EQ(needs(6400).size(), 2u);
+  EXPECT_EQ(needs(6400)[0].blocks, 100);
+  EXPECT_EQ(needs(6400)[1].blocks, 6) << "256 and 64 rows of a step, beginning anywhere";
+  EXPECT_EQ(needs(128)[1].blocks, 2);
+  const KvPlan all = plan_kv(options, needs, 6400, 1 << 30);
+  EXPECT_THAT(all.blocks, ::testing::ElementsAre(300, 18));
+  EXPECT_EQ(all.bytes, 318 * block);
+  const KvPlan half = plan_kv(options, needs, 6400, 106 * block);
+  EXPECT_EQ(half.context, 47 * 64) << "47 + 6 blocks are what 53 hold";
+  EXPECT_THAT(half.blocks, ::testing::ElementsAre(47, 6));
+}
+
 TEST(KvPlan, FixedPools) {
-  EXPECT_EQ(plan(0, 7999, 0).blocks, 7);
+  EXPECT_EQ(plan(0, 7999, 0).blocks[0], 7);
   EXPECT_EQ(plan(0, 7999, 0).context, 448);
   EXPECT_EQ(plan(100, 7999, 0).context, 100);
   EXPECT_THROW(plan(0, 999, 0), Error);

@@ -16,8 +16,11 @@ namespace gale {
 Stepper::Stepper(Runtime& runtime, Inbox& inbox)
     : runtime_(runtime),
       inbox_(inbox),
-      scheduler_(*runtime.kv,
-                 {.step_tokens = runtime.step_tokens, .max_sequences = runtime.max_sequences, .context = runtime.info.context}) {
+      scheduler_(*runtime.kv, {.step_tokens = runtime.step_tokens,
+                               .max_sequences = runtime.max_sequences,
+                               .context = runtime.info.context,
+                               .names = runtime.names.get()}),
+      pace_(runtime.step_seconds, runtime.step_tokens) {
   renew_ctx();
 }
 
@@ -35,7 +38,9 @@ void Stepper::run() {
     try {
       take_mail(std::move(mail));
       if (!changes_.empty() && scheduler_.idle()) apply_changes();
+      end_late();
       if (!stop && !scheduler_.idle()) step();
+      publish();
     } catch (const std::exception& e) {  // memory ran out between the guarded parts: nothing is known of anyone's state
       log_message(LogLevel::error, fmt::format("the step failed: {}", e.what()));
       finish_all(Finish::error, e.what());
@@ -51,14 +56,54 @@ void Stepper::take_mail(Inbox::Mail mail) {
       accept(std::move(job));
     else
       held_.push_back(std::move(job));
-  for (const uint64_t id : mail.cancels) {
-    const auto held = std::ranges::find(held_, id, &Job::id);
-    if (held != held_.end()) {
-      jobs_[id] = std::move(*held);
-      held_.erase(held);
-    }
-    if (const auto found = jobs_.find(id); found != jobs_.end()) finish(*found->second, Finish::cancelled);
+  for (const uint64_t id : mail.cancels) cancel(id);
+}
+
+void Stepper::cancel(uint64_t request) {
+  for (auto& job : held_)
+    if (job->request == request) jobs_[job->id] = std::move(job);
+  std::erase(held_, nullptr);
+  std::vector<Job*> found;
+  for (const auto& [id, job] : jobs_)
+    if (job->request == request) found.push_back(job.get());
+  for (Job* job : found) finish(*job, Finish::cancelled);
+}
+
+// Those whose time is up.
+void Stepper::end_late() {
+  if (soonest_ == kNever) return;
+  const double now = now_seconds();
+  if (now < soonest_) return;
+  soonest_ = kNever;
+  std::vector<Job*> late;
+  for (const auto& [id, job] : jobs_) {
+    if (job->deadline == 0) continue;
+    if (job->deadline <= now)
+      late.push_back(job.get());
+    else
+      soonest_ = std::min(soonest_, job->deadline);
   }
+  for (Job* job : late) finish(*job, Finish::timeout);
+}
+
+EngineStats Stepper::stats() const {
+  EngineStats out;
+  {
+    const std::lock_guard lock(mutex_);
+    out = published_;
+  }
+  out.waiting_tokens = inbox_.waiting_tokens();
+  return out;
+}
+
+void Stepper::publish() {
+  now_.running = int64_t(scheduler_.running());
+  now_.waiting = int64_t(scheduler_.waiting() + held_.size());
+  now_.kv_held_bytes = runtime_.kv->held_bytes();
+  now_.kv_kept_bytes = runtime_.kv->kept_bytes();
+  now_.preemptions = scheduler_.preemptions();
+  const std::lock_guard lock(mutex_);
+  published_ = now_;
 }
 
 void Stepper::apply_changes() {
@@ -82,16 +127,20 @@ void Stepper::close() {
 void Stepper::accept(std::unique_ptr<Job> job) {
   Job& added = *job;
   jobs_[added.id] = std::move(job);
+  if (added.deadline != 0) soonest_ = std::min(soonest_, added.deadline);
   if (added.max_tokens == 0 && !added.all_rows) return finish(added, Finish::length);
   scheduler_.add(added);
 }
 
 void Stepper::step() {
-  Scheduler::Step& step = scheduler_.plan();
+  Scheduler::Step& step = scheduler_.plan(pace_.rows());
   const double now = now_seconds();
   for (Sequence* s : step.owners)
-    if (auto& started = static_cast<Job*>(s)->started; started == 0) started = now;
-  const bool done = step.batch.rows() == 0 || compute(step);
+    if (Job& job = *static_cast<Job*>(s); job.started == 0) begin(job, now);
+  const int64_t rows = step.batch.rows();
+  const bool done = rows == 0 || compute(step);
+  if (rows > step.decodes) pace_.took(rows, now_seconds() - now);
+  ++now_.steps;
   if (done) {
     scheduler_.computed();
     for (size_t i = 0; i < step.wanted.size(); ++i) {
@@ -140,6 +189,7 @@ Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits) {
     state.prompt = std::span(job.tokens).first(size_t(job.prompt));
     state.generated = std::span(job.tokens).subspan(size_t(job.prompt));
     state.seed = job.seed;
+    state.choice = uint32_t(job.choice);
     state.position = job.tokens.size();
     pick.token = job.sampler.sample(logits, state);
     if (job.logprobs >= 0) pick.logprobs = log_probabilities(logits, pick.token, job.logprobs);
@@ -155,16 +205,31 @@ void Stepper::apply(Job& job, const Pick& pick) {
     return;
   }
   if (!pick.error.empty()) return finish(job, Finish::error, pick.error);
-  if (job.first_token == 0) job.first_token = now_seconds();
+  if (job.first_token == 0) {
+    job.first_token = now_seconds();
+    now_.prompt_tokens += job.prompt;
+    now_.cached_tokens += job.found;
+  }
   if (job.ends_at(pick.token)) return finish(job, Finish::stop);
   job.tokens.push_back(pick.token);
-  TokenEvent event{pick.token, 0, {}};
+  ++now_.generated_tokens;
+  TokenEvent event{pick.token, 0, {}, job.choice};
   if (job.logprobs >= 0) event.logprob = pick.logprobs.chosen, event.top = pick.logprobs.top;
   job.events->push(std::move(event));
   if (job.generated() == job.max_tokens) finish(job, Finish::length);
 }
 
+void Stepper::begin(Job& job, double now) {
+  job.started = now;
+  settle(job);
+}
+
+void Stepper::settle(Job& job) {
+  if (std::exchange(job.counted, false)) inbox_.settle(job.prompt);
+}
+
 void Stepper::finish(Job& job, Finish how, const std::string& error) {
+  settle(job);
   scheduler_.remove(job);
   if (job.all_rows) {
     if (how == Finish::stop)
@@ -177,7 +242,9 @@ void Stepper::finish(Job& job, Finish how, const std::string& error) {
                                         error.empty() ? "the logits could not be computed: the KV cache is full" : error)));
   } else {
     const double now = now_seconds(), started = job.started ? job.started : now, first = job.first_token ? job.first_token : now;
-    EndEvent end{.finish = how, .prompt_tokens = job.prompt, .generated_tokens = job.generated(), .error = {}};
+    EndEvent end{
+        .finish = how, .prompt_tokens = job.prompt, .generated_tokens = job.generated(), .error = {}, .choice = job.choice};
+    end.cached_tokens = job.found;
     end.queue_seconds = started - job.submitted;
     end.prefill_seconds = first - started;
     end.decode_seconds = now - first;

@@ -1,5 +1,7 @@
 #pragma once
+#include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -7,6 +9,7 @@
 
 #include "engine/inbox.h"
 #include "engine/runtime.h"
+#include "scheduler/pace.h"
 #include "scheduler/scheduler.h"
 
 namespace gale {
@@ -18,9 +21,12 @@ class Stepper {
   Stepper(Runtime& runtime, Inbox& inbox);
   /// Until the inbox says stop; then every request ends as cancelled.
   void run();
-  const Scheduler& scheduler() const { return scheduler_; }
+  /// From any thread.
+  EngineStats stats() const;
 
  private:
+  static constexpr double kNever = std::numeric_limits<double>::infinity();
+
   /// A token chosen for batch.wanted[i].
   struct Pick {
     int32_t token = 0;
@@ -33,11 +39,16 @@ class Stepper {
   void renew_ctx();
   void apply_changes();
   void close();
+  void cancel(uint64_t request);
+  void end_late();
   void step();
+  void publish();
   bool compute(Scheduler::Step& step);
   void use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits);
   Pick choose(Job& job, std::span<const float> logits);
   void apply(Job& job, const Pick& pick);
+  void begin(Job& job, double now);
+  void settle(Job& job);
   void finish(Job& job, Finish how, const std::string& error = {});
   void finish_all(Finish how, const std::string& error);
 
@@ -45,10 +56,15 @@ class Stepper {
   Inbox& inbox_;
   std::optional<Ctx> ctx_;  // of what the runtime is now
   Scheduler scheduler_;
+  Pace pace_;
   std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
   std::vector<Pick> picks_;
   std::vector<Change> changes_;             // that wait for the running requests to end
   std::vector<std::unique_ptr<Job>> held_;  // requests that came after them
+  double soonest_ = kNever;                 // no deadline is earlier
+  EngineStats now_;
+  mutable std::mutex mutex_;  // of the next one
+  EngineStats published_;
 };
 
 }  // namespace gale

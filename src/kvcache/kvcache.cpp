@@ -1,5 +1,6 @@
 #include "kvcache/kvcache.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -10,6 +11,12 @@ namespace {
 
 constexpr std::pair<const char*, KvType> kTypes[] = {
     {"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}, {"q8_0", KvType::q8_0}};
+
+// Of one track: what a row sees, what a step adds, and one for where they do not begin with a block.
+int64_t most_blocks(int64_t window, int64_t slots, int64_t step_rows) {
+  const int64_t all = ceil_div(slots, KvCache::kBlockSlots);
+  return window == 0 ? all : std::min(all, ceil_div(window + step_rows, KvCache::kBlockSlots) + 1);
+}
 
 KvPages pages_of(const SelfLayer& layer, KvType type) { return kv_pages(type, layer.heads, layer.k_width, layer.v_width); }
 
@@ -24,98 +31,307 @@ KvType choose_kv_type(std::string_view name, bool exact) {
 
 const char* kv_type_name(KvType type) noexcept { return kTypes[size_t(type)].first; }
 
-int64_t KvCache::block_bytes(const std::vector<CacheLayer>& layers, KvType type) {
-  int64_t total = 0;
-  for (const auto& layer : layers)
-    if (const auto* self = std::get_if<SelfLayer>(&layer)) {
-      const KvPages pages = pages_of(*self, type);
-      total += pages.heads * (pages.k_page + pages.v_page);
+std::vector<KvNeed> KvCache::needs(const std::vector<CacheLayer>& layers, KvType type, int64_t slots, int64_t step_rows) {
+  std::vector<KvNeed> out;
+  std::vector<int64_t> windows;
+  for (const auto& layer : layers) {
+    const auto* self = std::get_if<SelfLayer>(&layer);
+    if (self == nullptr) continue;
+    const int64_t window = std::max(0, self->window);
+    const size_t pool = size_t(std::ranges::find(windows, window) - windows.begin());
+    if (pool == windows.size()) {
+      windows.push_back(window);
+      out.push_back({0, most_blocks(window, slots, step_rows)});
     }
-  return total;
+    const KvPages pages = pages_of(*self, type);
+    out[pool].block_bytes += pages.heads * (pages.k_page + pages.v_page);
+  }
+  return out;
 }
 
-KvCache::KvCache(std::vector<CacheLayer> layers, KvType type, int64_t blocks, bool measuring) : type_(type), blocks_(blocks) {
+KvCache::KvCache(std::vector<CacheLayer> layers, KvType type, int64_t blocks, bool measuring)
+    : KvCache(layers, type, std::vector<int64_t>(needs(layers, type, 1, 1).size(), blocks), blocks * kBlockSlots, measuring) {}
+
+KvCache::KvCache(std::vector<CacheLayer> layers, KvType type, std::vector<int64_t> blocks, int64_t step_rows, bool measuring)
+    : type_(type) {
   for (const auto& layer : layers) {
     Pages pages;
     if (const auto* self = std::get_if<SelfLayer>(&layer)) {
       require(self->k_width <= kMaxHeadWidth && self->v_width <= kMaxHeadWidth, ErrorCode::unsupported,
               "heads of width {} and {} are beyond the {} that attention takes", self->k_width, self->v_width, kMaxHeadWidth);
+      const int64_t window = std::max(0, self->window);
+      const size_t pool = size_t(std::ranges::find(pools_, window, &Pool::window) - pools_.begin());
+      if (pool == pools_.size())
+        pools_.push_back({BlockPool(int32_t(blocks[pool])), window, 0, most_blocks(window, INT64_MAX / 2, step_rows)});
+      pages.pool = int32_t(pool);
       pages.view = pages_of(*self, type);
       pages.k_bytes = pages.view.heads * pages.view.k_page;
       pages.v_bytes = pages.view.heads * pages.view.v_page;
+      pools_[pool].block_bytes += pages.k_bytes + pages.v_bytes;
       if (!measuring) {
-        pages.k = heap_storage(size_t(checked_mul(blocks, pages.k_bytes, "KV cache")));
-        pages.v = heap_storage(size_t(checked_mul(blocks, pages.v_bytes, "KV cache")));
+        pages.k = heap_storage(size_t(checked_mul(blocks[pool], pages.k_bytes, "KV cache")));
+        pages.v = heap_storage(size_t(checked_mul(blocks[pool], pages.v_bytes, "KV cache")));
         pages.view.k = pages.k->data();
         pages.view.v = pages.v->data();
       }
     } else if (const auto* shared = std::get_if<SharedLayer>(&layer)) {
       pages.view = layers_[size_t(shared->layer)].view;
+      pages.pool = layers_[size_t(shared->layer)].pool;
     }
     layers_.push_back(std::move(pages));
   }
-  for (int64_t b = blocks; b-- > 0;) free_.push_back(int32_t(b));
+}
+
+int64_t KvCache::free_blocks() const {
+  int64_t least = INT32_MAX;
+  for (const Pool& pool : pools_) least = std::min<int64_t>(least, pool.blocks.free());
+  return least;
+}
+
+int64_t KvCache::blocks() const {
+  int64_t least = INT32_MAX;
+  for (const Pool& pool : pools_) least = std::min<int64_t>(least, pool.blocks.size());
+  return least;
+}
+
+int64_t KvCache::held_bytes() const {
+  int64_t bytes = 0;
+  for (const Pool& pool : pools_) bytes += (pool.blocks.size() - pool.blocks.free()) * pool.block_bytes;
+  return bytes;
+}
+
+int64_t KvCache::kept_bytes() const {
+  int64_t bytes = 0;
+  for (const Pool& pool : pools_) bytes += pool.blocks.kept() * pool.block_bytes;
+  return bytes;
 }
 
 TrackId KvCache::open() {
-  for (size_t i = 0; i < tracks_.size(); ++i)
-    if (!tracks_[i].open) {
-      tracks_[i].open = true;
-      return TrackId(i);
-    }
-  tracks_.push_back({});
-  tracks_.back().open = true;
-  return TrackId(tracks_.size() - 1);
+  size_t free = 0;
+  while (free < tracks_.size() && tracks_[free].open) ++free;
+  if (free == tracks_.size()) {
+    tracks_.emplace_back();
+    tracks_.back().tables.resize(pools_.size());
+    tracks_.back().first.resize(pools_.size());
+  }
+  tracks_[free].open = true;
+  return TrackId(free);
 }
 
-void KvCache::zero_block(int32_t block) {
+// The first block that a row at `slots` or later sees.
+int64_t KvCache::first_needed(size_t pool, int64_t slots) const {
+  const int64_t window = pools_[pool].window;
+  return window == 0 ? 0 : std::max<int64_t>(0, slots + 1 - window) / kBlockSlots;
+}
+
+// Blocks of a text of which every pool still has what a row behind them sees.
+int64_t KvCache::find_beginning(std::span<const BlockName> names) const {
+  std::vector<int64_t> run(pools_.size());  // blocks found without a gap, up to the one in hand
+  int64_t best = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    bool enough = true;
+    for (size_t p = 0; p < pools_.size(); ++p) {
+      run[p] = pools_[p].blocks.find(names[i]) < 0 ? 0 : run[p] + 1;
+      const int64_t count = int64_t(i) + 1, need = count - first_needed(p, count * kBlockSlots);
+      if (run[p] < need) enough = false;
+      if (run[p] == 0 && pools_[p].window == 0) return best;
+    }
+    if (enough) best = int64_t(i) + 1;
+  }
+  return best;
+}
+
+// The same for a track that has a beginning already, and with it what its next rows see.
+int64_t KvCache::find_next(const Track& track, std::span<const BlockName> names) const {
+  if (track.committed == 0) return find_beginning(names);
+  const auto here = [&](size_t i) {
+    return std::ranges::all_of(pools_, [&](const Pool& pool) { return pool.blocks.find(names[i]) >= 0; });
+  };
+  size_t count = size_t(track.committed / kBlockSlots);
+  while (count < names.size() && here(count)) ++count;
+  return int64_t(count);
+}
+
+int64_t KvCache::adopt(TrackId id, std::span<const BlockName> names, int64_t slots) {
+  Track& track = tracks_[size_t(id)];
+  if (pools_.empty() || track.committed % kBlockSlots != 0 || track.named * kBlockSlots != track.committed)
+    return track.committed;
+  const int64_t count = find_next(track, names.first(std::min(names.size(), size_t(slots / kBlockSlots))));
+  if (count * kBlockSlots <= track.committed) return track.committed;
+  truncate(id, track.committed);  // what a step reserved and did not use
+  for (size_t p = 0; p < pools_.size(); ++p) {
+    std::vector<int32_t>& table = track.tables[p];
+    if (track.committed == 0) track.first[p] = first_needed(p, count * kBlockSlots);
+    table.resize(size_t(count), -1);
+    for (int64_t i = std::max(track.first[p], track.committed / kBlockSlots); i < count; ++i) {
+      table[size_t(i)] = pools_[p].blocks.find(names[size_t(i)]);
+      pools_[p].blocks.hold(table[size_t(i)]);
+    }
+  }
+  track.named = count;
+  track.committed = count * kBlockSlots;
+  for (size_t p = 0; p < pools_.size(); ++p) leave_behind(track, p, track.committed);
+  return track.committed;
+}
+
+bool KvCache::share(TrackId id, TrackId other_id, int64_t slots) {
+  Track& track = tracks_[size_t(id)];
+  const Track& other = tracks_[size_t(other_id)];
+  assert(track.committed % kBlockSlots == 0 && slots <= other.committed && slots > track.committed);
+  for (size_t p = 0; p < pools_.size(); ++p)
+    if (other.first[p] > first_needed(p, slots)) return false;
+  truncate(id, track.committed);
+  const size_t count = size_t(ceil_div(slots, kBlockSlots));
+  for (size_t p = 0; p < pools_.size(); ++p) {
+    std::vector<int32_t>& table = track.tables[p];
+    if (track.committed == 0) track.first[p] = other.first[p];
+    for (size_t i = table.size(); i < count; ++i) {
+      table.push_back(other.tables[p][i]);
+      if (table[i] >= 0) pools_[p].blocks.hold(table[i]);
+    }
+  }
+  track.named = std::min(other.named, slots / kBlockSlots);
+  track.committed = slots;
+  return true;
+}
+
+// Whether the block that the next row goes into is begun and not this track's alone: others hold it, or whoever shared it has
+// filled it since and later texts will find it.
+bool KvCache::shared_tail(const Track& track, size_t pool) const {
+  if (track.committed % kBlockSlots == 0) return false;
+  const int32_t tail = track.tables[pool][size_t(track.committed / kBlockSlots)];
+  return pools_[pool].blocks.holders(tail) > 1 || pools_[pool].blocks.is_named(tail);
+}
+
+int64_t KvCache::lacking(const Track& track, size_t pool, int64_t slots) const {
+  if (slots <= track.committed) return 0;
+  const int64_t more = std::max<int64_t>(0, ceil_div(slots, kBlockSlots) - int64_t(track.tables[pool].size()));
+  return more + (shared_tail(track, pool) ? 1 : 0);
+}
+
+int32_t KvCache::new_block(size_t pool) {
+  const int32_t block = pools_[pool].blocks.take();
   for (auto& pages : layers_) {
-    if (!pages.k) continue;
+    if (!pages.k || pages.pool != int32_t(pool)) continue;
     std::memset(pages.k->data() + block * pages.k_bytes, 0, size_t(pages.k_bytes));
     std::memset(pages.v->data() + block * pages.v_bytes, 0, size_t(pages.v_bytes));
   }
+  return block;
 }
 
-bool KvCache::reserve(TrackId track, int64_t slots) {
-  auto& table = tracks_[size_t(track)].table;
-  const int64_t missing = ceil_div(slots, kBlockSlots) - int64_t(table.size());
-  if (missing > int64_t(free_.size())) return false;
-  for (int64_t i = 0; i < missing; ++i) {
-    zero_block(free_.back());
-    table.push_back(free_.back());
-    free_.pop_back();
+int32_t KvCache::copy_block(size_t pool, int32_t from) {
+  const int32_t to = pools_[pool].blocks.take();
+  for (auto& pages : layers_) {
+    if (!pages.k || pages.pool != int32_t(pool)) continue;
+    std::memcpy(pages.k->data() + to * pages.k_bytes, pages.k->data() + from * pages.k_bytes, size_t(pages.k_bytes));
+    std::memcpy(pages.v->data() + to * pages.v_bytes, pages.v->data() + from * pages.v_bytes, size_t(pages.v_bytes));
+  }
+  return to;
+}
+
+bool KvCache::reserve(TrackId id, int64_t slots) {
+  Track& track = tracks_[size_t(id)];
+  for (size_t p = 0; p < pools_.size(); ++p)
+    if (lacking(track, p, slots) > pools_[p].blocks.free()) return false;
+  for (size_t p = 0; p < pools_.size(); ++p) {
+    std::vector<int32_t>& table = track.tables[p];
+    if (slots > track.committed && shared_tail(track, p)) {
+      int32_t& tail = table[size_t(track.committed / kBlockSlots)];
+      const int32_t own = copy_block(p, tail);
+      pools_[p].blocks.release(tail);
+      tail = own;
+    }
+    while (int64_t(table.size()) * kBlockSlots < slots) table.push_back(new_block(p));
   }
   return true;
 }
 
-void KvCache::commit(TrackId track, int64_t slots) {
-  assert(slots >= tracks_[size_t(track)].committed);
-  tracks_[size_t(track)].committed = slots;
-}
-
-void KvCache::truncate(TrackId track, int64_t slots) {
-  Track& t = tracks_[size_t(track)];
-  assert(slots >= t.committed);
-  const size_t keep = size_t(ceil_div(slots, kBlockSlots));
-  while (t.table.size() > keep) {
-    free_.push_back(t.table.back());
-    t.table.pop_back();
+// Blocks that no row at `slots` or later sees.
+void KvCache::leave_behind(Track& track, size_t pool, int64_t slots) {
+  const int64_t last = std::min(first_needed(pool, slots), int64_t(track.tables[pool].size()));
+  for (int64_t& i = track.first[pool]; i < last; ++i) {
+    pools_[pool].blocks.release(track.tables[pool][size_t(i)]);
+    track.tables[pool][size_t(i)] = -1;
   }
 }
 
-void KvCache::close(TrackId track) {
-  tracks_[size_t(track)].committed = 0;
-  truncate(track, 0);
-  tracks_[size_t(track)].open = false;
+void KvCache::commit(TrackId id, int64_t slots, std::span<const BlockName> names) {
+  Track& track = tracks_[size_t(id)];
+  assert(slots >= track.committed);
+  track.committed = slots;
+  for (const int64_t whole = std::min(slots / kBlockSlots, int64_t(names.size())); track.named < whole; ++track.named)
+    for (size_t p = 0; p < pools_.size(); ++p) {
+      int32_t& block = track.tables[p][size_t(track.named)];
+      if (block < 0) continue;
+      const int32_t known = pools_[p].blocks.name(block, names[size_t(track.named)]);
+      if (known == block) continue;
+      pools_[p].blocks.hold(known);  // somebody else made the same: one of the two is enough
+      pools_[p].blocks.release(block);
+      block = known;
+    }
+  for (size_t p = 0; p < pools_.size(); ++p) leave_behind(track, p, slots);
+}
+
+void KvCache::truncate(TrackId id, int64_t slots) {
+  Track& track = tracks_[size_t(id)];
+  assert(slots >= track.committed);
+  const size_t keep = size_t(ceil_div(slots, kBlockSlots));
+  for (size_t p = 0; p < pools_.size(); ++p)
+    for (std::vector<int32_t>& table = track.tables[p]; table.size() > keep; table.pop_back())
+      if (table.back() >= 0) pools_[p].blocks.release(table.back());
+}
+
+void KvCache::close(TrackId id) {
+  Track& track = tracks_[size_t(id)];
+  track.committed = track.named = 0;
+  truncate(id, 0);
+  std::ranges::fill(track.first, 0);
+  track.open = false;
+}
+
+void KvCache::forget() {
+  for (Pool& pool : pools_) pool.blocks.forget();
+}
+
+KvRoom::KvRoom(const KvCache& kv) : kv_(kv) {
+  for (const auto& pool : kv.pools_) left_.push_back(pool.blocks.free());
+}
+
+bool KvRoom::grow(TrackId id, int64_t slots) {
+  const KvCache::Track& track = kv_.tracks_[size_t(id)];
+  bool enough = true;
+  for (size_t p = 0; p < left_.size(); ++p) {
+    const int64_t held = int64_t(track.tables[p].size()) - track.first[p];
+    const int64_t most = std::max<int64_t>(0, kv_.pools_[p].most - held);
+    left_[p] -= std::min(kv_.lacking(track, p, slots), most);
+    enough = enough && left_[p] >= 0;
+  }
+  return enough;
+}
+
+bool KvRoom::join(std::span<const BlockName> names, int64_t slots) {
+  const int64_t whole = ceil_div(slots, KvCache::kBlockSlots), found = kv_.find_beginning(names);
+  bool enough = true;
+  for (size_t p = 0; p < left_.size(); ++p) {
+    const BlockPool& blocks = kv_.pools_[p].blocks;
+    int64_t held = 0;
+    const int64_t first = kv_.first_needed(p, found * KvCache::kBlockSlots);
+    for (int64_t i = first; i < found; ++i)
+      if (blocks.holders(blocks.find(names[size_t(i)])) > 0) ++held;
+    left_[p] -= std::min(whole - first, kv_.pools_[p].most) - held;
+    enough = enough && left_[p] >= 0;
+  }
+  return enough;
 }
 
 Tensor KvCache::attend(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& q, const Tensor& k, const Tensor& v,
                        const AttentionOptions& options) {
   KvRows rows;
   if (!ctx.measuring()) {
+    const size_t pool = size_t(layers_[size_t(layer)].pool);
     tables_.resize(size_t(batch.rows()));
     for (const Slice& slice : batch.slices)
-      for (int32_t i = 0; i < slice.count; ++i) tables_[size_t(slice.row + i)] = tracks_[size_t(slice.track)].table.data();
+      for (int32_t i = 0; i < slice.count; ++i) tables_[size_t(slice.row + i)] = tracks_[size_t(slice.track)].tables[pool].data();
     rows = {tables_.data(), batch.slots.data(), batch.attend_begin.data(), batch.attend_end.data()};
   }
   return ops::attention(ctx, q, k, v, layers_[size_t(layer)].view, rows, options);

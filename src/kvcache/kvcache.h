@@ -1,11 +1,14 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "batch/batch.h"
 #include "kernels/ops.h"
+#include "kvcache/block_names.h"
+#include "kvcache/block_pool.h"
 
 namespace gale {
 
@@ -26,31 +29,56 @@ struct SharedLayer {
 struct NoLayer {};
 using CacheLayer = std::variant<NoLayer, SelfLayer, SharedLayer>;
 
-/// Paged keys and values: a fixed pool of blocks of 64 slots, one block covering all layers; each track owns a table of blocks.
-/// Memory only: whom to evict is the scheduler's business. Belongs to the engine thread.
+/// What one sequence takes of one pool at most.
+struct KvNeed {
+  int64_t block_bytes = 0, blocks = 0;
+};
+
+/// Paged keys and values: blocks of 64 slots, in one pool for each width of window that the layers have, a block covering all the
+/// layers of its pool; each track owns a table of blocks per pool. Memory only: whom to evict is the scheduler's business.
+/// Belongs to the engine thread.
 ///
-/// Rows are written at explicit slots and stay overwritable (drafts, block diffusion) until commit() declares them final.
+/// Rows are written at explicit slots and stay overwritable (drafts, block diffusion) until commit() declares them final. Blocks
+/// that are committed with a name may be shared with every later text that begins the same way; they are kept when their tracks
+/// close until their memory is wanted. Where all layers of a pool have a window, blocks behind it are given back.
 class KvCache {
  public:
   static constexpr int64_t kBlockSlots = kPageSlots;
 
-  /// Throws Error{unsupported} for head widths beyond what attention takes, Error{out_of_memory} where the pool does not fit.
-  /// `measuring`: no memory; only attend()'s outputs are asked for.
+  /// `blocks` of each pool, in the order of needs(). Throws Error{unsupported} for head widths beyond what attention takes,
+  /// Error{out_of_memory} where a pool does not fit. `measuring`: no memory; only attend()'s outputs are asked for.
+  KvCache(std::vector<CacheLayer> layers, KvType type, std::vector<int64_t> blocks, int64_t step_rows, bool measuring = false);
+  /// The same number of blocks in each pool.
   KvCache(std::vector<CacheLayer> layers, KvType type, int64_t blocks, bool measuring = false);
 
-  static int64_t block_bytes(const std::vector<CacheLayer>& layers, KvType type);
-  int64_t blocks() const { return blocks_; }
-  int64_t free_blocks() const { return int64_t(free_.size()); }
+  /// Of each pool, for a sequence of `slots` slots in steps of up to `step_rows` rows. Empty for a model that keeps nothing.
+  static std::vector<KvNeed> needs(const std::vector<CacheLayer>& layers, KvType type, int64_t slots, int64_t step_rows);
   KvType type() const { return type_; }
 
+  /// Of the pool that has the fewest; blocks kept for later texts count as free. INT32_MAX where there is no pool.
+  int64_t free_blocks() const;
+  int64_t blocks() const;
+  /// Bytes of blocks that tracks hold, and of those kept for later texts.
+  int64_t held_bytes() const;
+  int64_t kept_bytes() const;
+
   TrackId open();
-  /// Makes slots [0, slots) of the track writable; new pages are zeroed. False: the pool is too full, nothing changed.
+  /// Gives the track as many of its text's next blocks as are here, up to `slots`: they are committed at once. Returns what is
+  /// committed then. Nothing happens to a track that has begun a block.
+  int64_t adopt(TrackId track, std::span<const BlockName> names, int64_t slots);
+  /// Gives the track the next slots up to `slots` from another one, which has committed them for the same text. A block that is
+  /// not full is theirs together until one of them writes to it. False: the other's window has moved on, nothing changed.
+  /// REQUIRES: the track has not begun a block.
+  bool share(TrackId track, TrackId other, int64_t slots);
+  /// Makes slots [committed, slots) of the track writable; new pages are zeroed. False: a pool is too full, nothing changed.
   bool reserve(TrackId track, int64_t slots);
-  /// Slots [0, slots) will not be written again.
-  void commit(TrackId track, int64_t slots);
+  /// Slots [0, slots) will not be written again. `names` of the text's whole blocks, as many as shall be found by later texts.
+  void commit(TrackId track, int64_t slots, std::span<const BlockName> names = {});
   /// Gives back whole blocks beyond the first `slots`. REQUIRES: slots >= what was committed.
   void truncate(TrackId track, int64_t slots);
   void close(TrackId track);
+  /// Nothing that was committed will be found by later texts: the weights it was made with are gone.
+  void forget();
 
   /// Writes k, v [rows, kv heads, width] into the layer's pages at batch.slots, then attends: [rows, heads x v width].
   /// REQUIRES: every slot of the batch is reserved.
@@ -58,24 +86,52 @@ class KvCache {
                 const AttentionOptions& options);
 
  private:
+  friend class KvRoom;
   struct Track {
-    std::vector<int32_t> table;
-    int64_t committed = 0;
+    std::vector<std::vector<int32_t>> tables;  // by pool; -1 where a block lies behind the window
+    std::vector<int64_t> first;                // by pool: the first block that does not
+    int64_t committed = 0, named = 0;          // slots, blocks
     bool open = false;
   };
   struct Pages {
     StorageRef k, v;
     int64_t k_bytes = 0, v_bytes = 0;  // of one block
     KvPages view;
+    int32_t pool = -1;
   };
-  void zero_block(int32_t block);
+  struct Pool {
+    BlockPool blocks;
+    int64_t window, block_bytes;
+    int64_t most;  // blocks of one track whose window has moved on
+  };
+  bool shared_tail(const Track& track, size_t pool) const;
+  int64_t lacking(const Track& track, size_t pool, int64_t slots) const;
+  int32_t new_block(size_t pool);
+  int32_t copy_block(size_t pool, int32_t from);
+  void leave_behind(Track& track, size_t pool, int64_t slots);
+  int64_t first_needed(size_t pool, int64_t slots) const;
+  int64_t find_beginning(std::span<const BlockName> names) const;
+  int64_t find_next(const Track& track, std::span<const BlockName> names) const;
 
   std::vector<Pages> layers_;  // of SelfLayers; a SharedLayer repeats the view, without storage
   KvType type_;
-  int64_t blocks_;
-  std::vector<int32_t> free_;
+  std::vector<Pool> pools_;
   std::vector<Track> tracks_;
   std::vector<const int32_t*> tables_;  // of the rows of the batch in hand
+};
+
+/// What is left of the pools once the tracks that run have grown: who may join them.
+class KvRoom {
+ public:
+  explicit KvRoom(const KvCache& kv);
+  /// Sets aside what the track needs to reach `slots` slots. False where there is not as much.
+  bool grow(TrackId track, int64_t slots);
+  /// The same for a text that has no track yet; what others hold of its beginning it shares.
+  bool join(std::span<const BlockName> names, int64_t slots);
+
+ private:
+  const KvCache& kv_;
+  std::vector<int64_t> left_;
 };
 
 }  // namespace gale

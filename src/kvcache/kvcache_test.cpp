@@ -52,6 +52,9 @@ struct Runner {
 
   // The parts as one batch; outputs one part after another.
   std::vector<float> step(const std::vector<Part>& parts, const AttentionOptions& options) {
+    return step_of_layer(0, parts, options);
+  }
+  std::vector<float> step_of_layer(int32_t layer, const std::vector<Part>& parts, const AttentionOptions& options) {
     Batch batch;
     int64_t rows = 0;
     for (const Part& p : parts) rows += p.n;
@@ -70,7 +73,7 @@ struct Runner {
       copy(k, row, p.text.k, p.first, p.n);
       copy(v, row, p.text.v, p.first, p.n);
     }
-    const Tensor y = kv.attend(ctx, 0, batch, q, k, v, options);
+    const Tensor y = kv.attend(ctx, layer, batch, q, k, v, options);
     return {y.data<float>(), y.data<float>() + y.elements()};
   }
   // A text in pieces of `chunk` rows; 0: of random sizes.
@@ -323,8 +326,9 @@ TEST(KvCache, TypesByName) {
 
 TEST(KvCache, PoolAccounting) {
   KvCache kv({SelfLayer{1, 16, 16}, NoLayer{}, SharedLayer{0}}, KvType::f16, 4);
-  EXPECT_EQ(KvCache::block_bytes({SelfLayer{1, 16, 16}}, KvType::f16), 64 * 16 * 2 * 2);
-  EXPECT_EQ(KvCache::block_bytes({SelfLayer{2, 128, 128}}, KvType::q8_0), 64 * 2 * (128 + 4 * 2 + 128 + 2));
+  const auto block_bytes = [](const SelfLayer& layer, KvType type) { return KvCache::needs({layer}, type, 1, 1)[0].block_bytes; };
+  EXPECT_EQ(block_bytes({1, 16, 16}, KvType::f16), 64 * 16 * 2 * 2);
+  EXPECT_EQ(block_bytes({2, 128, 128}, KvType::q8_0), 64 * 2 * (128 + 4 * 2 + 128 + 2));
   const TrackId a = kv.open(), b = kv.open();
   EXPECT_NE(a, b);
   EXPECT_TRUE(kv.reserve(a, 65));
@@ -339,6 +343,150 @@ TEST(KvCache, PoolAccounting) {
   kv.close(b);
   EXPECT_EQ(kv.free_blocks(), 4);
   EXPECT_EQ(kv.open(), a);
+}
+
+TEST(KvCache, AModelThatKeepsNothingTakesNothing) {
+  KvCache kv({NoLayer{}, NoLayer{}}, KvType::f32, int64_t(1) << 40);
+  EXPECT_TRUE(KvCache::needs({NoLayer{}}, KvType::f32, 1000, 1).empty());
+  EXPECT_EQ(kv.held_bytes(), 0);
+  const TrackId track = kv.open();
+  EXPECT_TRUE(kv.reserve(track, int64_t(1) << 50));
+  kv.commit(track, 1000, std::vector<BlockName>(15));
+  EXPECT_EQ(kv.adopt(kv.open(), std::vector<BlockName>(15), 900), 0);
+  KvRoom room(kv);
+  EXPECT_TRUE(room.grow(track, 1 << 30));
+  EXPECT_TRUE(room.join({}, 1 << 30));
+}
+
+std::vector<BlockName> names_for(int64_t slots, int32_t token) {
+  const BlockNames names(KeyedHash::Key{});
+  std::vector<BlockName> out;
+  names.extend(out, names.root(""), std::vector<int32_t>(size_t(slots), token));
+  return out;
+}
+
+// What one text left is another's beginning, and the rows behind it come out as if they had made all of it themselves.
+TEST(KvCache, ATextGoesOnFromWhatAnotherLeft) {
+  for (const KvType type : kTypes) {
+    Runner run(Isa::generic, type);
+    const Text text(300, 5);
+    const auto names = names_for(300, 1);
+    const auto expected = run.whole(text, 0, {});
+    const TrackId first = run.kv.open();
+    run.step({{text, first, 0, 200}}, {});
+    run.kv.commit(first, 200, names);
+    run.kv.close(first);
+    EXPECT_EQ(run.kv.free_blocks(), 64) << "kept blocks are free to whoever needs them";
+    const TrackId second = run.kv.open();
+    EXPECT_EQ(run.kv.adopt(second, names, 150), 128) << "whole blocks of 150 slots";
+    EXPECT_EQ(run.kv.adopt(second, names, 299), 192) << "the next one too";
+    const auto rest = run.step({{text, second, 192, 108}}, {});
+    EXPECT_TRUE(same(rest, {expected.end() - int64_t(rest.size()), expected.end()}));
+    run.kv.close(second);
+    const TrackId other = run.kv.open();
+    EXPECT_EQ(run.kv.adopt(other, names_for(300, 2), 299), 0);
+    run.kv.close(other);
+    run.kv.forget();
+    EXPECT_EQ(run.kv.adopt(run.kv.open(), names, 299), 0);
+  }
+}
+
+// Two texts part in the middle of a block: both see what they wrote themselves, whoever writes first.
+TEST(KvCache, ASharedBlockIsCopiedByWhoWritesFirst) {
+  for (const bool owner_first : {false, true}) {
+    Runner run;
+    const Text a(170, 7), other(170, 900);
+    Text b = a;
+    const auto from = [](std::vector<float>& to, const std::vector<float>& source, int64_t row) {
+      const int64_t width = int64_t(to.size()) / 170;
+      std::copy(source.begin() + row * width, source.end(), to.begin() + row * width);
+    };
+    from(b.q, other.q, 100), from(b.k, other.k, 100), from(b.v, other.v, 100);
+    const auto expected_a = run.whole(a, 0, {}), expected_b = run.whole(b, 0, {});
+    const TrackId one = run.kv.open(), two = run.kv.open();
+    run.step({{a, one, 0, 110}}, {});
+    run.kv.commit(one, 110);
+    EXPECT_TRUE(run.kv.share(two, one, 100));
+    EXPECT_EQ(run.kv.free_blocks(), 62) << "two blocks, both of both";
+    const auto go = [&](const Text& text, TrackId track, int64_t first, const std::vector<float>& expected) {
+      const auto rest = run.step({{text, track, first, 170 - first}}, {});
+      EXPECT_TRUE(same(rest, {expected.end() - int64_t(rest.size()), expected.end()}));
+    };
+    if (owner_first) go(a, one, 110, expected_a), go(b, two, 100, expected_b);
+    if (!owner_first) go(b, two, 100, expected_b), go(a, one, 110, expected_a);
+    EXPECT_EQ(run.kv.free_blocks(), 64 - 1 - 2 - 2);
+    run.kv.close(one);
+    run.kv.close(two);
+    EXPECT_EQ(run.kv.free_blocks(), 64);
+  }
+}
+
+// The one who shared the block has filled it, named it and gone: it is not the other's to write to.
+TEST(KvCache, ABlockThatGotANameIsCopiedToo) {
+  Runner run;
+  const Text text(128, 7), other(128, 900);
+  const auto names = names_for(128, 1);
+  const auto expected = run.whole(text, 0, {});
+  const TrackId one = run.kv.open(), two = run.kv.open(), three = run.kv.open();
+  run.step({{text, one, 0, 30}}, {});
+  run.kv.commit(one, 30, names);
+  EXPECT_TRUE(run.kv.share(two, one, 20));
+  run.step({{text, one, 30, 34}}, {});
+  run.kv.commit(one, 64, names);
+  run.kv.close(one);
+  run.step({{other, two, 20, 44}}, {});
+  EXPECT_EQ(run.kv.adopt(three, names, 127), 64);
+  const auto rest = run.step({{text, three, 64, 64}}, {});
+  EXPECT_TRUE(same(rest, {expected.end() - int64_t(rest.size()), expected.end()}));
+}
+
+TEST(KvCache, TheSameBlockMadeTwiceIsKeptOnce) {
+  KvCache kv({SelfLayer{1, 16, 16}}, KvType::f16, 8);
+  const auto names = names_for(128, 1);
+  const TrackId a = kv.open(), b = kv.open();
+  EXPECT_TRUE(kv.reserve(a, 130) && kv.reserve(b, 130));
+  EXPECT_EQ(kv.free_blocks(), 2);
+  kv.commit(a, 130, names);
+  kv.commit(b, 129, names);
+  EXPECT_EQ(kv.free_blocks(), 4);
+  kv.close(a);
+  EXPECT_EQ(kv.free_blocks(), 5);
+  EXPECT_EQ(kv.kept_bytes(), 0);
+  kv.close(b);
+  EXPECT_EQ(kv.kept_bytes(), 2 * KvCache::needs({SelfLayer{1, 16, 16}}, KvType::f16, 1, 1)[0].block_bytes);
+}
+
+// One layer sees everything, the other 100 slots: its pool needs but a few blocks however long the text grows, with the same
+// bits.
+TEST(KvCache, BlocksBehindTheWindowAreGivenBack) {
+  const std::vector<CacheLayer> layers = {SelfLayer{2, 40, 72, 0}, SelfLayer{2, 40, 72, 100}};
+  const auto needs = KvCache::needs(layers, KvType::f32, 1000, 50);
+  ASSERT_EQ(needs.size(), 2u);
+  EXPECT_EQ(needs[1].blocks, 4);
+  Runner run;
+  run.kv = KvCache(layers, KvType::f32, {needs[0].blocks + 1, needs[1].blocks}, 50);
+  Runner whole;
+  whole.kv = KvCache({SelfLayer{2, 40, 72, 0}}, KvType::f32, 16);
+  const Text text(1000, 3);
+  const AttentionOptions options{.window = 100};
+  const auto expected = whole.whole(text, 0, options);
+  const auto names = names_for(1000, 1);
+  const TrackId track = run.kv.open();
+  std::vector<float> got;
+  for (int64_t at = 0; at < 1000; at += 50) {
+    ASSERT_TRUE(run.kv.reserve(track, at + 50)) << at;
+    const auto part = run.step_of_layer(1, {{text, track, at, 50}}, options);
+    got.insert(got.end(), part.begin(), part.end());
+    run.kv.commit(track, at + 50, names);
+  }
+  EXPECT_TRUE(same(got, expected));
+  const TrackId late = run.kv.open();
+  EXPECT_EQ(run.kv.adopt(late, names, 500), 0) << "the windowed layer's blocks of those slots are gone";
+  EXPECT_EQ(run.kv.adopt(late, names, 999), 960);
+  EXPECT_TRUE(same(run.step_of_layer(1, {{text, late, 960, 40}}, options), {expected.end() - 40 * 6 * 72, expected.end()}));
+  run.kv.close(track);
+  run.kv.close(late);
+  EXPECT_EQ(run.kv.free_blocks(), 4);
 }
 
 }  // namespace

@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <cassert>
+#include <tuple>
 
 #include "base/checked.h"
 
 namespace gale {
 namespace {
 
-int64_t blocks_of(int64_t slots) { return ceil_div(slots, KvCache::kBlockSlots); }
+constexpr int32_t kMostPassedOver = 7;
+
+bool comes_first(const Sequence* a, const Sequence* b) {
+  return std::pair(a->background, a->arrival) < std::pair(b->background, b->arrival);
+}
 
 }  // namespace
 
@@ -18,7 +23,10 @@ Scheduler::Scheduler(KvCache& kv, Limits limits) : kv_(kv), limits_(limits) {
   limits_.max_sequences = int32_t(std::min<int64_t>(limits_.max_sequences, limits_.step_tokens));
 }
 
-void Scheduler::add(Sequence& sequence) { waiting_.push_back(&sequence); }
+void Scheduler::add(Sequence& sequence) {
+  sequence.arrival = arrivals_++;
+  waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);
+}
 
 void Scheduler::remove(Sequence& sequence) {
   if (sequence.track >= 0) kv_.close(sequence.track);
@@ -29,14 +37,15 @@ void Scheduler::remove(Sequence& sequence) {
   std::erase_if(chosen_, [&](const Chosen& c) { return c.sequence == &sequence; });
 }
 
-Scheduler::Step& Scheduler::plan() {
+Scheduler::Step& Scheduler::plan(int64_t beside_decodes) {
   budget_ = limits_.step_tokens;
-  short_of_blocks_ = false;
   chosen_.clear();
   step_.full.clear();
-  choose_decodes();
-  choose_prefills();
   admit();
+  choose_decodes();
+  step_.decodes = int64_t(chosen_.size());
+  if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, 1));
+  choose_prefills();
   build_batch();
   return step_;
 }
@@ -48,39 +57,77 @@ void Scheduler::choose_decodes() {
     if (s->track >= 0 && s->decoding()) choose(*s, 1);
 }
 
+// Half for the first, the rest for those that have the least left, the background after all others.
 void Scheduler::choose_prefills() {
-  scratch_ = running_;
+  scratch_.clear();
+  for (Sequence* s : running_)
+    if (!s->decoding()) scratch_.push_back(s);
+  if (scratch_.empty()) return;
+  for (Sequence* s : scratch_) catch_up(*s);
+  Sequence* first = scratch_.front();
+  if (scratch_.size() > 1) prefill(*first, (budget_ + 1) / 2);
+  std::ranges::sort(scratch_, {}, [](const Sequence* s) { return std::tuple(s->background, s->remaining(), s->arrival); });
   for (Sequence* s : scratch_)
-    if (budget_ > 0 && s->track >= 0 && !s->decoding()) choose(*s, std::min(budget_, s->remaining()));
+    if (s->track >= 0 && (s != first || scratch_.size() == 1)) prefill(*s, budget_);
+  if (budget_ > 0 && scratch_.size() > 1) prefill(*first, budget_);
 }
 
-// In order: nobody overtakes the head of the queue. Not while those who run lack blocks: they were here first.
-void Scheduler::admit() {
-  while (!waiting_.empty() && budget_ > 0 && running_.size() < size_t(limits_.max_sequences) && !short_of_blocks_) {
-    Sequence& next = *waiting_.front();
-    if (!running_.empty() && !fits(next)) return;
-    waiting_.pop_front();
-    start(next);
-    if (!choose(next, std::min(budget_, next.remaining()))) return;
+void Scheduler::prefill(Sequence& sequence, int64_t budget) {
+  if (budget <= 0 || sequence.track < 0) return;
+  const auto begun = std::ranges::find(chosen_, &sequence, &Chosen::sequence);
+  if (begun != chosen_.end()) {
+    const int64_t more = std::min(budget, sequence.remaining() - begun->count);
+    if (more > 0 && kv_.reserve(sequence.track, sequence.computed + begun->count + more)) begun->count += more, budget_ -= more;
+  } else if (!is_being_made(sequence)) {
+    choose(sequence, std::min(budget, sequence.remaining()));
   }
 }
 
+// In order: nobody overtakes the head of the queue. Not into blocks that those who run will need: they were here first.
+void Scheduler::admit() {
+  while (!waiting_.empty()) {
+    make_way();
+    Sequence& next = *waiting_.front();
+    if (running_.size() >= size_t(limits_.max_sequences)) return;
+    if (!running_.empty() && !fits(next)) return;
+    waiting_.pop_front();
+    start(next);
+  }
+}
+
+// The background gives up its place to the foreground, where that is what it takes; but its first is passed over only so often.
+void Scheduler::make_way() {
+  const auto back = std::ranges::find_if(waiting_, [](const Sequence* s) { return s->background; });
+  if (back != waiting_.end() && back != waiting_.begin() && passed_over_ >= kMostPassedOver) {
+    Sequence* next = *back;
+    next->background = false;
+    waiting_.erase(back);
+    waiting_.insert(std::ranges::upper_bound(waiting_, next, comes_first), next);
+    passed_over_ = 0;
+  }
+  const Sequence& next = *waiting_.front();
+  while (!next.background && !running_.empty() && running_.back()->background && running_.back()->track >= 0 &&
+         (running_.size() >= size_t(limits_.max_sequences) || !fits(*waiting_.front())))
+    preempt(*running_.back());
+}
+
 // Room for all of its tokens beside what the running prompts still need, and a block for each that may grow by one.
-bool Scheduler::fits(const Sequence& sequence) const {
-  int64_t spoken_for = 0;
+bool Scheduler::fits(Sequence& sequence) {
+  KvRoom room(kv_);
   for (const Sequence* s : running_)
-    spoken_for += std::min(blocks_of(int64_t(s->tokens.size())) + 1, blocks_of(limits_.context)) - blocks_of(s->computed);
-  for (const Chosen& c : chosen_) spoken_for -= blocks_of(c.sequence->computed + c.count) - blocks_of(c.sequence->computed);
-  return kv_.free_blocks() >= spoken_for + blocks_of(int64_t(sequence.tokens.size()));
+    room.grow(s->track, std::min(int64_t(s->tokens.size()) + KvCache::kBlockSlots, limits_.context));
+  return room.join(names_of(sequence), int64_t(sequence.tokens.size()));
 }
 
 void Scheduler::start(Sequence& sequence) {
   sequence.track = kv_.open();
   sequence.computed = 0;
-  running_.push_back(&sequence);
+  running_.insert(std::ranges::upper_bound(running_, &sequence, comes_first), &sequence);
+  passed_over_ = !sequence.background && !waiting_.empty() && waiting_.back()->background ? passed_over_ + 1 : 0;
+  catch_up(sequence);
 }
 
-// Reserves, at the cost of the youngest where it must be. False: not in this step, or never (then it is in step_.full).
+// Reserves, at the cost of the last where it must be. False: not in this step, or never (then it is in step_.full).
 bool Scheduler::choose(Sequence& sequence, int64_t count) {
   const int64_t slots = sequence.computed + count;
   if (slots > limits_.context) {
@@ -88,12 +135,11 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
     return false;
   }
   while (!kv_.reserve(sequence.track, slots)) {
-    short_of_blocks_ = true;
     if (running_.size() == 1) {
       step_.full.push_back(&sequence);
       return false;
     }
-    if (running_.back() == &sequence) return false;  // an older one will finish, or take these blocks
+    if (running_.back() == &sequence) return false;  // one before it will finish, or take these blocks
     preempt(*running_.back());
   }
   chosen_.push_back({&sequence, count});
@@ -106,7 +152,7 @@ void Scheduler::preempt(Sequence& sequence) {
     if (c.sequence == &sequence) budget_ += c.count;
   std::erase(step_.full, &sequence);
   remove(sequence);
-  waiting_.push_front(&sequence);
+  waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);
   ++sequence.preemptions;
   ++preemptions_;
 }
@@ -133,7 +179,8 @@ void Scheduler::build_batch() {
 void Scheduler::computed() {
   for (const auto& [s, count] : chosen_) {
     s->computed += count;
-    kv_.commit(s->track, s->computed);
+    if (limits_.names) limits_.names->extend(s->names, s->root, s->tokens);
+    kv_.commit(s->track, s->computed, s->names);
   }
   chosen_.clear();
 }

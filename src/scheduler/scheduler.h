@@ -9,18 +9,26 @@
 
 namespace gale {
 
-/// Decides which rows run next. First come, first served: decode rows first, then prompts in chunks, under one budget of rows.
-/// Plain data, for the engine thread only. Sequences are the caller's; they must outlive their stay here.
+/// Decides which rows run next: decode rows first, then prompts in chunks, under one budget of rows. Plain data, for the engine
+/// thread only. Sequences are the caller's; they must outlive their stay here.
 ///
-/// When the cache is full, the youngest running sequence gives its blocks back and waits at the head of the queue: later its
-/// tokens are run again from the first, which gives the same bits. So the oldest always gets on, and a sequence that does not fit
-/// even alone has reached the end of its context.
+/// Who comes first: the foreground before the background, then first come, first served. Half of what a step has left for prompts
+/// goes to the first, half to those that need the least, so that a short prompt does not wait for a long one, nor the other way.
+/// Every eighth sequence admitted while others wait in the background is one of those, and in the foreground from then on.
+///
+/// When the cache is full, the last running sequence gives its blocks back and waits: later it goes on from what is still there
+/// of them, and runs the rest of its tokens again, which gives the same bits. So the first always gets on, and a sequence that
+/// does not fit even alone has reached the end of its context.
+///
+/// Nothing is computed twice while it is there: a text takes over the blocks that others made of its beginning, also while they
+/// are making them: then it waits for their step (see prefix.cpp).
 class Scheduler {
  public:
   struct Limits {
-    int64_t step_tokens = 512;   ///< rows of one step, at least 1
-    int32_t max_sequences = 16;  ///< running at once, at least 1; no more than a step has rows
-    int64_t context = 0;         ///< slots of one sequence
+    int64_t step_tokens = 512;          ///< rows of one step, at least 1
+    int32_t max_sequences = 16;         ///< running at once, at least 1; no more than a step has rows
+    int64_t context = 0;                ///< slots of one sequence
+    const BlockNames* names = nullptr;  ///< null: texts do not share blocks
   };
 
   /// What the next step computes.
@@ -29,18 +37,20 @@ class Scheduler {
     std::vector<Sequence*> owners;  ///< of batch.slices
     std::vector<Sequence*> wanted;  ///< whose row batch.wanted[i] is
     std::vector<Sequence*> full;    ///< cannot go on: the context or the whole cache is full. The caller removes them
+    int64_t decodes = 0;            ///< rows that are the only ones of their sequence
   };
 
   Scheduler(KvCache& kv, Limits limits);
 
-  /// To the end of the queue.
+  /// To its place in the queue.
   void add(Sequence& sequence);
   /// Takes a sequence out, wherever it is, and gives its blocks back. Once its rows are planned: only when they will not be
   /// computed.
   void remove(Sequence& sequence);
   bool idle() const { return running_.empty() && waiting_.empty(); }
-  /// Chooses rows and reserves their cache slots. The Step is good until the next call.
-  Step& plan();
+  /// Chooses rows and reserves their cache slots. The Step is good until the next call. `beside_decodes`: rows of the step where
+  /// somebody decodes in it, that is, waits for it.
+  Step& plan(int64_t beside_decodes = INT64_MAX);
   /// The rows of the last plan() are in the cache. Comes before tokens are appended.
   void computed();
 
@@ -55,22 +65,31 @@ class Scheduler {
   };
   void choose_decodes();
   void choose_prefills();
+  void prefill(Sequence& sequence, int64_t budget);
   void admit();
+  void make_way();
   bool choose(Sequence& sequence, int64_t count);
-  bool fits(const Sequence& sequence) const;
+  bool fits(Sequence& sequence);
   void start(Sequence& sequence);
   void preempt(Sequence& sequence);
   void build_batch();
 
+  std::span<const BlockName> names_of(Sequence& sequence) const;
+  void catch_up(Sequence& sequence);
+  void share_begun_block(Sequence& sequence);
+  int64_t in_common(const Sequence& a, const Sequence& b, int64_t from) const;
+  bool is_being_made(const Sequence& sequence) const;
+
   KvCache& kv_;
   Limits limits_;
-  std::deque<Sequence*> waiting_;   // oldest first, all younger than those that run
-  std::vector<Sequence*> running_;  // oldest first
+  std::deque<Sequence*> waiting_;  // who comes first stands first, here and among those who run
+  std::vector<Sequence*> running_;
   std::vector<Chosen> chosen_;
   std::vector<Sequence*> scratch_;
   Step step_;
   int64_t budget_ = 0, preemptions_ = 0;
-  bool short_of_blocks_ = false;  // in this plan
+  uint64_t arrivals_ = 0;
+  int32_t passed_over_ = 0;  // sequences admitted since one of the background was
 };
 
 }  // namespace gale

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "batch/batch.h"
+#include "kvcache/block_names.h"
 #include "sampling/sampler.h"
 
 namespace gale {
@@ -17,11 +18,16 @@ struct Sequence {
   int64_t prompt;               ///< tokens of the prompt, the first of `tokens`
   std::vector<int32_t> tokens;  ///< the prompt, then what was generated
   SamplerChain sampler;
-  bool all_rows = false;  ///< every row of the prompt is wanted, not only the last
+  bool all_rows = false;    ///< every row of the prompt is wanted, not only the last: none is taken from other texts
+  bool background = false;  ///< gives way to those that are not
+  BlockName root;           ///< texts share keys and values only where their roots are the same
 
   // The scheduler's own notes.
+  std::vector<BlockName> names;  ///< of the whole blocks of `tokens`, as far as they were needed
+  uint64_t arrival = 0;
   TrackId track = -1;    ///< -1 while it waits
   int64_t computed = 0;  ///< tokens whose rows are in the cache
+  int64_t found = 0;     ///< tokens that others had computed, before it first gave its blocks back
   int32_t preemptions = 0;
 
   int64_t remaining() const { return int64_t(tokens.size()) - computed; }

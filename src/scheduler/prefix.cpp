@@ -1,0 +1,65 @@
+#include <algorithm>
+
+#include "scheduler/scheduler.h"
+
+// What texts have in common is computed once: whole blocks are found by name, also long after their text has ended; the rest of a
+// block is taken from a text that runs; and a text whose next tokens are in another's rows of this step waits for it.
+namespace gale {
+namespace {
+
+// Fewer tokens are not worth waiting for, nor the copy of a block.
+constexpr int64_t kWorthIt = 16;
+
+}  // namespace
+
+// Of everything but the last token, whose row gives the next one.
+std::span<const BlockName> Scheduler::names_of(Sequence& s) const {
+  if (limits_.names == nullptr || s.all_rows) return {};
+  limits_.names->extend(s.names, s.root, s.tokens);
+  return std::span(s.names).first(std::min(s.names.size(), (s.tokens.size() - 1) / KvCache::kBlockSlots));
+}
+
+// Tokens from `from` on that are the same in both, up to the end of the block after it. 0 where anything before them differs.
+int64_t Scheduler::in_common(const Sequence& a, const Sequence& b, int64_t from) const {
+  const size_t block = size_t(from / KvCache::kBlockSlots), first = block * KvCache::kBlockSlots;
+  if (a.root != b.root) return 0;
+  if (block > 0 && (a.names.size() < block || b.names.size() < block || a.names[block - 1] != b.names[block - 1])) return 0;
+  const size_t end = std::min({a.tokens.size(), b.tokens.size(), first + 2 * KvCache::kBlockSlots});
+  size_t same = first;
+  while (same < end && a.tokens[same] == b.tokens[same]) ++same;
+  return std::max<int64_t>(0, int64_t(same) - from);
+}
+
+void Scheduler::catch_up(Sequence& s) {
+  if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return;
+  const int64_t before = s.computed;
+  s.computed = kv_.adopt(s.track, names_of(s), int64_t(s.tokens.size()) - 1);
+  share_begun_block(s);
+  if (s.preemptions == 0) s.found += s.computed - before;
+}
+
+// The next block of somebody who has begun it.
+void Scheduler::share_begun_block(Sequence& s) {
+  for (const Sequence* other : running_) {
+    if (other == &s || other->track < 0 || other->computed <= s.computed) continue;
+    const int64_t common = std::min({in_common(s, *other, s.computed), other->computed - s.computed, s.remaining() - 1});
+    if (common < std::min(kWorthIt, s.remaining() - 1) || common <= 0) continue;
+    if (kv_.share(s.track, other->track, s.computed + common)) {
+      s.computed += common;
+      return;
+    }
+  }
+}
+
+// Whether the step in hand makes what this text needs next.
+bool Scheduler::is_being_made(const Sequence& s) const {
+  if (limits_.names == nullptr || s.all_rows) return false;
+  return std::ranges::any_of(chosen_, [&](const Chosen& c) {
+    const Sequence& other = *c.sequence;
+    if (&other == &s || other.computed > s.computed || other.computed + c.count <= s.computed) return false;
+    const int64_t common = std::min({in_common(s, other, s.computed), other.computed + c.count - s.computed, s.remaining() - 1});
+    return common > 0 && common >= std::min(kWorthIt, s.remaining() - 1);
+  });
+}
+
+}  // namespace gale

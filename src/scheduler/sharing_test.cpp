@@ -1,0 +1,306 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "base/cpu.h"
+#include "base/rng.h"
+#include "scheduler/pace.h"
+#include "scheduler/scheduler.h"
+
+namespace gale {
+namespace {
+
+constexpr int64_t kChannels = 8, kWindow = 100;
+
+// A model whose value at a position is a hash of all tokens up to it, and whose attention weighs all values alike: every row of
+// it comes out right only where the cache holds, in every slot the row sees, what this very text would have put there. Sums of
+// bytes are exact in f32, so the comparison is too. The next token is a hash of all before it.
+class House {
+ public:
+  House(std::vector<int64_t> blocks, Scheduler::Limits limits)
+      : names_(KeyedHash::Key{}),
+        kv({SelfLayer{1, 8, kChannels, 0}, SelfLayer{1, 8, kChannels, kWindow}}, KvType::f32, blocks, limits.step_tokens),
+        limits_(with_names(limits, names_)),
+        scheduler(kv, limits_) {}
+
+  Sequence& add(std::vector<int32_t> tokens, int64_t generate, bool background = false) {
+    const uint64_t id = ++last_id_;
+    auto sequence = std::make_unique<Sequence>(id, std::move(tokens), SamplerChain({}, 100000));
+    sequence->background = background;
+    Sequence& out = *sequence;
+    live[id] = {std::move(sequence), generate, {}, steps};
+    scheduler.add(out);
+    return out;
+  }
+
+  void step(int64_t beside_decodes = INT64_MAX) {
+    ++steps;
+    Scheduler::Step& step = scheduler.plan(beside_decodes);
+    EXPECT_LE(step.batch.rows(), limits_.step_tokens);
+    if (step.decodes > 0) EXPECT_LE(step.batch.rows(), std::max(step.decodes + 1, beside_decodes));
+    EXPECT_LE(scheduler.running(), size_t(limits_.max_sequences));
+    rows += step.batch.rows();
+    run_model(step);
+    const auto full = step.full, wanted = step.wanted;
+    EXPECT_TRUE(step.batch.rows() > 0 || !full.empty() || scheduler.idle()) << "a step without progress";
+    scheduler.computed();
+    for (Sequence* s : wanted) {
+      EXPECT_EQ(s->remaining(), 0);
+      Live& entry = live[s->id];
+      s->tokens.push_back(int32_t(hashes(entry).back() % 3));
+      if (s->generated() == entry.generate) end(*s);
+    }
+    for (Sequence* s : full) end(*s);
+  }
+  void end(Sequence& s) {
+    longest_life = std::max(longest_life, steps - live[s.id].born);
+    scheduler.remove(s);
+    live.erase(s.id);
+    ++ended;
+  }
+  int64_t run() {
+    const int64_t before = rows;
+    while (!scheduler.idle()) step();
+    return rows - before;
+  }
+
+  struct Live {
+    std::unique_ptr<Sequence> sequence;
+    int64_t generate = 0;
+    std::vector<uint64_t> hash;  // by position
+    int64_t born = 0;
+  };
+
+ private:
+  static Scheduler::Limits with_names(Scheduler::Limits limits, const BlockNames& names) {
+    limits.names = &names;
+    return limits;
+  }
+
+  const std::vector<uint64_t>& hashes(Live& entry) {
+    const auto& tokens = entry.sequence->tokens;
+    while (entry.hash.size() < tokens.size()) {
+      SplitMix64 mix{(entry.hash.empty() ? 1 : entry.hash.back()) * 31 + uint64_t(tokens[entry.hash.size()])};
+      entry.hash.push_back(mix());
+    }
+    return entry.hash;
+  }
+
+  static int value(uint64_t hash, int64_t channel) { return int(hash >> (8 * channel) & 255); }
+
+  void run_model(const Scheduler::Step& step) {
+    const Batch& b = step.batch;
+    if (b.rows() == 0) return;
+    arena_.begin_step();
+    const Tensor q = ctx_.tensor({b.rows(), 1, 8}), k = ctx_.tensor({b.rows(), 1, 8}), v = ctx_.tensor({b.rows(), 1, kChannels});
+    std::fill_n(q.data<float>(), q.elements(), 0.0f);
+    std::fill_n(k.data<float>(), k.elements(), 1.0f);
+    for (size_t i = 0; i < b.slices.size(); ++i) {
+      Live& entry = live[step.owners[i]->id];
+      for (int32_t r = 0; r < b.slices[i].count; ++r) {
+        const size_t row = size_t(b.slices[i].row + r);
+        EXPECT_EQ(b.slots[row], entry.sequence->computed + r);
+        EXPECT_EQ(b.tokens[row], entry.sequence->tokens[size_t(b.slots[row])]);
+        const uint64_t hash = hashes(entry)[size_t(b.slots[row])];
+        for (int64_t c = 0; c < kChannels; ++c) v.data<float>()[int64_t(row) * kChannels + c] = float(value(hash, c));
+      }
+    }
+    for (const int32_t layer : {0, 1}) {
+      const Tensor y = kv.attend(ctx_, layer, b, q, k, v, {.scale = 1, .window = layer == 0 ? 0 : int32_t(kWindow)});
+      for (size_t i = 0; i < b.slices.size(); ++i) check(live[step.owners[i]->id], b, b.slices[i], y, layer == 0 ? 0 : kWindow);
+    }
+  }
+
+  void check(Live& entry, const Batch& b, const Slice& slice, const Tensor& y, int64_t window) {
+    int64_t sums[kChannels] = {};
+    const auto add = [&](int64_t slot, int sign) {
+      for (int64_t c = 0; c < kChannels; ++c) sums[c] += sign * value(entry.hash[size_t(slot)], c);
+    };
+    int64_t begin = 0, end = 0;
+    for (int32_t r = 0; r < slice.count; ++r) {
+      const int64_t slot = b.slots[size_t(slice.row + r)], first = window > 0 ? std::max<int64_t>(0, slot + 1 - window) : 0;
+      for (; end <= slot; ++end) add(end, 1);
+      for (; begin < first; ++begin) add(begin, -1);
+      for (int64_t c = 0; c < kChannels; ++c)
+        ASSERT_EQ(y.data<float>()[(slice.row + r) * kChannels + c], float(sums[c]) / float(end - begin)) << "slot " << slot;
+    }
+  }
+
+  BlockNames names_;
+  Arena arena_{size_t(8) << 20};
+  ThreadPool pool_{1};
+  Ctx ctx_{arena_, pool_, cpu_kernels(detect_cpu().isas.back())};
+
+ public:
+  KvCache kv;
+
+ private:
+  Scheduler::Limits limits_;
+
+ public:
+  Scheduler scheduler;
+  std::map<uint64_t, Live> live;
+  int64_t steps = 0, rows = 0, ended = 0, longest_life = 0;
+
+ private:
+  uint64_t last_id_ = 0;
+};
+
+std::vector<int32_t> text(int64_t length, uint64_t seed) {
+  SplitMix64 rng{seed};
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i < length; ++i) out.push_back(int32_t(rng() % 1000));
+  return out;
+}
+
+TEST(Sharing, ASecondPromptRunsOnlyWhatIsNew) {
+  House house({40, 40}, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
+  const auto prompt = text(300, 1);
+  house.add(prompt, 1);
+  EXPECT_EQ(house.run(), 300);
+  Sequence& again = house.add(prompt, 1);
+  house.step();
+  EXPECT_EQ(again.found, 256);
+  house.run();
+  EXPECT_EQ(house.rows, 300 + 44);
+  auto longer = prompt;
+  longer.insert(longer.begin() + 200, 5);
+  house.add(longer, 1);
+  EXPECT_EQ(house.run(), 301 - 192);
+  EXPECT_EQ(house.kv.free_blocks(), 40);
+}
+
+// Choices of one prompt, or many requests at once after a common instruction: each token is run for the first of them only.
+TEST(Sharing, TextsThatComeTogetherRunTheirCommonBeginningOnce) {
+  for (const int64_t length : {40, 64, 100, 500}) {
+    House house({60, 60}, {.step_tokens = 128, .max_sequences = 8, .context = 1000});
+    for (int i = 0; i < 6; ++i) house.add(text(length, 1), 2);
+    EXPECT_EQ(house.run(), length + 5 + 6) << length << ": the others run the last token of the prompt, and all one of their own";
+    EXPECT_EQ(house.kv.free_blocks(), 60);
+  }
+}
+
+TEST(Sharing, OtherRootsShareNothing) {
+  House house({40, 40}, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
+  house.add(text(200, 1), 1);
+  house.run();
+  house.add(text(200, 1), 1).root = {{1, 2, 3, 4}};
+  EXPECT_EQ(house.run(), 200);
+  Sequence& s = house.add(text(200, 1), 1);
+  s.all_rows = true;
+  house.scheduler.plan();
+  EXPECT_EQ(s.computed, 0) << "every row of it is wanted";
+  house.end(s);
+}
+
+TEST(Sharing, WhoGaveItsBlocksBackGoesOnFromWhatIsLeft) {
+  House house({8, 8}, {.step_tokens = 256, .max_sequences = 4, .context = 400});
+  house.add(text(200, 1), 100);
+  house.add(text(150, 2), 120);
+  house.run();
+  EXPECT_GE(house.scheduler.preemptions(), 1);
+  EXPECT_LT(house.rows, 200 + 100 + 150 + 120 + 150) << "not all of the second is run again";
+}
+
+TEST(Classes, TheBackgroundGivesWay) {
+  House house({60, 60}, {.step_tokens = 32, .max_sequences = 2, .context = 1000});
+  Sequence& a = house.add(text(100, 1), 50, true);
+  Sequence& b = house.add(text(100, 2), 50, true);
+  house.step();
+  EXPECT_GE(a.track, 0);
+  Sequence& urgent = house.add(text(10, 3), 5);
+  house.step();
+  EXPECT_GE(urgent.track, 0);
+  EXPECT_GE(a.track, 0);
+  EXPECT_LT(b.track, 0) << "the last of the background";
+  house.run();
+  EXPECT_EQ(house.ended, 3);
+}
+
+TEST(Classes, TheBackgroundIsNotForgotten) {
+  House house({60, 60}, {.step_tokens = 32, .max_sequences = 1, .context = 1000});
+  for (int i = 0; i < 4; ++i) house.add(text(10, uint64_t(i)), 2);
+  Sequence& back = house.add(text(10, 99), 2, true);
+  const uint64_t id = back.id;
+  int64_t ended = 0;
+  for (uint64_t i = 100; house.live.contains(id); ++i, ended = house.ended) {
+    while (house.scheduler.waiting() < 3) house.add(text(10, ++i), 2);
+    house.step();
+    ASSERT_LT(house.steps, 200);
+  }
+  EXPECT_LE(ended, 16);
+}
+
+// A prompt of 20 rows does not wait for one of 5000, and that one gets half of every step.
+TEST(Classes, ShortPromptsPassLongOnes) {
+  House house({120, 120}, {.step_tokens = 64, .max_sequences = 4, .context = 6000});
+  Sequence& big = house.add(text(5000, 1), 1);
+  house.step();
+  const uint64_t quick = house.add(text(20, 2), 1).id;
+  house.step();
+  EXPECT_FALSE(house.live.contains(quick));
+  for (int i = 0; i < 20; ++i) {
+    const int64_t before = big.computed;
+    house.add(text(300, uint64_t(10 + i)), 1);
+    house.step();
+    EXPECT_GE(big.computed - before, 32);
+  }
+  house.run();
+}
+
+TEST(Pace, SettlesWhereAStepTakesAsLongAsItMay) {
+  Pace pace(0.1, 512);
+  EXPECT_EQ(pace.rows(), 512);
+  for (int i = 0; i < 30; ++i) pace.took(pace.rows(), 0.02 + 0.001 * double(pace.rows()));
+  EXPECT_NEAR(double(pace.rows()), 80, 2);
+  for (int i = 0; i < 30; ++i) pace.took(pace.rows(), 0.02 + 0.0001 * double(pace.rows()));
+  EXPECT_EQ(pace.rows(), 512);
+  for (int i = 0; i < 30; ++i) pace.took(pace.rows(), 10);
+  EXPECT_EQ(pace.rows(), Pace::kLeast) << "prompts get on, however slow the machine";
+  for (int i = 0; i < 30; ++i) pace.took(pace.rows(), 1e-6);
+  EXPECT_EQ(pace.rows(), 512);
+}
+
+// Ten thousand requests of all kinds over pools that are too small for them: everyone ends, every row sees the right slots, and
+// every block comes back.
+TEST(Sharing, Soak) {
+  int64_t total = 0, rows = 0, tokens = 0;
+  for (uint64_t seed = 0; total < 10000; ++seed) {
+    SplitMix64 rng{seed};
+    const auto below = [&](uint64_t n) { return int64_t(rng() % n); };
+    const int64_t blocks = 4 + below(10), context = blocks * 64;
+    Scheduler::Limits limits{.step_tokens = 1 + below(200), .max_sequences = int32_t(1 + below(12)), .context = context};
+    House house({blocks, blocks}, limits);
+    std::vector<std::vector<int32_t>> known = {text(context, seed)};
+    int64_t added = 0;
+    for (int i = 0; i < 400; ++i) {
+      if (below(3) == 0 && house.live.size() < 40) {
+        std::vector<int32_t> prompt = known[size_t(below(known.size()))];
+        prompt.resize(size_t(1 + below(prompt.size())));
+        for (int64_t n = below(60); n > 0 && int64_t(prompt.size()) < context; --n) prompt.push_back(int32_t(below(3)));
+        if (known.size() < 30) known.push_back(prompt);
+        for (int64_t n = 1 + (below(5) == 0 ? below(4) : 0); n > 0; --n, ++added)
+          tokens += int64_t(house.add(prompt, 1 + below(80), below(4) == 0).tokens.size());
+      }
+      if (!house.live.empty() && below(30) == 0) {
+        auto victim = house.live.begin();
+        std::advance(victim, below(house.live.size()));
+        house.end(*victim->second.sequence);
+      }
+      house.step(below(4) == 0 ? 1 + below(50) : INT64_MAX);
+      ASSERT_FALSE(HasFailure()) << "seed " << seed;
+    }
+    house.run();
+    ASSERT_EQ(house.ended, added) << "seed " << seed;
+    ASSERT_EQ(house.kv.free_blocks(), blocks);
+    ASSERT_EQ(house.kv.held_bytes(), 0);
+    total += added;
+    rows += house.rows;
+  }
+  EXPECT_LT(rows, tokens) << "texts have much in common";
+}
+
+}  // namespace
+}  // namespace gale
