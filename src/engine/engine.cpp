@@ -58,15 +58,18 @@ class EngineImpl final : public Engine {
 
   std::unique_ptr<EventStream> submit(Request request) override {
     check_prompt(request.tokens);
-    require(request.max_tokens >= -1, ErrorCode::invalid_argument, "max_tokens is {}, but must be at least 0, or -1 for no limit",
-            request.max_tokens);
-    for (const int32_t id : request.stop_ids)
-      require(id >= 0 && id < info().vocab, ErrorCode::invalid_argument, "stop_ids has {}, but token ids go from 0 to {}", id,
-              info().vocab - 1);
-    auto job = std::make_unique<Job>(++last_id_, std::move(request.tokens), SamplerChain(request.sampling, info().vocab));
+    check_limits(request);
+    SamplerContext context{.tokenizer = tokenizer(), .end_tokens = std::move(request.stop_ids), .min_tokens = request.min_tokens};
+    if (!request.ignore_eos)
+      context.end_tokens.insert(context.end_tokens.end(), info().end_tokens.begin(), info().end_tokens.end());
+    auto job =
+        std::make_unique<Job>(++last_id_, std::move(request.tokens), SamplerChain(request.sampling, info().vocab, context));
     job->max_tokens = request.max_tokens;
-    job->end_tokens = std::move(request.stop_ids);
-    if (!request.ignore_eos) job->end_tokens.insert(job->end_tokens.end(), info().end_tokens.begin(), info().end_tokens.end());
+    job->end_tokens = std::move(context.end_tokens);
+    job->include_stop = request.include_stop;
+    job->prompt_logprobs = request.prompt_logprobs;
+    job->all_rows = job->prompt_logprobs >= 0;
+    if (job->all_rows) job->prompt_tokens.resize(job->tokens.size() - 1);
     job->seed = request.sampling.seed;
     job->logprobs = request.sampling.logprobs;
     job->events = std::make_shared<EventQueue>();
@@ -133,6 +136,19 @@ class EngineImpl final : public Engine {
   const Checkpoint& checkpoint() const override { return *runtime_.checkpoint; }
 
  private:
+  void check_limits(const Request& request) const {
+    constexpr int32_t kMostLogprobs = 20;
+    require(request.max_tokens >= -1, ErrorCode::invalid_argument, "max_tokens is {}, but must be at least 0, or -1 for no limit",
+            request.max_tokens);
+    require(request.min_tokens >= 0 && (request.max_tokens < 0 || request.min_tokens <= request.max_tokens),
+            ErrorCode::invalid_argument, "min_tokens is {}, but must be from 0 to max_tokens, {}", request.min_tokens,
+            request.max_tokens < 0 ? "which is not limited" : std::to_string(request.max_tokens));
+    require(request.prompt_logprobs >= -1 && request.prompt_logprobs <= kMostLogprobs, ErrorCode::invalid_argument,
+            "prompt_logprobs is {}, but must be -1 (none) or from 0 to {}", request.prompt_logprobs, kMostLogprobs);
+    for (const int32_t id : request.stop_ids)
+      require(id >= 0 && id < info().vocab, ErrorCode::invalid_argument, "stop_ids has {}, but token ids go from 0 to {}", id,
+              info().vocab - 1);
+  }
   void check_prompt(const std::vector<int32_t>& tokens) const {
     require(!tokens.empty(), ErrorCode::invalid_argument, "the prompt is empty; it needs at least one token");
     require(int64_t(tokens.size()) <= info().context, ErrorCode::invalid_argument,

@@ -36,7 +36,8 @@ class Stepper {
   void step();
   bool compute(Scheduler::Step& step);
   void use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits);
-  Pick choose(Job& job, std::span<const float> logits);
+  std::string note_prompt(Job& job, size_t slot, std::span<const float> logits, Candidates& scratch);
+  Pick choose(Job& job, std::span<const float> logits, Candidates& scratch);
   void apply(Job& job, const Pick& pick);
   void finish(Job& job, Finish how, const std::string& error = {});
   void finish_all(Finish how, const std::string& error);
@@ -47,6 +48,7 @@ class Stepper {
   Scheduler scheduler_;
   std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
   std::vector<Pick> picks_;
+  std::vector<Candidates> scratch_;         // of each thread of the pool
   std::vector<Change> changes_;             // that wait for the running requests to end
   std::vector<std::unique_ptr<Job>> held_;  // requests that came after them
 };
