@@ -104,17 +104,16 @@ void Candidates::keep_from(float lowest) { keep({lowest, SIZE_MAX}); }
 void Candidates::keep(sampling::Keys keys, sampling::Cut cut) {
   if (cut.key == kLowest && cut.equal >= size()) return;
   begin_narrowing();
-  const size_t n = size();
-  for (size_t block = 0; block < keys.maxima.size(); ++block) {
-    if (keys.maxima[block] < cut.key) continue;
-    const size_t end = std::min(n, (block + 1) * sampling::kMaxBlock);
-    for (size_t i = block * sampling::kMaxBlock; i < end; ++i) {
-      const float key = keys.values[i];
-      const bool tie = key == cut.key && cut.equal > 0;
-      cut.equal -= tie;
-      take_if(i, tie | (key > cut.key));
-    }
-  }
+  const float* const values = keys.values.data();
+  size_t ties = cut.equal;
+  const auto stays = [&ties, values, key = cut.key](size_t i) {
+    const bool tie = (values[i] == key) & (ties > 0);
+    ties -= tie;
+    return tie | (values[i] > key);
+  };
+  for (size_t block = 0; block < keys.maxima.size(); ++block)
+    if (keys.maxima[block] >= cut.key)
+      take(block * sampling::kMaxBlock, std::min(keys.values.size(), (block + 1) * sampling::kMaxBlock), stays);
   end_narrowing();
 }
 

@@ -49,14 +49,14 @@ class Candidates {
   /// Leaves candidate i alone.
   void keep_only(size_t i) {
     begin_narrowing();
-    take_if(i, true);
+    take(i, i + 1, [](size_t) { return true; });
     end_narrowing();
   }
   /// Drops the candidates that `drop(i)` names.
   template <class Drop>
   void drop_if(Drop drop) {
     begin_narrowing();
-    for (size_t i = 0; i < size(); ++i) take_if(i, !drop(i));
+    take(0, size(), [&](size_t i) { return !drop(i); });
     end_narrowing();
   }
 
@@ -67,12 +67,20 @@ class Candidates {
 
  private:
   void begin_narrowing();
-  // Compacts in place: a candidate never moves up, and where it is not kept the next one is written over it. No branch, since
-  // half of a flat distribution goes.
-  void take_if(size_t i, bool keep) {
-    tokens_[kept_] = token(i);
-    logits_[kept_] = logits_[i];
-    kept_ += keep;
+  // Compacts in place: a candidate never moves up, and where it is not kept the next one is written over it. No branch, since half of
+  // a flat distribution goes.
+  template <class Keep>
+  void take(size_t begin, size_t end, Keep keep) {
+    int32_t* const tokens = tokens_.data();
+    float* const logits = logits_.data();
+    size_t kept = kept_;
+    for (size_t i = begin; i < end; ++i) {
+      const bool stays = keep(i);
+      tokens[kept] = all_ ? int32_t(i) : tokens[i];
+      logits[kept] = logits[i];
+      kept += stays;
+    }
+    kept_ = kept;
   }
   void end_narrowing();
   void forget();
