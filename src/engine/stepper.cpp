@@ -137,10 +137,8 @@ void Stepper::use_logits(const Scheduler::Step& step, int64_t first, const Tenso
   });
 }
 
-// Rows of a prompt, on any thread of the pool: what its next token's chances were. Those of a generated text come again after a
-// preemption, and have been told.
+// Rows of a prompt, on any thread of the pool: what its next token's chances were.
 std::string Stepper::note_prompt(Job& job, size_t slot, std::span<const float> logits, Candidates& scratch) {
-  if (slot >= job.prompt_tokens.size()) return "";
   try {
     const int32_t token = job.tokens[slot + 1];
     Logprobs out = log_probabilities(logits, token, job.prompt_logprobs, scratch);
@@ -176,6 +174,7 @@ void Stepper::apply(Job& job, const Pick& pick) {
   if (job.first_token == 0) {
     job.first_token = now_seconds();
     if (job.prompt_logprobs >= 0) job.events->push(PromptEvent{std::exchange(job.prompt_tokens, {})});
+    job.all_rows = false;  // after a preemption they need not come again
     if (job.max_tokens == 0) return finish(job, Finish::length);
   }
   const bool ends = job.ends_at(pick.token);

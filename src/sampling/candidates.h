@@ -67,8 +67,8 @@ class Candidates {
 
  private:
   void begin_narrowing();
-  // Compacts in place: a candidate never moves up, and where it is not kept the next one is written over it. No branch, since half of
-  // a flat distribution goes.
+  // Compacts in place: a candidate never moves up, and where it is not kept the next one is written over it. No branch, since
+  // half of a flat distribution goes.
   template <class Keep>
   void take(size_t begin, size_t end, Keep keep) {
     int32_t* const tokens = tokens_.data();

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "gale/error.h"
 #include "sampling/sampler.h"
+#include "tokenizer/tokenizer.h"
 
 namespace gale {
 namespace {
@@ -60,6 +61,46 @@ TEST(SamplerChain, RefusesEveryFieldOutOfRangeByName) {
   expect_refused("top_p", [](auto& p) { p.top_p = 1.01f; });
   expect_refused("min_p", [](auto& p) { p.min_p = 1; });
   expect_refused("min_p", [](auto& p) { p.min_p = -0.1f; });
+  for (const float bad : {NAN, kInf, -1.0f}) {
+    expect_refused("dynamic_temperature_range", [&](auto& p) { p.dynamic_temperature_range = bad; });
+    expect_refused("dynamic_temperature_exponent", [&](auto& p) { p.dynamic_temperature_exponent = bad; });
+    expect_refused("typical_p", [&](auto& p) { p.typical_p = bad; });
+    expect_refused("top_a", [&](auto& p) { p.top_a = bad; });
+    expect_refused("tail_free", [&](auto& p) { p.tail_free = bad; });
+    expect_refused("top_n_sigma", [&](auto& p) { p.top_n_sigma = bad; });
+    expect_refused("epsilon_cutoff", [&](auto& p) { p.epsilon_cutoff = bad; });
+    expect_refused("eta_cutoff", [&](auto& p) { p.eta_cutoff = bad; });
+    expect_refused("xtc_probability", [&](auto& p) { p.xtc_probability = bad; });
+    expect_refused("xtc_threshold", [&](auto& p) { p.xtc_threshold = bad; });
+    expect_refused("mirostat_tau", [&](auto& p) { p.mirostat_tau = bad; });
+    expect_refused("mirostat_eta", [&](auto& p) { p.mirostat_eta = bad; });
+    expect_refused("dry_multiplier", [&](auto& p) { p.dry_multiplier = bad; });
+    expect_refused("dry_base", [&](auto& p) { p.dry_base = bad; });
+    expect_refused("logit_bias_text", [&](auto& p) { p.logit_bias_text = {{"a", bad}}; });
+  }
+  expect_refused("dynamic_temperature_range", [](auto& p) { p.temperature = 1, p.dynamic_temperature_range = 1.01f; });
+  expect_refused("penalty_last_n", [](auto& p) { p.penalty_last_n = -2; });
+  expect_refused("no_repeat_ngram", [](auto& p) { p.no_repeat_ngram = -1; });
+  expect_refused("dry_allowed_length", [](auto& p) { p.dry_allowed_length = 0; });
+  expect_refused("dry_last_n", [](auto& p) { p.dry_last_n = -2; });
+  expect_refused("dry_sequence_breakers", [](auto& p) { p.dry_sequence_breakers = {""}; });
+  expect_refused("dry_sequence_breakers", [](auto& p) { p.dry_sequence_breakers = {std::string(41, 'x')}; });
+  expect_refused("dry_sequence_breakers", [](auto& p) { p.dry_sequence_breakers.assign(7, std::string(40, 'x')); });
+  expect_refused("dry_sequence_breakers", [](auto& p) { p.dry_multiplier = 1; });  // no tokenizer here
+  expect_refused("logit_bias_text", [](auto& p) { p.logit_bias_text = {{"a", 1.0f}}; });
+  expect_refused("logit_bias_text", [](auto& p) { p.logit_bias_text = {{"", 1.0f}}; });
+  expect_refused("banned_ids", [](auto& p) { p.banned_ids = {10}; });
+  expect_refused("banned_ids", [](auto& p) { p.banned_ids = {-1}; });
+  expect_refused("banned_ids", [](auto& p) { p.banned_ids = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9}; });
+  expect_refused("banned_ids", [](auto& p) { p.allowed_ids = {3, 4}, p.banned_ids = {4, 3, 5}; });
+  expect_refused("allowed_ids", [](auto& p) { p.allowed_ids = {10}; });
+  expect_refused("processors", [](auto& p) { p.processors = {nullptr}; });
+  expect_refused("mirostat", [](auto& p) { p.temperature = 1, p.mirostat = 3; });
+  expect_refused("mirostat", [](auto& p) { p.mirostat = 1; });  // at temperature 0
+  expect_refused("xtc_threshold", [](auto& p) { p.xtc_threshold = 0.51f; });
+  expect_refused("order names \"top_q\"", [](auto& p) { p.order = {"top_q"}; });
+  expect_refused("order names \"top_k\" twice", [](auto& p) { p.order = {"top_k", "top_p", "top_k"}; });
+  expect_refused("order does not name \"top_p\"", [](auto& p) { p.temperature = 1, p.top_p = 0.5f, p.order = {"top_k"}; });
   expect_refused("logprobs", [](auto& p) { p.logprobs = 21; });
   expect_refused("logprobs", [](auto& p) { p.logprobs = -2; });
 }
@@ -75,6 +116,26 @@ TEST(SamplerChain, GreedyTakesTheLargestAndHonoursBiasAndPenalties) {
   SamplingState state;
   state.generated = generated;
   EXPECT_EQ(sample_once(params, logits, state), 2);
+}
+
+TEST(SamplerChain, BiasByTextIsThatOfItsTokens) {
+  const auto tokenizer = Tokenizer::from_json(
+      R"({"model":{"type":"BPE","vocab":{"a":0,"b":1,"c":2,"ab":3},"merges":["a b"]},"decoder":{"type":"Fuse"}})");
+  SamplingParams params;
+  params.logit_bias_text = {{"abc", 5.0f}, {"b", 2.0f}};  // ab c, and b
+  Candidates scratch;
+  SamplerChain chain(params, 4, {.tokenizer = tokenizer.get(), .end_tokens = {}});
+  EXPECT_EQ(chain.sample(std::vector<float>{4, 2.5f, 0, 0}, {}, scratch), 2) << "c is 5, b 4.5";
+  EXPECT_EQ(chain.sample(std::vector<float>{4, 2.5f, 0, 0.5f}, {}, scratch), 3);
+  params.logit_bias_text = {{"ab", 1.0f}};
+  EXPECT_THROW(SamplerChain(params, 3, {.tokenizer = tokenizer.get(), .end_tokens = {}}), Error) << "a token beyond the logits";
+}
+
+TEST(SamplerChain, XtcHasNoSayAtTemperatureZero) {
+  SamplingParams params;
+  params.xtc_probability = 1;
+  params.top_k = 2;
+  EXPECT_EQ(sample_once(params, {1, 5, 4, 5}, {}), 1);
 }
 
 TEST(SamplerChain, NonFiniteLogitsDoNotCrash) {

@@ -7,7 +7,7 @@
 namespace gale {
 namespace {
 
-constexpr int32_t kMostLogprobs = 20, kLongestNgram = 1024;
+constexpr int32_t kMostLogprobs = 20;
 constexpr size_t kMostBreakerBytes = 40, kAllBreakerBytes = 256, kMostBiases = 1 << 20;
 
 /// NaN fails every comparison, so it is refused with the rest.
@@ -54,8 +54,7 @@ void check_repetition(const SamplingParams& p) {
   check(p.frequency_penalty >= -2 && p.frequency_penalty <= 2, "frequency_penalty", p.frequency_penalty, "from -2 to 2");
   check(p.presence_penalty >= -2 && p.presence_penalty <= 2, "presence_penalty", p.presence_penalty, "from -2 to 2");
   check(p.penalty_last_n >= -1, "penalty_last_n", p.penalty_last_n, "at least 0, or -1 for all tokens");
-  check(p.no_repeat_ngram >= 0 && p.no_repeat_ngram <= kLongestNgram, "no_repeat_ngram", p.no_repeat_ngram,
-        fmt::format("from 0 (off) to {}", kLongestNgram));
+  check(p.no_repeat_ngram >= 0, "no_repeat_ngram", p.no_repeat_ngram, "at least 0 (0: off)");
   check(p.dry_multiplier >= 0 && std::isfinite(p.dry_multiplier), "dry_multiplier", p.dry_multiplier,
         "a finite number of at least 0 (0: off)");
   check(p.dry_base >= 1 && std::isfinite(p.dry_base), "dry_base", p.dry_base, "a finite number of at least 1");

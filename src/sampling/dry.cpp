@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "sampling/stages.h"
+#include "sampling/repeats.h"
 
 namespace gale::stages {
 namespace {
@@ -38,27 +38,15 @@ class Dry final : public SamplerStage {
     return text.size();
   }
 
-  /// candidates.counts[token]: the longest end of the text, at most `limit`, that this token followed before. With the text
-  /// turned round an end is a beginning, and how much of the beginning stands at each place is the Z function, worked out in one
-  /// pass: what lies inside an earlier match is known from the beginning itself.
+  /// candidates.counts[token]: the longest end of the text, at most `limit`, that this token followed before.
   void note_repeats(Candidates& candidates, const Window& text, size_t limit) const {
-    const size_t n = text.size();
     if (int64_t(candidates.counts.size()) < vocab_) candidates.counts.resize(size_t(vocab_));
-    candidates.numbers.resize(2 * n);
-    int32_t* turned = candidates.numbers.data();
-    int32_t* z = turned + n;
-    for (size_t i = 0; i < n; ++i) turned[i] = text[n - 1 - i];
-    size_t left = 0, right = 0;  // the match that reaches farthest
-    for (size_t i = 1; i < n; ++i) {
-      size_t length = i < right ? std::min(right - i, size_t(z[i - left])) : 0;
-      while (i + length < n && turned[length] == turned[i + length]) ++length;
-      if (i + length > right) left = i, right = i + length;
-      z[i] = int32_t(length);
-      const size_t repeat = std::min(length, limit);
-      const int32_t next = turned[i - 1];
-      if (repeat < size_t(params_.allowed_length) || next < 0 || next >= vocab_) continue;
+    const Repeats repeats = find_repeats(text, candidates.numbers);
+    for (size_t i = 1; i < text.size(); ++i) {
+      const int32_t length = std::min(repeats.lengths[i], int32_t(limit)), next = repeats.turned[i - 1];
+      if (length < params_.allowed_length || next < 0 || next >= vocab_) continue;
       int32_t& longest = candidates.counts[size_t(next)];
-      longest = std::max(longest, int32_t(repeat));
+      longest = std::max(longest, length);
     }
   }
 

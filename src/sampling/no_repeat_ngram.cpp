@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "sampling/stages.h"
+#include "sampling/repeats.h"
 
 namespace gale::stages {
 namespace {
@@ -9,23 +9,20 @@ namespace {
 /// of n tokens comes twice, so what followed the last n - 1 tokens before is forbidden.
 class NoRepeatNgram final : public SamplerStage {
  public:
-  explicit NoRepeatNgram(int32_t n) : n_(size_t(n)) {}
+  explicit NoRepeatNgram(int32_t n) : n_(n) {}
 
   void apply(Candidates& candidates, const SamplingState& state) override {
-    const Window text = last_tokens(state, -1);
-    const size_t length = text.size(), known = n_ - 1;
-    for (size_t end = known; end < length; ++end) {  // a run ends before `end`, the token there followed it
-      size_t same = 0;
-      while (same < known && text[end - 1 - same] == text[length - 1 - same]) ++same;
-      if (same < known) continue;
-      if (const auto i = candidates.find(text[end]); i >= 0)
-        candidates.change(size_t(i), -std::numeric_limits<float>::infinity());
+    const Repeats repeats = find_repeats(last_tokens(state, -1), candidates.numbers);
+    for (size_t i = 1; i < repeats.lengths.size(); ++i) {
+      if (repeats.lengths[i] < n_ - 1) continue;
+      if (const auto place = candidates.find(repeats.turned[i - 1]); place >= 0)
+        candidates.change(size_t(place), -std::numeric_limits<float>::infinity());
     }
   }
   Stage clone() const override { return std::make_unique<NoRepeatNgram>(*this); }
 
  private:
-  size_t n_;
+  int32_t n_;
 };
 
 }  // namespace

@@ -70,6 +70,25 @@ TEST(CountPenalties, FrequencyPerOccurrencePresenceOncePromptNotCounted) {
   EXPECT_THAT(logits_after(stages::count_penalties(0, 2, -1, 5), {1, 1, 1, 1, 1}, state), ElementsAre(1, -1, 1, -1, 1));
 }
 
+TEST(Penalties, LookAtTheLastTokensOnly) {
+  const std::vector<int32_t> prompt = {0, 1, 2}, generated = {3, 3, 1};
+  SamplingState state;
+  state.prompt = prompt;
+  state.generated = generated;
+  EXPECT_THAT(logits_after(stages::repetition_penalty(2, 4, 5), {4, 4, 4, 4, 4}, state), ElementsAre(4, 2, 2, 2, 4));
+  EXPECT_THAT(logits_after(stages::repetition_penalty(2, 0, 5), {4, 4, 4, 4, 4}, state), ElementsAre(4, 4, 4, 4, 4));
+  EXPECT_THAT(logits_after(stages::count_penalties(1, 0, 2, 5), {4, 4, 4, 4, 4}, state), ElementsAre(4, 3, 4, 3, 4));
+  EXPECT_THAT(logits_after(stages::count_penalties(1, 0, 5, 5), {4, 4, 4, 4, 4}, state), ElementsAre(4, 3, 4, 2, 4));
+}
+
+TEST(Dry, LongRepeatsInLinearTime) {
+  const std::vector<int32_t> prompt(200000, 1);  // a quadratic search takes minutes
+  SamplingState state;
+  state.prompt = prompt;
+  const auto logits = logits_after(stages::dry({1, 1, 2, -1}, {}, 3), {0, 9, 0}, state);
+  EXPECT_THAT(logits, ElementsAre(0, 8, 0));
+}
+
 TEST(Temperature, DividesTheDistanceFromTheLargest) {
   EXPECT_THAT(logits_after(stages::temperature(2), {1, 3, -kInf, -1}), ElementsAre(-1, 0, -kInf, -2));
   EXPECT_THAT(logits_after(stages::temperature(0.5), {1, 3, 2}), ElementsAre(-4, 0, -2));
