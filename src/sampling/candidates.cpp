@@ -104,12 +104,12 @@ void Candidates::keep_from(float lowest) { keep({lowest, SIZE_MAX}); }
 void Candidates::keep(sampling::Keys keys, sampling::Cut cut) {
   if (cut.key == kLowest && cut.equal >= size()) return;
   begin_narrowing();
-  const float* const values = keys.values.data();
+  const float* const x = keys.values.data();
   size_t ties = cut.equal;
-  const auto stays = [&ties, values, key = cut.key](size_t i) {
-    const bool tie = (values[i] == key) & (ties > 0);
+  const auto stays = [&ties, x, key = cut.key](size_t i) {
+    const bool tie = (x[i] == key) & (ties > 0);
     ties -= tie;
-    return tie | (values[i] > key);
+    return tie | (x[i] > key);
   };
   for (size_t block = 0; block < keys.maxima.size(); ++block)
     if (keys.maxima[block] >= cut.key)

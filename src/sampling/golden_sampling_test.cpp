@@ -71,9 +71,10 @@ std::vector<int32_t> tokens_of(const Candidates& candidates) {
 
 void expect_near(std::span<const float> got, const std::vector<float>& expected, const std::string& what) {
   ASSERT_EQ(got.size(), expected.size()) << what;
-  for (size_t i = 0; i < got.size(); ++i)
-    if (got[i] != expected[i])
-      ASSERT_NEAR(got[i], expected[i], 2e-5 * std::max(1.0, std::fabs(double(expected[i])))) << what << " " << i;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (got[i] == expected[i]) continue;  // infinities
+    ASSERT_NEAR(got[i], expected[i], 2e-5 * std::max(1.0, std::fabs(double(expected[i])))) << what << " " << i;
+  }
 }
 
 TEST(GoldenSampling, EveryStage) {
@@ -109,8 +110,8 @@ TEST(GoldenSampling, LargeVocabularies) {
     const std::vector<int32_t> tokens = tokens_of(candidates);
     // Powers round differently here and there, and sums do: what lies at the edge may be one more or one less.
     EXPECT_NEAR(double(tokens.size()), c.at("kept").get<double>(), 2) << c.dump();
-    if (int64_t(tokens.size()) == c.at("kept").get<int64_t>())
-      EXPECT_EQ(std::accumulate(tokens.begin(), tokens.end(), int64_t(0)), c.at("id_sum").get<int64_t>()) << c.dump();
+    if (int64_t(tokens.size()) != c.at("kept").get<int64_t>()) continue;
+    EXPECT_EQ(std::accumulate(tokens.begin(), tokens.end(), int64_t(0)), c.at("id_sum").get<int64_t>()) << c.dump();
   }
 }
 

@@ -59,11 +59,14 @@ float least_that_counts(std::span<const float> keys, std::span<const float> weig
   constexpr size_t kLanes = 16;
   float lanes[kLanes];
   std::fill_n(lanes, kLanes, largest);
-  for (size_t i = 0; i < keys.size(); ++i) {
-    float& least = lanes[i % kLanes];
-    const float key = weights[i] > 0 ? keys[i] : largest;
-    least = key < least ? key : least;
-  }
+  const size_t whole = keys.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float key = weights[i + lane] > 0 ? keys[i + lane] : largest;
+      lanes[lane] = key < lanes[lane] ? key : lanes[lane];
+    }
+  for (size_t i = whole; i < keys.size(); ++i)
+    if (weights[i] > 0 && keys[i] < lanes[0]) lanes[0] = keys[i];
   return *std::min_element(lanes, lanes + kLanes);
 }
 
