@@ -42,8 +42,8 @@ class Bench {
     std::vector<double> warm;
     for (int32_t i = 2; i < 7; ++i) warm.push_back(ask(i));
     std::ranges::sort(warm);
-    fmt::print("first token after 8193 tokens: {:.2f} s cold, {:.1f} ms with the first 8192 shared: {:.0f} times\n", cold, warm[2] * 1e3,
-               cold / warm[2]);
+    fmt::print("first token after 8193 tokens: {:.2f} s cold, {:.1f} ms with the first 8192 shared: {:.0f} times\n", cold,
+               warm[2] * 1e3, cold / warm[2]);
   }
 
   // One text decodes while prompts of 1000 tokens come one after another.
@@ -67,7 +67,8 @@ class Bench {
     }
     std::ranges::sort(gaps);
     const double median = gaps[gaps.size() / 2], p99 = gaps[gaps.size() * 99 / 100];
-    fmt::print("gaps between tokens under prompts: median {:.1f} ms, p99 {:.1f} ms: {:.2f} times\n", median * 1e3, p99 * 1e3, p99 / median);
+    fmt::print("gaps between tokens under prompts: median {:.1f} ms, p99 {:.1f} ms: {:.2f} times\n", median * 1e3, p99 * 1e3,
+               p99 / median);
   }
 
   void many_sequences() {

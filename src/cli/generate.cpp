@@ -29,7 +29,7 @@ Json logprobs_json(const Tokenizer& tokenizer, const std::vector<TokenEvent>& to
 Generation generate(Engine& engine, const Request& request, const std::vector<std::string>& stops,
                     const InterruptScope& interrupt, const std::function<void(std::string_view)>& on_text) {
   Generation out;
-  TextStream text(*engine.tokenizer(), stops);
+  TextStream text(*engine.tokenizer(), stops, false, request.min_tokens);
   const auto emit = [&](const std::string& piece) {
     out.text += piece;
     if (!piece.empty()) on_text(piece);
@@ -49,11 +49,16 @@ Generation generate(Engine& engine, const Request& request, const std::vector<st
       emit(text.push(token->token));
       continue;
     }
+    if (auto* prompt = std::get_if<PromptEvent>(&*event)) {
+      out.prompt = prompt->tokens;
+      continue;
+    }
     out.end = std::get<EndEvent>(*event);
     break;
   }
   if (!text.stopped()) emit(text.flush());
   out.stop = text.stop();
+  if (request.include_stop) emit(out.stop);
   if (text.stopped()) out.end.finish = Finish::stop;
   require(out.end.finish != Finish::error, ErrorCode::internal, "the engine failed: {}", out.end.error);
   return out;
@@ -75,12 +80,13 @@ const char* finish_name(Finish finish) {
   return "error";
 }
 
-Json generation_json(const Engine& engine, const Generation& g, double load_seconds, bool logprobs) {
+Json generation_json(const Engine& engine, const Generation& g, double load_seconds, const Request& request) {
   std::vector<int32_t> ids;
   for (const TokenEvent& t : g.tokens) ids.push_back(t.token);
   const EndEvent& e = g.end;
   Json out = {{"model", engine.info().source}, {"text", g.text}, {"tokens", ids}, {"finish", finish_name(e.finish)}};
   if (!g.stop.empty()) out["stop"] = g.stop;
+  if (e.stop_token >= 0) out["stop_token"] = e.stop_token;
   const auto generated = int64_t(ids.size());
   out["usage"] = {
       {"prompt_tokens", e.prompt_tokens}, {"completion_tokens", generated}, {"total_tokens", e.prompt_tokens + generated}};
@@ -90,7 +96,8 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
                     {"decode_seconds", e.decode_seconds},
                     {"prefill_tokens_per_second", rate(e.prompt_tokens, e.prefill_seconds)},
                     {"decode_tokens_per_second", rate(e.generated_tokens - 1, e.decode_seconds)}};
-  if (logprobs) out["logprobs"] = logprobs_json(*engine.tokenizer(), g.tokens);
+  if (request.sampling.logprobs >= 0) out["logprobs"] = logprobs_json(*engine.tokenizer(), g.tokens);
+  if (request.prompt_logprobs >= 0) out["prompt_logprobs"] = logprobs_json(*engine.tokenizer(), g.prompt);
   return out;
 }
 

@@ -13,18 +13,20 @@ namespace gale::cli {
 struct Generation {
   std::string text;
   std::vector<TokenEvent> tokens;
-  std::string stop;  ///< the stop string that ended it, ""
+  std::vector<TokenEvent> prompt;  ///< where prompt_logprobs were asked for: all but its first
+  std::string stop;                ///< the stop string that ended it, ""
   EndEvent end;
 };
 
-/// Runs a request to its end; `on_text` gets the text as it becomes certain. Ends early at a stop string or on Ctrl-C.
+/// Runs a request to its end; `on_text` gets the text as it becomes certain. Ends early on Ctrl-C or at a stop string
+/// after request.min_tokens; the string is text of the answer where request.include_stop.
 /// Throws Error where the engine failed. REQUIRES: the engine has a tokenizer.
 Generation generate(Engine& engine, const Request& request, const std::vector<std::string>& stops,
                     const InterruptScope& interrupt, const std::function<void(std::string_view)>& on_text);
 
 const char* finish_name(Finish finish);
 /// The object that `gale run --json` prints.
-Json generation_json(const Engine& engine, const Generation& generation, double load_seconds, bool logprobs);
+Json generation_json(const Engine& engine, const Generation& generation, double load_seconds, const Request& request);
 /// Prefill and decode speed on one line.
 std::string speed_text(const EndEvent& end);
 

@@ -33,13 +33,113 @@ CLI::Validator in_range(Number lowest, Number highest, const char* wanted) {
       "");
 }
 
-std::pair<int32_t, float> parse_bias(const std::string& text) {
-  std::pair<int32_t, float> out;
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || !read_number(std::string_view(text).substr(0, equals), out.first) ||
-      !read_number(std::string_view(text).substr(equals + 1), out.second))
-    throw UsageError(fmt::format("--logit-bias: \"{}\" is not ID=VALUE, such as 15=-100", text));
-  return out;
+/// "WHAT=VALUE", cut at the last '=': a text may have some of its own.
+std::pair<std::string, float> parse_bias(const char* flag, const std::string& text) {
+  const size_t equals = text.rfind('=');
+  float value = 0;
+  if (equals == std::string::npos || equals == 0 || !read_number(std::string_view(text).substr(equals + 1), value))
+    throw UsageError(fmt::format("{}: \"{}\" has no =VALUE, such as =-100", flag, text));
+  return {text.substr(0, equals), value};
+}
+
+std::pair<int32_t, float> parse_id_bias(const std::string& text) {
+  const auto [what, value] = parse_bias("--logit-bias", text);
+  int32_t id = 0;
+  if (!read_number(std::string_view(what), id))
+    throw UsageError(fmt::format("--logit-bias: \"{}\" is not ID=VALUE, such as 15=-100; --logit-bias-text takes texts", text));
+  return {id, value};
+}
+
+template <class Number>
+CLI::Option* add_number(CLI::App& app, const char* name, Number& out, const char* help, Number lowest, Number highest,
+                        const char* wanted) {
+  return app.add_option(name, out, help)->check(in_range(lowest, highest, wanted))->capture_default_str();
+}
+
+constexpr float kAnyFloat = 3.4e38f;
+constexpr int32_t kAnyInt = INT32_MAX;
+
+void add_token_flags(CLI::App& app, SamplingFlags& flags) {
+  SamplingParams& p = flags.params;
+  app.add_option("--logit-bias", flags.logit_bias, "ID=VALUE, added to a token's logit (again for more)")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--logit-bias-text", flags.logit_bias_text,
+                 "TEXT=VALUE, for every token that the text is made of (again for more)")
+      ->allow_extra_args(false);
+  app.add_option("--ban-id", p.banned_ids, "Never choose this token (again for more)")->delimiter(',')->allow_extra_args(false);
+  app.add_option("--allow-id", p.allowed_ids, "Choose nothing but this token (again for more)")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
+void add_repetition_flags(CLI::App& app, SamplingFlags& flags) {
+  SamplingParams& p = flags.params;
+  add_number(app, "--repeat-penalty", p.repetition_penalty, "Divide the logits of tokens seen", 1e-6f, 1e6f, "above 0");
+  add_number(app, "--frequency-penalty", p.frequency_penalty, "Subtract per occurrence in the answer", -2.f, 2.f, "from -2 to 2");
+  add_number(app, "--presence-penalty", p.presence_penalty, "Subtract once for tokens in the answer", -2.f, 2.f, "from -2 to 2");
+  add_number(app, "--penalty-last-n", p.penalty_last_n, "The three above look at so many last tokens; -1: all", -1, kAnyInt,
+             "-1 or more");
+  add_number(app, "--no-repeat-ngram", p.no_repeat_ngram, "No run of N tokens comes twice; 0: off", 0, kAnyInt, "0 or more");
+  add_number(app, "--dry-multiplier", p.dry_multiplier, "DRY: how strongly long repeats are kept from growing; 0: off", 0.f,
+             kAnyFloat, "0 or more");
+  add_number(app, "--dry-base", p.dry_base, "DRY: the penalty grows by this factor a token", 1.f, kAnyFloat, "1 or more");
+  add_number(app, "--dry-allowed-length", p.dry_allowed_length, "DRY: repeats of fewer tokens are free", 1, kAnyInt, "1 or more");
+  add_number(app, "--dry-last-n", p.dry_last_n, "DRY looks at so many last tokens; -1: all", -1, kAnyInt, "-1 or more");
+  app.add_option(
+         "--dry-sequence-breaker", flags.dry_breakers,
+         "DRY: a text that no repeat goes over (again for more), instead of newline, colon, quote and star; none: no text")
+      ->allow_extra_args(false);
+}
+
+void add_temperature_flags(CLI::App& app, SamplingParams& p) {
+  add_number(app, "--temp", p.temperature, "Temperature; 0 takes the most likely token", 0.f, 100.f, "from 0 to 100");
+  add_number(app, "--dynamic-temp-range", p.dynamic_temperature_range,
+             "Temperature by entropy: from --temp less this to --temp and this; 0: off", 0.f, 100.f, "from 0 to --temp");
+  add_number(app, "--dynamic-temp-exponent", p.dynamic_temperature_exponent, "The power of the entropy in it", 1e-6f, 1e6f,
+             "above 0");
+}
+
+void add_narrowing_flags(CLI::App& app, SamplingParams& p) {
+  add_number(app, "--top-k", p.top_k, "Keep the K most likely tokens; 0: all", 0, kAnyInt, "0 or more");
+  add_number(app, "--top-p", p.top_p, "Keep the most likely tokens that together reach P", 1e-9f, 1.f, "above 0 and at most 1");
+  add_number(app, "--min-p", p.min_p, "Drop tokens below P times the most likely one's probability", 0.f, 0.999999f,
+             "0 or more and below 1");
+  add_number(app, "--typical-p", p.typical_p, "Keep the most typical tokens that together reach P", 1e-9f, 1.f,
+             "above 0 and at most 1");
+  add_number(app, "--top-a", p.top_a, "Drop tokens below A times the square of the most likely one's probability; 0: off", 0.f,
+             1.f, "from 0 to 1");
+  add_number(app, "--tail-free", p.tail_free, "Cut the tail where the curve has bent by this share; 1: off", 1e-9f, 1.f,
+             "above 0 and at most 1");
+  add_number(app, "--top-n-sigma", p.top_n_sigma, "Drop logits more than N standard deviations below the largest; 0: off", 0.f,
+             kAnyFloat, "0 or more");
+  add_number(app, "--epsilon-cutoff", p.epsilon_cutoff, "Drop tokens below this probability; 0: off", 0.f, 0.999999f,
+             "0 or more and below 1");
+  add_number(app, "--eta-cutoff", p.eta_cutoff, "The same, lower where the entropy is high; 0: off", 0.f, 0.999999f,
+             "0 or more and below 1");
+  add_number(app, "--xtc-probability", p.xtc_probability, "XTC: how often all likely tokens but the last are dropped; 0: off",
+             0.f, 1.f, "from 0 to 1");
+  add_number(app, "--xtc-threshold", p.xtc_threshold, "XTC: from what probability a token is likely", 1e-9f, 0.5f,
+             "above 0 and at most 0.5");
+}
+
+void add_choice_flags(CLI::App& app, SamplingParams& p) {
+  add_number(app, "--mirostat", p.mirostat, "1 or 2: keep the surprise of the text even; 0: off", 0, 2, "0, 1 or 2");
+  add_number(app, "--mirostat-tau", p.mirostat_tau, "Mirostat: the surprise wanted, in bits", 1e-6f, 1e6f, "above 0");
+  add_number(app, "--mirostat-eta", p.mirostat_eta, "Mirostat: how fast it learns", 1e-6f, 1.f, "above 0 and at most 1");
+  add_number(app, "--seed", p.seed, "The same seed gives the same text", uint64_t(0), UINT64_MAX, "from 0 to 2^64 - 1");
+  app.add_option("--order", p.order,
+                 "The stages that are used, in the order wanted: " + fmt::format("{}", fmt::join(sampling_stages(), ",")))
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(sampling_stages()));
+}
+
+void add_end_flags(CLI::App& app, SamplingFlags& flags) {
+  app.add_option("--stop", flags.stops, "End before this text (again for more)")->allow_extra_args(false);
+  app.add_option("--stop-id", flags.stop_ids, "End at this token (again for more)")->delimiter(',')->allow_extra_args(false);
+  app.add_flag("--include-stop", flags.include_stop, "Give out the text or token that ended the answer too");
+  app.add_flag("--ignore-eos", flags.ignore_eos, "Go on past the model's end tokens");
 }
 
 }  // namespace
@@ -121,50 +221,36 @@ EngineOptions engine_options(const ModelFlags& flags) {
 
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
   SamplingParams& p = flags.params;
-  app.add_option("-n,--max-tokens", flags.max_tokens, "Tokens to generate at most; -1: until the context is full")
-      ->check(in_range(int64_t(-1), int64_t(1) << 30, "from -1 to 2^30"))
-      ->capture_default_str();
-  app.add_option("--temp", p.temperature, "Temperature; 0 takes the most likely token")
-      ->check(in_range(0.f, 100.f, "from 0 to 100"))
-      ->capture_default_str();
-  app.add_option("--top-k", p.top_k, "Keep the K most likely tokens; 0: all")
-      ->check(in_range(0, INT32_MAX, "0 or more"))
-      ->capture_default_str();
-  app.add_option("--top-p", p.top_p, "Keep the most likely tokens that together reach P")
-      ->check(in_range(1e-9f, 1.f, "above 0 and at most 1"))
-      ->capture_default_str();
-  app.add_option("--min-p", p.min_p, "Drop tokens below P times the most likely one's probability")
-      ->check(in_range(0.f, 0.999999f, "0 or more and below 1"))
-      ->capture_default_str();
-  app.add_option("--repeat-penalty", p.repetition_penalty, "Divide the logits of tokens seen")
-      ->check(in_range(1e-6f, 1e6f, "above 0"))
-      ->capture_default_str();
-  app.add_option("--frequency-penalty", p.frequency_penalty, "Subtract per occurrence in the answer")
-      ->check(in_range(-2.f, 2.f, "from -2 to 2"))
-      ->capture_default_str();
-  app.add_option("--presence-penalty", p.presence_penalty, "Subtract once for tokens in the answer")
-      ->check(in_range(-2.f, 2.f, "from -2 to 2"))
-      ->capture_default_str();
-  app.add_option("--logit-bias", flags.logit_bias, "ID=VALUE, added to a token's logit (again for more)")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  app.add_option("--seed", p.seed, "The same seed gives the same text")
-      ->check(in_range(uint64_t(0), UINT64_MAX, "from 0 to 2^64 - 1"))
-      ->capture_default_str();
-  app.add_option("--stop", flags.stops, "End before this text (again for more)")->allow_extra_args(false);
-  app.add_option("--stop-id", flags.stop_ids, "End at this token (again for more)")->delimiter(',')->allow_extra_args(false);
-  app.add_flag("--ignore-eos", flags.ignore_eos, "Go on past the model's end tokens");
+  add_number(app, "-n,--max-tokens", flags.max_tokens, "Tokens to generate at most; -1: until the context is full", int64_t(-1),
+             int64_t(1) << 30, "from -1 to 2^30");
+  add_number(app, "--min-tokens", flags.min_tokens, "Nothing ends the answer before so many tokens", int64_t(0), int64_t(1) << 30,
+             "from 0 to 2^30");
+  add_temperature_flags(app, p);
+  add_narrowing_flags(app, p);
+  add_repetition_flags(app, flags);
+  add_token_flags(app, flags);
+  add_choice_flags(app, p);
+  add_end_flags(app, flags);
   app.add_option("--logprobs", p.logprobs, "With --json: log-probabilities of the chosen and the N most likely tokens")
+      ->check(in_range(0, 20, "from 0 to 20"));
+  app.add_option("--prompt-logprobs", flags.prompt_logprobs, "With --json: the same for the tokens of the prompt")
       ->check(in_range(0, 20, "from 0 to 20"));
 }
 
 Request make_request(const SamplingFlags& flags) {
   Request out;
   out.sampling = flags.params;
-  for (const std::string& bias : flags.logit_bias) out.sampling.logit_bias.push_back(parse_bias(bias));
+  for (const std::string& bias : flags.logit_bias) out.sampling.logit_bias.push_back(parse_id_bias(bias));
+  for (const std::string& bias : flags.logit_bias_text)
+    out.sampling.logit_bias_text.push_back(parse_bias("--logit-bias-text", bias));
+  if (!flags.dry_breakers.empty()) out.sampling.dry_sequence_breakers = flags.dry_breakers;
+  if (flags.dry_breakers == std::vector<std::string>{"none"}) out.sampling.dry_sequence_breakers.clear();
   out.max_tokens = flags.max_tokens;
+  out.min_tokens = flags.min_tokens;
   out.stop_ids = flags.stop_ids;
   out.ignore_eos = flags.ignore_eos;
+  out.include_stop = flags.include_stop;
+  out.prompt_logprobs = flags.prompt_logprobs;
   return out;
 }
 

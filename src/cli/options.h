@@ -30,11 +30,14 @@ EngineOptions engine_options(const ModelFlags& flags);
 /// The flags of every subcommand that generates text.
 struct SamplingFlags {
   SamplingParams params;
-  std::vector<std::string> logit_bias;  ///< "ID=VALUE"
+  std::vector<std::string> logit_bias;       ///< "ID=VALUE"
+  std::vector<std::string> logit_bias_text;  ///< "TEXT=VALUE"
+  std::vector<std::string> dry_breakers;     ///< in the place of the usual ones; "none": none
   std::vector<std::string> stops;
   std::vector<int32_t> stop_ids;
-  int64_t max_tokens = 256;
-  bool ignore_eos = false;
+  int64_t max_tokens = 256, min_tokens = 0;
+  int32_t prompt_logprobs = -1;
+  bool ignore_eos = false, include_stop = false;
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
 /// A request with everything but the prompt. Throws UsageError.

@@ -35,7 +35,7 @@ int answer_once(Engine& engine, Chat chat, const Flags& flags, const std::string
     if (!flags.json) print(text, true);
   });
   if (flags.json)
-    print_json(generation_json(engine, g, load_seconds, flags.sampling.params.logprobs >= 0));
+    print_json(generation_json(engine, g, load_seconds, request));
   else
     print("\n", true);
   if (flags.verbose) std::fprintf(stderr, "%s\n", speed_text(g.end).c_str());

@@ -63,25 +63,25 @@ class EngineImpl final : public Engine {
 
   std::unique_ptr<EventStream> submit(Request request) override {
     check_prompt(request.tokens);
-    require(request.max_tokens >= -1, ErrorCode::invalid_argument, "max_tokens is {}, but must be at least 0, or -1 for no limit",
-            request.max_tokens);
-    for (const int32_t id : request.stop_ids)
-      require(id >= 0 && id < info().vocab, ErrorCode::invalid_argument, "stop_ids has {}, but token ids go from 0 to {}", id,
-              info().vocab - 1);
-    require(request.choices >= 1 && request.choices <= kMostChoices, ErrorCode::invalid_argument,
-            "choices is {}, but must be from 1 to {}", request.choices, kMostChoices);
-    require(request.timeout_seconds >= 0, ErrorCode::invalid_argument,
-            "timeout_seconds is {}, but must be at least 0, or 0 for none", request.timeout_seconds);
+    check_limits(request);
     const uint64_t id = ++last_id_;
     auto events = std::make_shared<EventQueue>(request.choices);
     auto stream = std::make_unique<Stream>(id, request.choices, events, inbox_);
     if (!request.ignore_eos) request.stop_ids.insert(request.stop_ids.end(), info().end_tokens.begin(), info().end_tokens.end());
+    const SamplerChain sampler(request.sampling, info().vocab,
+                               {.tokenizer = tokenizer(), .end_tokens = request.stop_ids, .min_tokens = request.min_tokens});
     std::vector<std::unique_ptr<Job>> jobs;
     for (int32_t choice = 0; choice < request.choices; ++choice) {
-      jobs.push_back(make_job(request, choice == 0 ? id : ++last_id_));
+      jobs.push_back(make_job(request, sampler, choice == 0 ? id : ++last_id_));
       jobs.back()->request = id;
       jobs.back()->choice = choice;
       jobs.back()->events = events;
+    }
+    if (request.prompt_logprobs >= 0) {  // once is enough
+      Job& first = *jobs.front();
+      first.prompt_logprobs = request.prompt_logprobs;
+      first.all_rows = true;
+      first.prompt_tokens.resize(first.tokens.size() - 1);
     }
     const int64_t tokens = int64_t(request.tokens.size()) * request.choices;
     const int64_t most = options_.max_queue_tokens > 0 ? options_.max_queue_tokens : kQueueContexts * info().context;
@@ -154,10 +154,11 @@ class EngineImpl final : public Engine {
   const Checkpoint& checkpoint() const override { return *runtime_.checkpoint; }
 
  private:
-  std::unique_ptr<Job> make_job(const Request& request, uint64_t id) const {
-    auto job = std::make_unique<Job>(id, request.tokens, SamplerChain(request.sampling, info().vocab));
+  std::unique_ptr<Job> make_job(const Request& request, const SamplerChain& sampler, uint64_t id) const {
+    auto job = std::make_unique<Job>(id, request.tokens, sampler);
     job->max_tokens = request.max_tokens;
     job->end_tokens = request.stop_ids;
+    job->include_stop = request.include_stop;
     job->seed = request.sampling.seed;
     job->logprobs = request.sampling.logprobs;
     job->background = request.background;
@@ -171,6 +172,23 @@ class EngineImpl final : public Engine {
     return job;
   }
 
+  void check_limits(const Request& request) const {
+    constexpr int32_t kMostLogprobs = 20;
+    require(request.max_tokens >= -1, ErrorCode::invalid_argument, "max_tokens is {}, but must be at least 0, or -1 for no limit",
+            request.max_tokens);
+    require(request.min_tokens >= 0 && (request.max_tokens < 0 || request.min_tokens <= request.max_tokens),
+            ErrorCode::invalid_argument, "min_tokens is {}, but must be from 0 to max_tokens, {}", request.min_tokens,
+            request.max_tokens < 0 ? "which is not limited" : std::to_string(request.max_tokens));
+    require(request.prompt_logprobs >= -1 && request.prompt_logprobs <= kMostLogprobs, ErrorCode::invalid_argument,
+            "prompt_logprobs is {}, but must be -1 (none) or from 0 to {}", request.prompt_logprobs, kMostLogprobs);
+    require(request.choices >= 1 && request.choices <= kMostChoices, ErrorCode::invalid_argument,
+            "choices is {}, but must be from 1 to {}", request.choices, kMostChoices);
+    require(request.timeout_seconds >= 0, ErrorCode::invalid_argument,
+            "timeout_seconds is {}, but must be at least 0, or 0 for none", request.timeout_seconds);
+    for (const int32_t id : request.stop_ids)
+      require(id >= 0 && id < info().vocab, ErrorCode::invalid_argument, "stop_ids has {}, but token ids go from 0 to {}", id,
+              info().vocab - 1);
+  }
   void check_prompt(const std::vector<int32_t>& tokens) const {
     require(!tokens.empty(), ErrorCode::invalid_argument, "the prompt is empty; it needs at least one token");
     require(int64_t(tokens.size()) <= info().context, ErrorCode::invalid_argument,

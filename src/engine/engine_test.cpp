@@ -241,7 +241,8 @@ TEST(Engine, LogitsAgreeWithLogprobsOfTheSameRows) {
   const auto event = std::get<TokenEvent>(stream->next().value());
   const std::vector<float> logits = engine->logits(prompt);
   ASSERT_EQ(logits.size(), 40u * 160u);
-  const Logprobs expected = log_probabilities(std::span(logits).last(160), event.token, 20);
+  Candidates scratch;
+  const Logprobs expected = log_probabilities(std::span(logits).last(160), event.token, 20, scratch);
   EXPECT_EQ(event.logprob, expected.chosen);
   ASSERT_EQ(event.top.size(), 20u);
   EXPECT_EQ(event.top[0].token, event.token) << "greedy takes the most likely";
@@ -254,7 +255,7 @@ TEST(Engine, LogitsAgreeWithLogprobsOfTheSameRows) {
   EXPECT_LE(sum, 1 + 1e-6);
   // All of the vocabulary sums to one.
   double all = 0;
-  for (int32_t t = 0; t < 160; ++t) all += std::exp(double(log_probabilities(std::span(logits).last(160), t, 0).chosen));
+  for (int32_t t = 0; t < 160; ++t) all += std::exp(double(log_probabilities(std::span(logits).last(160), t, 0, scratch).chosen));
   EXPECT_NEAR(all, 1, 1e-5);
 }
 

@@ -21,7 +21,7 @@ class EventQueue {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Event> events_;
-  int32_t going_;  ///< choices whose end was not taken yet  // the EndEvent was taken
+  int32_t going_;  // choices whose end was not taken yet
 };
 
 }  // namespace gale

@@ -19,8 +19,11 @@ struct Job : Sequence {
   int64_t max_tokens = -1;          ///< -1: until the context is full
   std::vector<int32_t> end_tokens;  ///< ids that end it, the model's own among them unless they are ignored
   uint64_t seed = 0;
-  int32_t logprobs = -1;
-  std::shared_ptr<EventQueue> events;  ///< null where `all_rows`: then the logits of the prompt are the result
+  int32_t logprobs = -1, prompt_logprobs = -1;
+  bool include_stop = false;
+  int32_t stop_token = -1;                ///< what ended it
+  std::vector<TokenEvent> prompt_tokens;  ///< where prompt_logprobs: of all but the first; empty once they are sent
+  std::shared_ptr<EventQueue> events;     ///< null: the logits of the prompt are the result
   std::vector<float> rows;
   std::promise<std::vector<float>> logits;
 
@@ -28,6 +31,7 @@ struct Job : Sequence {
   double deadline = 0;                                 ///< by now_seconds(), 0: none
   double submitted = 0, started = 0, first_token = 0;  ///< by now_seconds(), 0: not yet
 
+  bool wants_logits() const { return events == nullptr; }
   bool ends_at(int32_t token) const { return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end(); }
 };
 

@@ -20,7 +20,8 @@ Stepper::Stepper(Runtime& runtime, Inbox& inbox)
                                .max_sequences = runtime.max_sequences,
                                .context = runtime.info.context,
                                .names = runtime.names.get()}),
-      pace_(runtime.step_seconds, runtime.step_tokens) {
+      pace_(runtime.step_seconds, runtime.step_tokens),
+      scratch_(size_t(runtime.pool->threads())) {
   renew_ctx();
 }
 
@@ -145,7 +146,10 @@ void Stepper::step() {
     scheduler_.computed();
     for (size_t i = 0; i < step.wanted.size(); ++i) {
       const bool last = i + 1 == step.wanted.size() || step.wanted[i + 1] != step.wanted[i];
-      if (last) apply(*static_cast<Job*>(step.wanted[i]), picks_[i]);  // may be the end of the job
+      if (last)
+        apply(*static_cast<Job*>(step.wanted[i]), picks_[i]);  // may be the end of the job
+      else if (!picks_[i].error.empty())
+        picks_[i + 1].error = std::move(picks_[i].error);
     }
   }
   for (Sequence* s : step.full) finish(*static_cast<Job*>(s), Finish::length);
@@ -166,23 +170,36 @@ bool Stepper::compute(Scheduler::Step& step) {
 
 void Stepper::use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits) {
   const int64_t vocab = logits.dim(1);
-  runtime_.pool->for_each(logits.dim(0), 1, [&](int64_t begin, int64_t end) {
+  runtime_.pool->for_each(logits.dim(0), 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t i = begin; i < end; ++i) {
       const size_t wanted = size_t(first + i);
       Job& job = *static_cast<Job*>(step.wanted[wanted]);
       const float* row = logits.data<float>() + i * vocab;
-      if (job.all_rows) {
-        const int32_t slot = step.batch.slots[size_t(step.batch.wanted[wanted])];
+      const int32_t slot = step.batch.slots[size_t(step.batch.wanted[wanted])];
+      if (job.wants_logits())
         std::memcpy(job.rows.data() + slot * vocab, row, size_t(vocab) * sizeof(float));
-      } else {
-        picks_[wanted] = choose(job, {row, size_t(vocab)});
-      }
+      else if (size_t(slot) + 1 < job.tokens.size())
+        picks_[wanted].error = note_prompt(job, size_t(slot), {row, size_t(vocab)}, scratch_[size_t(thread)]);
+      else
+        picks_[wanted] = choose(job, {row, size_t(vocab)}, scratch_[size_t(thread)]);
     }
   });
 }
 
+// Rows of a prompt, on any thread of the pool: what its next token's chances were.
+std::string Stepper::note_prompt(Job& job, size_t slot, std::span<const float> logits, Candidates& scratch) {
+  try {
+    const int32_t token = job.tokens[slot + 1];
+    Logprobs out = log_probabilities(logits, token, job.prompt_logprobs, scratch);
+    job.prompt_tokens[slot] = {token, out.chosen, std::move(out.top)};
+    return "";
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+}
+
 // Runs on any thread of the pool, each job on one.
-Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits) {
+Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits, Candidates& scratch) {
   Pick pick;
   try {
     SamplingState state;
@@ -191,8 +208,9 @@ Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits) {
     state.seed = job.seed;
     state.choice = uint32_t(job.choice);
     state.position = job.tokens.size();
-    pick.token = job.sampler.sample(logits, state);
-    if (job.logprobs >= 0) pick.logprobs = log_probabilities(logits, pick.token, job.logprobs);
+    if (job.max_tokens == 0) return pick;  // only the prompt was asked about
+    pick.token = job.sampler.sample(logits, state, scratch);
+    if (job.logprobs >= 0) pick.logprobs = log_probabilities(logits, pick.token, job.logprobs, scratch);
   } catch (const std::exception& e) {
     pick.error = e.what();
   }
@@ -200,23 +218,26 @@ Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits) {
 }
 
 void Stepper::apply(Job& job, const Pick& pick) {
-  if (job.all_rows) {
-    if (job.remaining() == 0) finish(job, Finish::stop);
-    return;
-  }
   if (!pick.error.empty()) return finish(job, Finish::error, pick.error);
+  if (job.remaining() > 0) return;  // a piece of a prompt of which all rows were wanted
+  if (job.wants_logits()) return finish(job, Finish::stop);
   if (job.first_token == 0) {
     job.first_token = now_seconds();
     now_.prompt_tokens += job.prompt;
     now_.cached_tokens += job.found;
+    if (job.prompt_logprobs >= 0) job.events->push(PromptEvent{std::exchange(job.prompt_tokens, {})});
+    job.all_rows = false;  // after a preemption they need not come again
+    if (job.max_tokens == 0) return finish(job, Finish::length);
   }
-  if (job.ends_at(pick.token)) return finish(job, Finish::stop);
+  const bool ends = job.ends_at(pick.token);
+  if (ends) job.stop_token = pick.token;
+  if (ends && !job.include_stop) return finish(job, Finish::stop);
   job.tokens.push_back(pick.token);
   ++now_.generated_tokens;
   TokenEvent event{pick.token, 0, {}, job.choice};
   if (job.logprobs >= 0) event.logprob = pick.logprobs.chosen, event.top = pick.logprobs.top;
   job.events->push(std::move(event));
-  if (job.generated() == job.max_tokens) finish(job, Finish::length);
+  if (ends || job.generated() == job.max_tokens) finish(job, ends ? Finish::stop : Finish::length);
 }
 
 void Stepper::begin(Job& job, double now) {
@@ -231,7 +252,7 @@ void Stepper::settle(Job& job) {
 void Stepper::finish(Job& job, Finish how, const std::string& error) {
   settle(job);
   scheduler_.remove(job);
-  if (job.all_rows) {
+  if (job.wants_logits()) {
     if (how == Finish::stop)
       job.logits.set_value(std::move(job.rows));
     else
@@ -249,6 +270,7 @@ void Stepper::finish(Job& job, Finish how, const std::string& error) {
     end.prefill_seconds = first - started;
     end.decode_seconds = now - first;
     if (how == Finish::error) end.error = error;
+    end.stop_token = job.stop_token;
     job.events->push(std::move(end));
   }
   jobs_.erase(job.id);

@@ -45,7 +45,8 @@ class Stepper {
   void publish();
   bool compute(Scheduler::Step& step);
   void use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits);
-  Pick choose(Job& job, std::span<const float> logits);
+  std::string note_prompt(Job& job, size_t slot, std::span<const float> logits, Candidates& scratch);
+  Pick choose(Job& job, std::span<const float> logits, Candidates& scratch);
   void apply(Job& job, const Pick& pick);
   void begin(Job& job, double now);
   void settle(Job& job);
@@ -59,6 +60,7 @@ class Stepper {
   Pace pace_;
   std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
   std::vector<Pick> picks_;
+  std::vector<Candidates> scratch_;         // of each thread of the pool
   std::vector<Change> changes_;             // that wait for the running requests to end
   std::vector<std::unique_ptr<Job>> held_;  // requests that came after them
   double soonest_ = kNever;                 // no deadline is earlier

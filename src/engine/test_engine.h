@@ -70,6 +70,7 @@ class TemporaryFolder {
 struct Text {
   std::vector<int32_t> tokens;
   std::vector<uint32_t> logprobs;
+  std::vector<TokenEvent> prompt;
   EndEvent end{};
   bool operator==(const Text& other) const { return tokens == other.tokens && logprobs == other.logprobs; }
 };
@@ -84,6 +85,9 @@ inline Text read_all(EventStream& stream) {
         out.logprobs.push_back(uint32_t(t.token));
         out.logprobs.push_back(std::bit_cast<uint32_t>(t.logprob));
       }
+    } else if (auto* prompt = std::get_if<PromptEvent>(&*event)) {
+      EXPECT_TRUE(out.tokens.empty()) << "the prompt comes first";
+      out.prompt = prompt->tokens;
     } else {
       out.end = std::get<EndEvent>(*event);
     }

@@ -1,6 +1,7 @@
-#include <cmath>
+#include <algorithm>
 
 #include "base/rng.h"
+#include "sampling/softmax.h"
 #include "sampling/stages.h"
 
 namespace gale::stages {
@@ -8,32 +9,31 @@ namespace {
 
 class Draw final : public SamplerStage {
  public:
-  void apply(std::vector<Candidate>& candidates, const SamplingState& state) override {
-    candidates[0] = candidates[pick(candidates, state)];
-    candidates.resize(1);
+  void apply(Candidates& candidates, const SamplingState& state) override {
+    candidates.keep_only(draw_candidate(candidates, state));
   }
   Stage clone() const override { return std::make_unique<Draw>(); }
-
- private:
-  size_t pick(const std::vector<Candidate>& candidates, const SamplingState& state) {
-    const float largest = largest_logit(candidates);
-    if (std::isinf(largest)) return 0;  // nothing can be chosen, something must be
-    sums_.clear();
-    double total = 0;
-    for (const Candidate& c : candidates) sums_.push_back(total += std::exp(double(c.logit) - double(largest)));
-    const double at = total * philox_uniform(state.seed, state.choice, state.position, uint32_t(DrawStage::token));
-    for (size_t i = 0; i < sums_.size(); ++i)
-      if (at < sums_[i]) return i;
-    // Rounding carried `at` to the total itself: the last token with any weight.
-    size_t i = sums_.size() - 1;
-    while (i > 0 && sums_[i - 1] == total) --i;
-    return i;
-  }
-
-  std::vector<double> sums_;  // scratch
 };
 
 }  // namespace
+
+// The weights lie side by side in order of id; the draw is a point on them. The sums of whole blocks say in which block it is.
+size_t draw_candidate(Candidates& candidates, const SamplingState& state) {
+  const auto weights = candidates.weights();
+  const double u = philox_uniform(state.seed, state.choice, state.position, uint32_t(DrawStage::token));
+  double rest = u * candidates.total();
+  const auto sums = candidates.block_sums();
+  size_t block = 0;
+  while (block + 1 < sums.size() && rest >= sums[block]) rest -= sums[block++];
+  const size_t begin = block * sampling::kSumBlock, end = std::min(weights.size(), begin + sampling::kSumBlock);
+  for (size_t i = begin; i < end; ++i)
+    if ((rest -= double(weights[i])) < 0) return i;
+  // Sums in another order round otherwise, and carried the point past the end: the last token with any weight, of this block or
+  // one before.
+  size_t i = end - 1;
+  while (i > 0 && weights[i] == 0) --i;
+  return i;
+}
 
 Stage draw() { return std::make_unique<Draw>(); }
 

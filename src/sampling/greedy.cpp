@@ -9,9 +9,9 @@ namespace {
 
 class Greedy final : public SamplerStage {
  public:
-  void apply(std::vector<Candidate>& candidates, const SamplingState&) override {
-    candidates[0] = *std::min_element(candidates.begin(), candidates.end(), more_likely);
-    candidates.resize(1);
+  void apply(Candidates& candidates, const SamplingState&) override {
+    candidates.largest();  // throws where there is none
+    candidates.keep_only(size_t(argmax(candidates.logits())));
   }
   Stage clone() const override { return std::make_unique<Greedy>(); }
 };
@@ -19,11 +19,6 @@ class Greedy final : public SamplerStage {
 }  // namespace
 
 Stage greedy() { return std::make_unique<Greedy>(); }
-
-float usable_logit(float logit) {
-  if (std::isnan(logit)) return -std::numeric_limits<float>::infinity();
-  return std::min(logit, std::numeric_limits<float>::max());
-}
 
 int32_t argmax(std::span<const float> logits) {
   constexpr size_t kBlock = 2048, kLanes = 16;
@@ -43,15 +38,9 @@ int32_t argmax(std::span<const float> logits) {
     const float top = usable_logit(*std::max_element(lanes, lanes + kLanes));
     if (top > largest) largest = top, block = first;
   }
-  if (largest == kLowest) return 0;
+  if (largest == kLowest) return -1;
   while (usable_logit(logits[block]) < largest) ++block;
   return int32_t(block);
-}
-
-float largest_logit(const std::vector<Candidate>& candidates) {
-  float largest = -std::numeric_limits<float>::infinity();
-  for (const Candidate& c : candidates) largest = std::max(largest, c.logit);
-  return largest;
 }
 
 }  // namespace gale::stages

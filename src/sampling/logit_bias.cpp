@@ -3,25 +3,24 @@
 namespace gale::stages {
 namespace {
 
+/// OpenAI's logit_bias: added before anything else is done. A token named twice gets both.
 class LogitBias final : public SamplerStage {
  public:
-  LogitBias(std::vector<std::pair<int32_t, float>> bias, int64_t vocab) : bias_(std::move(bias)), vocab_(size_t(vocab)) {}
+  explicit LogitBias(std::vector<std::pair<int32_t, float>> bias) : bias_(std::move(bias)) {}
 
-  void apply(std::vector<Candidate>& candidates, const SamplingState&) override {
+  void apply(Candidates& candidates, const SamplingState&) override {
     for (const auto& [token, bias] : bias_)
-      if (size_t(token) < vocab_) candidates[size_t(token)].logit = usable_logit(candidates[size_t(token)].logit + bias);
+      if (const auto i = candidates.find(token); i >= 0)
+        candidates.change(size_t(i), usable_logit(candidates.logits()[size_t(i)] + bias));
   }
   Stage clone() const override { return std::make_unique<LogitBias>(*this); }
 
  private:
   std::vector<std::pair<int32_t, float>> bias_;
-  size_t vocab_;
 };
 
 }  // namespace
 
-Stage logit_bias(std::vector<std::pair<int32_t, float>> bias, int64_t vocab) {
-  return std::make_unique<LogitBias>(std::move(bias), vocab);
-}
+Stage logit_bias(std::vector<std::pair<int32_t, float>> bias) { return std::make_unique<LogitBias>(std::move(bias)); }
 
 }  // namespace gale::stages

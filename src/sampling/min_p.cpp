@@ -9,12 +9,8 @@ namespace {
 class MinP final : public SamplerStage {
  public:
   explicit MinP(float p) : step_(std::log(double(p))) {}
-
-  void apply(std::vector<Candidate>& candidates, const SamplingState&) override {
-    const float largest = largest_logit(candidates);
-    if (std::isinf(largest)) return;
-    const double lowest = double(largest) + step_;
-    std::erase_if(candidates, [&](const Candidate& c) { return double(c.logit) < lowest; });
+  void apply(Candidates& candidates, const SamplingState&) override {
+    candidates.keep_from(float(double(candidates.largest()) + step_));
   }
   Stage clone() const override { return std::make_unique<MinP>(*this); }
 

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "sampling/stages.h"
 
 namespace gale::stages {
@@ -9,13 +7,8 @@ namespace {
 class TopK final : public SamplerStage {
  public:
   explicit TopK(int32_t k) : k_(size_t(k)) {}
-
-  void apply(std::vector<Candidate>& candidates, const SamplingState&) override {
-    if (candidates.size() > k_) {
-      std::nth_element(candidates.begin(), candidates.begin() + ptrdiff_t(k_), candidates.end(), more_likely);
-      candidates.resize(k_);
-    }
-    std::sort(candidates.begin(), candidates.end(), more_likely);
+  void apply(Candidates& candidates, const SamplingState&) override {
+    candidates.keep(sampling::cut_at_count(candidates.keys(), k_, candidates.select));
   }
   Stage clone() const override { return std::make_unique<TopK>(*this); }
 

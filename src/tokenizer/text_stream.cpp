@@ -25,13 +25,14 @@ bool TextStream::Stop::push(char c) {
   return matched == text.size();
 }
 
-TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings, bool show_special)
-    : tokenizer_(tokenizer), show_special_(show_special) {
+TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings, bool show_special, int64_t min_tokens)
+    : tokenizer_(tokenizer), show_special_(show_special), min_tokens_(min_tokens + 1) {
   for (std::string& s : stop_strings)
     if (!s.empty() && valid_prefix(s) == s.size()) stops_.emplace_back(std::move(s));
 }
 
 std::string TextStream::push(TokenId id) {
+  min_tokens_ -= min_tokens_ > 0;
   if (stopped() || (!show_special_ && tokenizer_.is_special(id))) return {};
   if (!tokenizer_.piecewise()) {
     tail_ += window_text(id);
@@ -58,7 +59,7 @@ std::string TextStream::flush() { return stopped() ? std::string() : release(tru
 std::string TextStream::release(bool final) {
   const size_t seen = held_.size();
   tail_.erase(0, append_lossy(held_, tail_, final));
-  for (size_t at = seen; at < held_.size(); ++at) {
+  for (size_t at = seen; at < held_.size() && min_tokens_ == 0; ++at) {
     const Stop* met = nullptr;
     for (Stop& s : stops_)
       if (s.push(held_[at]) && (met == nullptr || s.text.size() > met->text.size())) met = &s;

@@ -12,7 +12,9 @@ namespace gale {
 class TextStream {
  public:
   /// REQUIRES: the tokenizer outlives the stream. Empty stop strings, and those that are not UTF-8, never match.
-  TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings, bool show_special = false);
+  /// `min_tokens`: stop strings are looked for in what comes after so many tokens.
+  TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop_strings, bool show_special = false,
+             int64_t min_tokens = 0);
 
   /// Text that became certain with this token. After a stop string was met: always "".
   std::string push(TokenId id);
@@ -38,6 +40,7 @@ class TextStream {
   const Tokenizer& tokenizer_;
   std::vector<Stop> stops_;
   bool show_special_, at_start_ = true;
+  int64_t min_tokens_;           // still to come before stop strings count
   std::vector<TokenId> window_;  // the last tokens, where a token's text depends on those before it
   std::string tail_;             // bytes of an unfinished character
   std::string held_;             // valid text that may be the start of a stop string

@@ -59,6 +59,14 @@ TEST_F(ByBytes, StopsAndHoldsBack) {
   EXPECT_EQ(s.flush(), "");
 }
 
+TEST_F(ByBytes, StopsCountAfterMinTokens) {
+  TextStream s(*t_, {"ab"}, false, 4);
+  EXPECT_EQ(stream_all(s, bytes("abxab")), "abxab") << "begins before and is complete after";
+  TextStream later(*t_, {"ab"}, false, 4);
+  EXPECT_EQ(stream_all(later, bytes("abxxab")), "abxx");
+  EXPECT_EQ(later.stop(), "ab");
+}
+
 TEST_F(ByBytes, UnfinishedStopComesOutAtTheEnd) {
   TextStream s(*t_, {"END"});
   EXPECT_EQ(stream_all(s, bytes("aEN")), "aEN");

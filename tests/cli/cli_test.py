@@ -121,7 +121,12 @@ class Usage(CliTest):
         self.fails(2, "run", "--quantize", "q8_0", says="did you mean --quant?")
         for flags in (["--temp", "hot"], ["--temp", "-1"], ["--temp", "nan"], ["--top-p", "0"], ["--min-p", "1"], ["--top-k", "-1"],
                       ["--repeat-penalty", "0"], ["--presence-penalty", "3"], ["--max-tokens", "x"], ["--threads", "-1"], ["--precision", "half"],
-                      ["--kv-type", "q1"], ["--logprobs", "21"], ["--logit-bias", "abc"], ["--logit-bias", "1=x"], ["--seed", "-1"]):
+                      ["--kv-type", "q1"], ["--logprobs", "21"], ["--logit-bias", "abc"], ["--logit-bias", "1=x"], ["--seed", "-1"],
+                      ["--logit-bias-text", "hello"], ["--typical-p", "0"], ["--top-a", "2"], ["--tail-free", "0"], ["--top-n-sigma", "-1"],
+                      ["--epsilon-cutoff", "1"], ["--eta-cutoff", "-1"], ["--xtc-probability", "2"], ["--xtc-threshold", "0.6"], ["--mirostat", "3"],
+                      ["--mirostat-tau", "0"], ["--mirostat-eta", "2"], ["--penalty-last-n", "-2"], ["--no-repeat-ngram", "-1"], ["--dry-multiplier", "-1"],
+                      ["--dry-base", "0.5"], ["--dry-allowed-length", "0"], ["--dry-last-n", "-2"], ["--dynamic-temp-range", "-1"],
+                      ["--dynamic-temp-exponent", "0"], ["--order", "top_q"], ["--min-tokens", "-1"], ["--prompt-logprobs", "21"]):
             self.fails(2, "run", "-i", "x", *flags, says=flags[0])
         self.fails(2, "run", "-i", "x", "--quant", "q9_z", says=["q9_z", "q4_k_m", "q8_0"])
         self.fails(2, "quantize", "-m", self.model, "--type", "q9_z", "-o", "x.gguf", says="known")
@@ -236,6 +241,39 @@ class Run(CliTest):
         stopped = self.run_json("-i", "hello", "-n", "9", "--ignore-eos", "--logit-bias", "5=1000", "--stop", "nope", "--stop", "&&&")
         self.assertEqual((stopped["text"], stopped["finish"], stopped["stop"]), ("", "stop", "&&&"))
         self.assertEqual(self.run_json("-i", "hello", "-n", "9", "--logit-bias", "5=1000", "--stop-id", "5")["finish"], "stop")
+        kept = self.run_json("-i", "hello", "-n", "9", "--ignore-eos", "--logit-bias", "5=1000", "--stop", "&&&", "--include-stop", "--min-tokens", "2")
+        self.assertEqual((kept["text"], kept["stop"]), ("&&&&&", "&&&"))
+        held = self.run_json("-i", "hello", "-n", "9", "--logit-bias", "5=1000", "--stop-id", "5", "--include-stop", "--min-tokens", "3")
+        self.assertEqual((len(held["tokens"]), held["tokens"][-1], held["stop_token"], held["finish"]), (4, 5, 5, "stop"))
+
+    def test_every_sampling_stage_has_flags(self):
+        args = ["-i", "hello hello hello", "-n", "12", "--ignore-eos", "--temp", "1.2", "--seed", "3"]
+        plain = self.run_json(*args)["tokens"]
+        for flags in (["--dynamic-temp-range", "1"], ["--typical-p", "0.2"], ["--top-a", "1"], ["--tail-free", "0.1"], ["--top-n-sigma", "0.5"],
+                      ["--epsilon-cutoff", "0.02"], ["--eta-cutoff", "0.9"], ["--xtc-probability", "1", "--xtc-threshold", "0.001"],
+                      ["--mirostat", "1", "--mirostat-tau", "0.5"], ["--mirostat", "2", "--mirostat-tau", "0.5"], ["--no-repeat-ngram", "1"],
+                      ["--repeat-penalty", "5", "--penalty-last-n", "9"], ["--ban-id", ",".join(map(str, set(plain)))], ["--allow-id", "5,6"],
+                      ["--dry-multiplier", "90", "--dry-allowed-length", "1", "--dry-sequence-breaker", "none"],
+                      ["--logit-bias-text", "h=50"]):
+            out = self.run_json(*args, *flags)["tokens"]
+            self.assertNotEqual(out, plain, flags)
+            self.assertEqual(self.run_json(*args, *flags, "-t", "1")["tokens"], out, flags)
+        self.assertEqual(self.run_json(*args, "--allow-id", "5")["tokens"], [5] * 12)
+        self.run_json(*args, "--dry-multiplier", "1", "--dry-sequence-breaker", "lo", "--dry-sequence-breaker", "\n")
+        ordered = self.run_json(*args, "--top-k", "4", "--top-p", "0.9", "--order", "top_p,top_k,temperature")["tokens"]
+        self.assertEqual(self.run_json(*args, env={"GALE_TOP_K": "4", "GALE_TOP_P": "0.9", "GALE_ORDER": "top_p,top_k,temperature"})["tokens"], ordered)
+        self.fails(1, "run", "-m", self.model, "-i", "x", "--temp", "1", "--top-k", "4", "--order", "temperature", says='order does not name "top_k"')
+        self.fails(1, "run", "-m", self.model, "-i", "x", "--order", "top_k,top_k", says="twice")
+        self.fails(1, "run", "-m", self.model, "-i", "x", "--mirostat", "2", says="temperature")
+        self.fails(1, "run", "-m", self.model, "-i", "x", "--allow-id", "5", "--ban-id", "5", says="banned_ids")
+
+    def test_prompt_logprobs(self):
+        out = self.run_json("-i", "hello", "--raw", "-n", "0", "--prompt-logprobs", "2")
+        self.assertEqual(out["tokens"], [])
+        self.assertEqual(len(out["prompt_logprobs"]), out["usage"]["prompt_tokens"] - 1)
+        for p in out["prompt_logprobs"]:
+            self.assertEqual(len(p["top"]), 2)
+            self.assertLessEqual(p["logprob"], p["top"][0]["logprob"])
 
     def test_precision_threads_and_chunks(self):
         args = ["-i", "a somewhat longer prompt, read in pieces", "-n", "8", "--ignore-eos"]
