@@ -88,13 +88,15 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
   if (!g.stop.empty()) out["stop"] = g.stop;
   if (e.stop_token >= 0) out["stop_token"] = e.stop_token;
   const auto generated = int64_t(ids.size());
-  out["usage"] = {
-      {"prompt_tokens", e.prompt_tokens}, {"completion_tokens", generated}, {"total_tokens", e.prompt_tokens + generated}};
+  out["usage"] = {{"prompt_tokens", e.prompt_tokens},
+                  {"cached_tokens", e.cached_tokens},
+                  {"completion_tokens", generated},
+                  {"total_tokens", e.prompt_tokens + generated}};
   out["timings"] = {{"load_seconds", load_seconds},
                     {"queue_seconds", e.queue_seconds},
                     {"prefill_seconds", e.prefill_seconds},
                     {"decode_seconds", e.decode_seconds},
-                    {"prefill_tokens_per_second", rate(e.prompt_tokens, e.prefill_seconds)},
+                    {"prefill_tokens_per_second", rate(e.prompt_tokens - e.cached_tokens, e.prefill_seconds)},
                     {"decode_tokens_per_second", rate(e.generated_tokens - 1, e.decode_seconds)}};
   if (request.sampling.logprobs >= 0) out["logprobs"] = logprobs_json(*engine.tokenizer(), g.tokens);
   if (request.prompt_logprobs >= 0) out["prompt_logprobs"] = logprobs_json(*engine.tokenizer(), g.prompt);
@@ -102,8 +104,9 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
 }
 
 std::string speed_text(const EndEvent& e) {
-  return fmt::format("prompt {} tokens, {:.1f} t/s; answer {} tokens, {:.1f} t/s", e.prompt_tokens,
-                     rate(e.prompt_tokens, e.prefill_seconds), e.generated_tokens,
+  const std::string known = e.cached_tokens > 0 ? fmt::format(" ({} known)", e.cached_tokens) : "";
+  return fmt::format("prompt {} tokens{}, {:.1f} t/s; answer {} tokens, {:.1f} t/s", e.prompt_tokens, known,
+                     rate(e.prompt_tokens - e.cached_tokens, e.prefill_seconds), e.generated_tokens,
                      rate(std::max<int64_t>(e.generated_tokens - 1, 0), e.decode_seconds));
 }
 
