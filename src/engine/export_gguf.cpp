@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
 #include <future>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "base/checked.h"
+#include "base/first_error.h"
 #include "base/threads.h"
 #include "checkpoint/gguf_names.h"
 #include "engine/auto_quant.h"
@@ -233,19 +232,15 @@ class Exporter {
 
   void write_chunk(const Plan& plan, const Part& part, const Importances& importances, int64_t first, int64_t last) {
     buffer_.resize(size_t((last - first) * plan.stride));
-    std::mutex mutex;
-    std::exception_ptr error;  // jobs of a pool must not throw
+    FirstError errors;
     pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
-      try {
+      errors.guard([&] {
         for (int64_t row = begin; row < end; row += kRowsPerPiece)
           make_rows(cpu_, plan, part, importances, first + row, first + std::min(row + kRowsPerPiece, end),
                     buffer_.data() + row * plan.stride);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-      }
+      });
     });
-    if (error) std::rethrow_exception(error);
+    errors.rethrow();
     write_buffer();
   }
 

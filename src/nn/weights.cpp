@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
-#include <mutex>
 
 #include "base/checked.h"
+#include "base/first_error.h"
 #include "base/log.h"
 #include "base/mmap.h"
 #include "base/threads.h"
@@ -18,27 +17,6 @@ constexpr int64_t kColumnsPerPiece = 2048;  // of a panel, taken apart at a time
 
 constexpr int64_t kPrefault = int64_t(4) << 20;  // bytes of a packed file that a thread maps at a time
 constexpr size_t kShownProblems = 10;
-
-// Jobs of a pool must not throw: the first error is kept and thrown by the caller.
-class FirstError {
- public:
-  template <class F>
-  void guard(F&& f) noexcept {
-    try {
-      f();
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-    }
-  }
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  std::mutex mutex_;
-  std::exception_ptr error_;
-};
 
 // Rows [first, first + n) of a group, quantized anew: a group of its own over `bytes`.
 struct Requantized {
@@ -248,6 +226,7 @@ void Loader::finish() {
     fail(ErrorCode::corrupt, "{}: {} tensor(s) do not fit the architecture {}:{}", checkpoint_->path().string(), problems_.size(),
          checkpoint_->architecture(), all);
   }
+  if (options_.shape_only) return;  // who loads it then hears the rest
   std::string unused;
   int64_t count = 0;
   for (const RawTensor& t : checkpoint_->tensors()) {
