@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/checked.h"
+#include "base/cpu_budget.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/first_error.h"
@@ -23,12 +24,11 @@
 namespace gale {
 namespace {
 
-constexpr int64_t kWindow = 512;                   // tokens read together
-constexpr int64_t kProbe = 8;                      // tokens that show which matrices share an input
-constexpr int64_t kSumsAtOnce = int64_t(4) << 30;  // bytes: a fixed number, so that the outcome is the same on every machine
-constexpr int64_t kRowsPerPiece = 16;              // of a matrix, rounded together
+constexpr int64_t kWindow = 512;       // tokens read together
+constexpr size_t kProbe = 8;           // tokens that show which matrices share an input
+constexpr size_t kSumsShare = 4;       // of the memory that is free: one part for sums
+constexpr int64_t kRowsPerPiece = 16;  // of a matrix, rounded together
 
-using Windows = std::vector<std::vector<int32_t>>;
 using Input = InputSums::Input;
 
 bool any_wanted(const std::shared_ptr<const Checkpoint>& source, WeightPlan& plan, ThreadPool& pool) {
@@ -46,11 +46,11 @@ bool any_wanted(const std::shared_ptr<const Checkpoint>& source, WeightPlan& pla
 }
 
 // Each window begins with what the tokenizer puts before a text; the last one may be short.
-Windows windows_of(const Tokenizer& tokenizer, std::string_view text) {
+Windows windows_of(const Tokenizer& tokenizer, std::string_view text, int64_t most) {
   std::vector<int32_t> tokens = tokenizer.encode(std::string(text), {.add_special = false, .parse_special = true});
   const std::vector<int32_t> before = tokenizer.encode("");
   Windows out;
-  const int64_t size = kWindow - int64_t(std::min<size_t>(before.size(), kWindow / 2));
+  const int64_t size = std::max<int64_t>(most - int64_t(before.size()), 1);
   for (int64_t at = 0; at < int64_t(tokens.size()); at += size) {
     std::vector<int32_t>& window = out.emplace_back(before);
     const auto end = std::min(at + size, int64_t(tokens.size()));
@@ -65,14 +65,14 @@ struct Watched {
   std::unique_ptr<Engine> engine;  // after what it uses
 };
 
-Watched open_watched(const std::shared_ptr<const Checkpoint>& checkpoint, const CalibrationRun& run) {
+Watched open_watched(const std::shared_ptr<const Checkpoint>& checkpoint, const CalibrationRun& run, size_t window) {
   EngineOptions options;
   options.model = checkpoint->path().string();
   options.threads = run.pool.threads();
   options.isa = run.isa;
   options.exact = run.exact;
-  options.context = kWindow;
-  options.step_tokens = kWindow;
+  options.context = int64_t(window);
+  options.step_tokens = int64_t(window);
   options.max_sequences = 1;
   Runtime runtime = load_runtime(options, checkpoint);
   Watched out;
@@ -92,36 +92,53 @@ struct Made {
 
 class Calibrator {
  public:
-  Calibrator(std::shared_ptr<const Checkpoint> source, WeightPlan& plan, const CalibrationRun& run, Windows windows)
-      : source_(std::move(source)), plan_(plan), run_(run), windows_(std::move(windows)) {}
+  Calibrator(std::shared_ptr<const Checkpoint> source, WeightPlan& plan, const CalibrationRun& run, const Windows& windows)
+      : source_(std::move(source)),
+        plan_(plan),
+        run_(run),
+        watched_(open_watched(source_, run, std::ranges::max(windows, {}, &Windows::value_type::size).size())) {}
 
-  std::shared_ptr<const Checkpoint> make() {
-    find_inputs();
-    for (size_t first = 0; first < inputs_.size(); first = end_of_pass(first)) total_ += int64_t(windows_.size());
+  std::shared_ptr<const Checkpoint> make(const Windows& windows) {
+    find_inputs(windows.front());
+    // The model that runs is the one as it is, in every pass: what comes out does not depend on how many there are.
+    const int64_t most = run_.sums_bytes > 0 ? run_.sums_bytes : int64_t(available_memory() / kSumsShare);
+    const auto end_of_pass = [&](size_t first) {
+      size_t last = first + 1;
+      for (int64_t bytes = inputs_[first].bytes(); last < inputs_.size(); ++last)
+        if ((bytes += inputs_[last].bytes()) > most && most > 0) break;
+      return last;
+    };
+    int64_t done = 0, total = 0;
+    for (size_t first = 0; first < inputs_.size(); first = end_of_pass(first)) total += int64_t(windows.size());
     for (size_t first = 0, last; first < inputs_.size(); first = last) {
       last = end_of_pass(first);
-      make(std::span(inputs_).subspan(first, last - first));
+      const std::span inputs = std::span(inputs_).subspan(first, last - first);
+      watched_.sums->start(inputs);
+      for (const auto& window : windows) {
+        watched_.engine->logits(window);
+        if (run_.progress) run_.progress(++done, total);
+      }
+      for (const Input& input : inputs) round(input, watched_.sums->take(input));
     }
     if (unseen_ > 0)
       plan_.note(
-          fmt::format("{} experts saw no word of the text, {} first: they are rounded to nearest; a longer text reaches more",
+          fmt::format("{} matrices of experts saw no word of the text, {} first: they are rounded to nearest; a longer text "
+                      "reaches more",
                       unseen_, first_unseen_));
     return with_made();
   }
 
  private:
   // Inputs of matrices that are to be made, in the order of the model, each with those of its readers alone.
-  void find_inputs() {
-    const Watched watched = open_watched(source_, run_);
-    std::vector<int32_t> probe = windows_.front();
-    probe.resize(std::min(probe.size(), size_t(kProbe)));
-    watched.engine->logits(probe);
-    weights_ = watched.engine->weights();
+  void find_inputs(std::vector<int32_t> probe) {
+    probe.resize(std::min(probe.size(), kProbe));
+    watched_.engine->logits(probe);
+    weights_ = watched_.engine->weights();
     for (const WeightInfo& w : weights_) {
       const Format* format = plan_.choice(w.name + ".weight", std::max<int64_t>(w.experts, 1) * w.rows, w.columns);
       formats_.push_back(format != nullptr && format->quantize_by != nullptr && w.format != format->name ? format : nullptr);
     }
-    inputs_ = watched.sums->inputs();
+    inputs_ = watched_.sums->inputs();
     for (Input& input : inputs_) {
       std::erase_if(input.readers, [&](const InputSums::Matrix& m) { return formats_[m.weight] == nullptr; });
       if (!input.readers.empty()) input.leader = input.readers.front();
@@ -129,39 +146,21 @@ class Calibrator {
     std::erase_if(inputs_, [](const Input& input) { return input.readers.empty(); });
   }
 
-  // As many as fit, of one layer: the next is calibrated with this one made.
-  size_t end_of_pass(size_t first) const {
-    size_t last = first;
-    for (int64_t bytes = 0; last < inputs_.size() && layer_of(last) == layer_of(first); ++last) {
-      bytes += inputs_[last].bytes();
-      if (last > first && bytes > kSumsAtOnce) break;
-    }
-    return last;
-  }
-  int layer_of(size_t input) const { return layer_number(weights_[inputs_[input].leader.weight].name); }
-
-  void make(std::span<const Input> inputs) {
-    const Watched watched = open_watched(with_made(), run_);
-    watched.sums->start(inputs);
-    for (const auto& window : windows_) {
-      watched.engine->logits(window);
-      if (run_.progress) run_.progress(++done_, total_);
-    }
-    for (const Input& input : inputs) round(*watched.engine, input, watched.sums->take(input));
-  }
-
-  void round(const Engine& engine, const Input& input, std::unique_ptr<InputHessian> sums) {
+  void round(const Input& input, std::unique_ptr<InputHessian> sums) {
     const bool seen = sums->rows() > 0;
-    const GptqPlan plan = plan_gptq(*sums, run_.pool);
+    GptqPlan plan = plan_gptq(*sums, run_.pool);
     sums.reset();
     for (const InputSums::Matrix& m : input.readers) {
       const WeightInfo& w = weights_[m.weight];
       if (!seen && unseen_++ == 0) first_unseen_ = fmt::format("{}, expert {}", w.name, m.expert);
-      round(engine, w, *formats_[m.weight], m.expert, plan);
+      const Format& format = *formats_[m.weight];
+      if (auto weights = plan_.importance(w.name, w.experts > 0 ? m.expert : -1, w.columns, format); !weights.empty())
+        plan.importance = std::move(weights);  // it decides the scales then
+      round(w, format, m.expert, plan);
     }
   }
 
-  void round(const Engine& engine, const WeightInfo& w, const Format& format, int64_t expert, const GptqPlan& plan) {
+  void round(const WeightInfo& w, const Format& format, int64_t expert, const GptqPlan& plan) {
     Made& made = made_[w.name];
     const int64_t stride = row_bytes(format.stored, w.columns, w.name), experts = std::max<int64_t>(w.experts, 1);
     if (made.format == nullptr) {
@@ -174,7 +173,7 @@ class Calibrator {
       errors.guard([&] {
         for (int64_t first = begin * kRowsPerPiece; first < std::min(end * kRowsPerPiece, w.rows); first += kRowsPerPiece) {
           const int64_t n = std::min(kRowsPerPiece, w.rows - first);
-          format.quantize_by(plan, engine.weight_rows(w.name, first, n, expert).data(), n, out + first * stride);
+          format.quantize_by(plan, watched_.engine->weight_rows(w.name, first, n, expert).data(), n, out + first * stride);
         }
       });
     });
@@ -215,12 +214,12 @@ class Calibrator {
   const std::shared_ptr<const Checkpoint> source_;
   WeightPlan& plan_;
   const CalibrationRun& run_;
-  const Windows windows_;
+  const Watched watched_;
   std::vector<WeightInfo> weights_;
   std::vector<const Format*> formats_;  // of each, nullptr where it is not to be made
   std::vector<Input> inputs_;
   std::map<std::string, Made> made_;
-  int64_t unseen_ = 0, done_ = 0, total_ = 0;
+  int64_t unseen_ = 0;
   std::string first_unseen_;
 };
 
@@ -239,8 +238,10 @@ std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoi
     plan.note("there is no tokenizer to read a text with: GPTQ is not calibrated and rounds to nearest");
     return source;
   }
+  const int64_t positions = source->config().value("max_position_embeddings", kWindow);
   const Windows windows =
-      windows_of(*tokenizer, recipe.calibrate.empty() ? std::string(calibration_text()) : read_text(recipe.calibrate));
+      windows_of(*tokenizer, recipe.calibrate.empty() ? std::string(calibration_text()) : read_text(recipe.calibrate),
+                 std::clamp<int64_t>(positions, 2, kWindow));
   require(!windows.empty(), ErrorCode::invalid_argument, "{} has no word to calibrate by", recipe.calibrate);
   size_t tokens = 0;
   for (const auto& window : windows) tokens += window.size();
@@ -249,7 +250,12 @@ std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoi
         fmt::format("GPTQ is calibrated by a text of {} tokens that is built in; with --calibrate TEXT, like what the model is "
                     "for, it errs less",
                     tokens));
-  return Calibrator(source, plan, run, windows).make();
+  return calibrate(source, windows, plan, run);
+}
+
+std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoint>& source, const Windows& windows,
+                                            WeightPlan& plan, const CalibrationRun& run) {
+  return Calibrator(source, plan, run, windows).make(windows);
 }
 
 }  // namespace gale
