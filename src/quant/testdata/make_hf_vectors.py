@@ -202,6 +202,48 @@ def hqq(rng):
         write(name, "hqq", layout, {"quant_method": "hqq"}, parts, values.reshape(out, columns))
 
 
+def hqq_nested(rng):
+    """HQQLinear.quantize: scales and zeros quantized by Quantizer.quantize in their turn; of zeros not channel_wise: one scale for all, no
+    groups. In f32, as here; HQQ itself computes in half precision."""
+    scalar = lambda x: np.array(x, np.int32)
+
+    def pack(codes, bits):  # 2, 4 and 8 bits
+        together, step = 8 // bits, -(-codes.shape[0] // (8 // bits))
+        filled = np.concatenate([codes, np.zeros((step * together - codes.shape[0], codes.shape[1]), np.int64)])
+        return sum(filled[i * step:(i + 1) * step] << (bits * (together - 1 - i)) for i in range(together)).astype(np.uint8)
+
+    def numbers(name, n, bits, size, low, high, axis):
+        """[n, 1] numbers and the parts that stand for them."""
+        codes = rng.integers(0, 1 << bits, (n, 1))
+        shape = (1, 1) if size is None else (n // size, 1) if axis == 1 else (1, n // size)
+        scale = torch.from_numpy(np.full(shape, (high - low) / ((1 << bits) - 1), np.float32) *
+                                 rng.uniform(0.9, 1, shape).astype(np.float32)).half()
+        zero = torch.from_numpy(np.full(shape, -low / (high - low) * ((1 << bits) - 1), np.float32)).half()
+        together = codes if size is None else codes.reshape((-1, size) if axis == 1 else (size, -1))
+        values = ((together.astype(np.float32) - f32(zero)) * f32(scale)).reshape(n, 1)
+        parts = {f"{name}_q": pack(together, bits), f"meta_{name}.scale": scale, f"meta_{name}.zero": zero, f"meta_{name}.nbits": scalar(bits),
+                 f"meta_{name}.axis": scalar(axis), f"meta_{name}.shape": np.array([n, 1], np.int64)}
+        if size:
+            parts[f"meta_{name}.group_size"] = scalar(size)
+        return values, parts
+
+    out, columns, bits, size = 8, 256, 4, 64
+    n = out * columns // size
+    for name, zero_bits, scales in (("hqq4_zeros", 8, False), ("hqq4_both", 8, True), ("hqq4_zeros4", 4, True)):
+        codes = rng.integers(0, 1 << bits, (n, size))
+        zero, parts = numbers("zero", n, zero_bits, None, 0, 15, 0)
+        if scales:
+            scale, more = numbers("scale", n, 8, 16, 0.001, 0.02, 1 if zero_bits == 8 else 0)
+            parts |= more
+        else:
+            scale = rng.uniform(0.001, 0.02, (n, 1)).astype(np.float32)
+            parts["scale"] = torch.from_numpy(scale)
+        values = (codes.astype(np.float32) - zero) * scale
+        parts |= {"W_q": pack(codes, bits), "nbits": scalar(bits), "axis": scalar(1), "group_size": scalar(size), "shape": np.array([out, columns], np.int64),
+                  "quant_zero": np.array(1, np.uint8), "quant_scale": np.array(int(scales), np.uint8)}
+        write(name, "hqq", "u4 g64 f32 real zeros", {"quant_method": "hqq"}, parts, values.reshape(out, columns))
+
+
 def afq(rng):
     """MLX, mlx/backend/metal/kernels/quantized.h: bits of 2, 4 and 8 from the lowest on in u32; of 3, 5 and 6 in bytes, little-endian, which
     in memory is the same stream. value = scale * code + bias."""
@@ -341,7 +383,7 @@ def stored_as_floats(rng):
 
 
 def main():
-    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin, compressed_act_order, stored_as_floats):
+    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin, compressed_act_order, stored_as_floats, hqq_nested):
         make(np.random.default_rng(2024))
 
 
