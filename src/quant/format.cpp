@@ -78,7 +78,8 @@ TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor) 
   // Parts have plain names, or hang on "weight" as bitsandbytes' or on "meta_..." as HQQ's do; what has others is a layer.
   const auto one_weight = [](const TensorGroup& group) {
     return group.parts.size() > 1 && std::ranges::all_of(group.parts, [](const auto& part) {
-             return part.first.find('.') == std::string::npos || part.first.starts_with("weight.") || part.first.starts_with("meta_");
+             return part.first.find('.') == std::string::npos || part.first.starts_with("weight.") ||
+                    part.first.starts_with("meta_");
            });
   };
   for (size_t dot = name.rfind('.'); dot != name.npos && dot > 0; dot = name.rfind('.', dot - 1)) {

@@ -225,9 +225,12 @@ const Damage kDamages[] = {
     {"HQQ scales", "hqq4", ErrorCode::corrupt, [](HfWeight& w) { w.part("scale").shape = {6, 1}; }, "bytes"},
     {"HQQ zeros", "hqq4", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("zero"); }, "zero"},
     {"HQQ zeros of another number", "hqq4_zeros", ErrorCode::corrupt,
-     [](HfWeight& w) { w.part("zero_q").shape = {16, 1}, w.part("zero_q").bytes.resize(16), w.part("meta_zero.shape").bytes[0] = std::byte(16); },
+     [](HfWeight& w) {
+       w.part("zero_q").shape = {16, 1}, w.part("zero_q").bytes.resize(16), w.part("meta_zero.shape").bytes[0] = std::byte(16);
+     },
      "32 groups of 64"},
-    {"HQQ zeros without a scale", "hqq4_zeros", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("meta_zero.scale"); }, "scale"},
+    {"HQQ zeros without a scale", "hqq4_zeros", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("meta_zero.scale"); },
+     "scale"},
     {"HQQ zeros quantized twice", "hqq4_zeros", ErrorCode::corrupt,
      [](HfWeight& w) { w.parts["meta_zero.zero_q"] = w.part("zero_q"); }, "quantized themselves"},
     {"HQQ codes", "hqq3", ErrorCode::corrupt, [](HfWeight& w) { w.part("W_q").shape = {2, 32}; }, "in 3 bits along axis 1"},

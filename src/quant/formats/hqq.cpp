@@ -38,9 +38,7 @@ struct Hqq {
   static float number(const RawTensor* plain, const std::shared_ptr<const Hqq>& quantized, int64_t i) {
     return plain != nullptr ? hf::finite_number(*plain, i) : quantized->value(i);
   }
-  float value(int64_t i) const {
-    return (float(code(i)) - offset(i / in, i % in)) * scale(i / in, i % in);
-  }
+  float value(int64_t i) const { return (float(code(i)) - offset(i / in, i % in)) * scale(i / in, i % in); }
   uint8_t code(int64_t at) const {
     const int64_t i = at / across, word = i % step * across + at % across, shift = (together - 1 - i / step) * bits;
     const uint32_t all = bits == 3 ? hf::element<uint32_t>(*packed, word) : hf::element<uint8_t>(*packed, word);
