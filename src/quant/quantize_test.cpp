@@ -116,6 +116,17 @@ TEST(Quantize, ImportanceLowersTheWeightedError) {
   }
 }
 
+// A step is small beside what any choice of scale gains.
+TEST(Quantize, ImportanceLowersTheWeightedErrorOfEightBitsALittle) {
+  const std::vector<float> importance = some_importance(), x = weights_like(3, 16 * kColumns, 0.02f);
+  for (const std::string_view name : {"q8_0", "q8_1", "q8_k", "f8q8", "gptq8"}) {
+    const Format& format = find_format(name);
+    const double without = relative_error(round_trip(format, x, kColumns), x, &importance);
+    const double with = relative_error(round_trip(format, x, kColumns, importance.data()), x, &importance);
+    EXPECT_LT(with, 0.97 * without) << name;
+  }
+}
+
 TEST(Quantize, ImportanceLowersTheWeightedErrorOfTablesToo) {
   const std::vector<float> importance = some_importance(), x = weights_like(3, 16 * kColumns, 0.02f);
   for (const std::string_view name : {"iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0"}) {
@@ -310,8 +321,8 @@ TEST(Randomize, RowsAreValidSmallAndRepeatable) {
 TEST(Quantize, OddImportanceIsHandled) {
   const std::vector<float> x = weights_like(6, 512, 0.02f);
   for (const std::string_view name :
-       {"q4_0",  "q4_1",    "q5_0",  "q5_1",    "q2_k",  "q3_k",  "q4_k",  "q5_k", "q6_k", "iq4_nl", "iq4_xs", "tq1_0",
-        "tq2_0", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_s", "mxfp4", "nvfp4", "q1_0", "q2_0", "f8q8",   "gptq4"}) {
+       {"q4_0",   "q4_1",  "q5_0",  "q5_1",    "q8_0",  "q8_1",    "q8_k",  "q2_k",  "q3_k",  "q4_k", "q5_k", "q6_k", "iq4_nl",
+        "iq4_xs", "tq1_0", "tq2_0", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_s", "mxfp4", "nvfp4", "q1_0", "q2_0", "f8q8", "gptq4"}) {
     const Format& format = find_format(name);
     const double usual = relative_error(round_trip(format, x, 256), x);
     const std::vector<float> zeros(256, 0.0f), huge(256, 1e30f), tiny(256, 1e-30f);
