@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <iterator>
 
 #include "base/fail.h"
@@ -92,6 +93,21 @@ TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor) 
   alone.name = name;
   alone.parts = {{"weight", &tensor}};
   return alone;
+}
+
+bool SecondScale::wanted(const Format& format, std::string_view name) {
+  return format.reach > 0 && name.find("layers.") != name.npos;
+}
+
+SecondScale SecondScale::of(const Format& format, std::string_view name, float largest) {
+  if (!wanted(format, name)) return {};
+  const float value = largest / format.reach;
+  return {.value = std::isnormal(value) ? value : 1.0f, .reach = format.reach};
+}
+
+void SecondScale::take_off(std::span<float> values) const {
+  if (reach == 0) return;
+  for (float& v : values) v = std::isfinite(v) ? std::clamp(v / value, -reach, reach) : v;  // the quantizer refuses what is none
 }
 
 const Format& find_format(std::string_view name) {

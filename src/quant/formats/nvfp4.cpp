@@ -126,6 +126,7 @@ void groups(const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
 
 constexpr Format with_scales() {
   Format out = kLone;
+  out.reach = Nvfp4::limit;
   out.claims = claims, out.dequantize = dequantize, out.groups = groups;
   return out;
 }
