@@ -52,7 +52,8 @@ TEST(ExportGguf, Nvfp4HasTheScaleOfAWholeMatrixToo) {
     for (const WeightInfo& w : loaded->weights()) {
       if (w.format != "nvfp4" || w.name.find("layers.") == std::string::npos) continue;
       const int64_t expert = w.experts > 0 ? 1 : 0;
-      const std::vector<float> x = plain->weight_rows(w.name, 0, w.rows, expert), got = loaded->weight_rows(w.name, 0, w.rows, expert);
+      const std::vector<float> x = plain->weight_rows(w.name, 0, w.rows, expert),
+                               got = loaded->weight_rows(w.name, 0, w.rows, expert);
       std::vector<std::byte> bytes(size_t(w.rows * row_bytes(TensorType::nvfp4, w.columns, w.name)));
       std::vector<float> alone(x.size());
       const Format& format = find_format("nvfp4");
