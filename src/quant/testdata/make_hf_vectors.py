@@ -142,13 +142,16 @@ def compressed_tensors(rng):
           {"weight": q, "weight_scale": scale}, q.astype(np.float32) * scale)
 
 
+NF4 = np.array([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+                -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+                0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0], np.float32)
+FP4 = np.array([0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0, -0.0, -0.0625, -8.0, -12.0, -4.0, -6.0, -2.0, -3.0], np.float32) / np.float32(12)
+
+
 def bitsandbytes(rng):
     """bitsandbytes/functional.py, create_normal_map and get_4bit_type give the tables; csrc/kernels.cu, kDequantizeBlockwise the order of
     nibbles; QuantState.from_dict the nested form."""
-    nf4 = np.array([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
-                    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-                    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0], np.float32)
-    fp4 = np.array([0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0, -0.0, -0.0625, -8.0, -12.0, -4.0, -6.0, -2.0, -3.0], np.float32) / np.float32(12)
+    nf4, fp4 = NF4, FP4
     for name, kind, out, columns, block, nested, layout in (
             ("bnb_nf4", "nf4", 5, 128, 64, 0, "nf4 g64 f32"), ("bnb_nf4_crossing", "nf4", 6, 96, 64, 0, "nf4 g32 f32"),
             ("bnb_nf4_nested", "nf4", 20, 96, 32, 16, "nf4 g32 f32"), ("bnb_nf4_nested_default", "nf4", 5, 64, 64, 256, "nf4 g64 f32"),
