@@ -151,9 +151,11 @@ TEST(Quantize, ErrorsAreWithinTheStepOfEachType) {
 
 // bitsandbytes 0.50.2, hqq 0.2.8, torch's float8_e4m3fn, and MLX's affine_quantize written out in numpy, on the weights below:
 // scales of HQQ and MLX in f16, groups of 64; FP8 and integers under a scale for each row, FP8 also for each 128.
+// q8_0, q8_1 and q8_k by ggml's formulas.
 constexpr std::pair<std::string_view, double> kReferenceErrors[] = {
-    {"fp8", 0.026442},  {"fp8_block", 0.025760}, {"int8", 0.007510}, {"nf4", 0.092104},  {"fp4", 0.120954},  {"afq2", 0.387710},
-    {"afq3", 0.187119}, {"afq4", 0.089485},      {"afq5", 0.043613}, {"afq6", 0.021387}, {"afq8", 0.005297}, {"hqq1", 1.042453},
+    {"fp8", 0.026442},  {"fp8_block", 0.025760}, {"int8", 0.007510}, {"nf4", 0.092104},  {"fp4", 0.120954},
+    {"afq2", 0.387710}, {"afq3", 0.187119},      {"afq4", 0.089485}, {"afq5", 0.043613}, {"afq6", 0.021387},
+    {"afq8", 0.005297}, {"hqq1", 1.042453},      {"q8_0", 0.005284}, {"q8_1", 0.005284}, {"q8_k", 0.006650},
     {"hqq2", 0.427474}, {"hqq3", 0.182864},      {"hqq4", 0.085292}, {"hqq8", 0.005025}};
 
 // Of normal weights, relative to their deviation: what the reference algorithms err, measured in numpy, and 1 % more.
