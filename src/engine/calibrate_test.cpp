@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "engine/model_source.h"
 #include "engine/open_engine.h"

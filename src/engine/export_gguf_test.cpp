@@ -2,11 +2,12 @@
 
 #include <gmock/gmock.h>
 
-#include "base/json.h"
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/test_engine.h"
 #include "gale/error.h"
+#include "kernels/cpu/kernels.h"
 #include "quant/format.h"
 
 namespace gale {
