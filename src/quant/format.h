@@ -68,8 +68,8 @@ struct Format {
   /// The same with all that is known of the inputs (quant/gptq.h), for formats whose codes can make up for each other's errors;
   /// nullptr for the others. f32 [rows, plan.columns]. Slow: columns^2 multiply-adds a row.
   void (*quantize_by)(const GptqPlan& plan, const float* values, int64_t rows, std::byte* out) = nullptr;
-  /// The largest magnitude that blocks can be. Where it is not 0, one more scale goes with a matrix as a part "scale", f32: it
-  /// brings the largest value to that magnitude, and quantize is given the values over it. See SecondScale.
+  /// Where it is not 0, one more scale goes with a matrix as a part "scale", f32: it brings the largest value to this magnitude,
+  /// at which blocks are at their best, and quantize is given the values over it. See SecondScale.
   float reach = 0;
   /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
   void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;
