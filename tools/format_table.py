@@ -23,7 +23,8 @@ HEAD = """# Weight formats on the bundled model
 Written by `tools/format_table.py`: {windows} windows of {window} tokens, of which the second halves are scored ({tokens} tokens), of
 stories that the model was not trained on but whose kind it knows. The bundled model is q8_0, so all but q8_0 and wider types have
 been rounded twice. Bits are those in memory, of the matrices without vectors and norms. KL is the mean divergence, in nats, from the model
-as it is bundled; "weighted" is with an importance matrix (`gale imatrix`) of other such stories. Standard errors are behind ±.
+as it is bundled; "weighted" is with an importance matrix (`gale imatrix`) of other such stories, or for gptq2 to gptq8
+calibrated by them (`--calibrate`) instead of by the text that is built in. Standard errors are behind ±.
 A model of 2.6 million weights suffers far more from few bits than one of billions.
 
 | type | bits | perplexity | KL | KL weighted | same top token |
@@ -64,7 +65,7 @@ def main() -> None:
         measure = ("perplexity", "-m", "demo", "--against", "demo", "-f", str(evaluation), "--parse-special", "--window", WINDOW)
         for name in formats:
             plain = shown = run(args.gale, *measure, "--quant", name)
-            weighted = run(args.gale, *measure, "--quant", name, "--imatrix", str(matrix))
+            weighted = run(args.gale, *measure, "--quant", name, *(["--calibrate", str(calibration)] if name.startswith("gptq") else ["--imatrix", str(matrix)]))
             moved = weighted["kl_divergence"] != plain["kl_divergence"]
             bits = run(args.gale, "quantize", "-m", "demo", "--type", name, "--packed", "-o", str(Path(folder) / "m.gale"))
             rows.append((bits["bits_per_weight"], name, plain, weighted if moved else None))

@@ -25,6 +25,7 @@ struct EngineOptions {
   std::string quant = {};          ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ..., auto; the type of random weights
   std::string topology = {};       ///< a YAML file that pins types to layers or to names (see docs/howto/quantize.md)
   std::string imatrix = {};        ///< an importance matrix that weighs the errors of `quant`: .gguf, .dat or .cimatrix
+  std::string calibrate = {};      ///< a text that gptq2 to gptq8 are calibrated by; a small one that is built in where empty
   bool quant_experts = false;      ///< `quant` is for the experts of a mixture only
   bool exact = false;              ///< f32 activations and KV
   std::string kv_type = {};        ///< f32, f16, bf16, q8_0; bf16 (f32 when exact)

@@ -14,7 +14,7 @@ namespace gale {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr uint32_t kMajor = 1;
+constexpr uint32_t kMajor = 1, kMinor = 2;  // the newest read: a layer of a later one may mean something else
 constexpr std::string_view kVersion = "uqff.version.", kFormat = ".weight.format", kEnd = ".uqff";
 constexpr std::string_view kResidual = "residual.safetensors";
 
@@ -102,12 +102,25 @@ RawTensor made_of(const Layer& layer, std::string_view name, TensorType type, co
   return out;
 }
 
+/// The bits that a layer says its codes have.
+int64_t bits_of(const Layer& layer, std::initializer_list<int> known) {
+  const RawTensor& said = layer.part("bits");
+  const int bits = number_of<uint8_t>(said, TensorType::u8);
+  require(std::ranges::find(known, bits) != known.end(), ErrorCode::unsupported, "{} is {}; read are codes of {} bits",
+          said.source, bits, fmt::join(known, ", "));
+  return bits;
+}
+
 std::vector<RawTensor> of_hqq(const Layer& layer) {
   const Shape shape = layer.shape();
   require(shape.rank() == 2, ErrorCode::unsupported,
           "{}: HQQ of {} is not read, only of matrices; stacked experts it has no form for", layer.part("").source, shape.text());
   require(number_of<uint8_t>(layer.part("channel_wise"), TensorType::u8) == 1, ErrorCode::unsupported,
           "{}: HQQ under one scale for all is not read; take groups", layer.part("").source);
+  const RawTensor& codes = layer.part("");
+  const int64_t bits = bits_of(layer, {1, 2, 3, 4, 8}), together = bits == 3 ? 10 : 8 / bits;
+  require(codes.shape.rank() == 2 && codes.elements() >= ceil_div(shape.elements(), together), ErrorCode::corrupt,
+          "{} is {}, too little for {} of {} bits each", codes.source, codes.shape.text(), shape.text(), bits);
   return {layer.renamed("", "W_q"),
           layer.renamed("scales", "scale"),
           layer.renamed("zeros", "zero"),
@@ -126,6 +139,17 @@ std::vector<RawTensor> of_fp8(const Layer& layer) {
   return {std::move(weight), layer.renamed("dequant_w_scale", "weight_scale")};
 }
 
+std::vector<RawTensor> of_afq(const Layer& layer) {
+  const RawTensor &weight = layer.part(""), &scales = layer.part("scales"), &size = layer.part("group_size");
+  const int64_t bits = bits_of(layer, {2, 3, 4, 5, 6, 8}), group = number_of<uint8_t>(size, TensorType::u8);
+  require(weight.shape.rank() >= 2 && scales.shape.rank() == weight.shape.rank() &&
+              checked_mul(weight.columns(), 32, weight.source) == checked_mul(scales.columns(), bits * group, scales.source),
+          ErrorCode::corrupt, "{} is {} and {} is {}: with groups of {} these are no codes of {} bits", weight.source,
+          weight.shape.text(), scales.source, scales.shape.text(), group, bits);
+  return {layer.renamed("", "weight"), layer.renamed("scales", "scales"), layer.renamed("biases", "biases"),
+          layer.renamed("group_size", "group_size")};
+}
+
 std::vector<RawTensor> parts_of(const Layer& layer, Family family) {
   switch (family) {
     case Family::gguf:
@@ -137,8 +161,7 @@ std::vector<RawTensor> parts_of(const Layer& layer, Family family) {
     case Family::fp8:
       return of_fp8(layer);
     case Family::afq:
-      return {layer.renamed("", "weight"), layer.renamed("scales", "scales"), layer.renamed("biases", "biases"),
-              layer.renamed("group_size", "group_size")};
+      return of_afq(layer);
     case Family::f8q8:
       return {of_f8q8(layer)};
     case Family::mxfp4:
@@ -197,8 +220,8 @@ void check_version(const std::vector<RawTensor>& tensors, std::string_view name)
           "again with a "
           "newer `mistralrs quantize`",
           name);
-  require(*version[0] == kMajor, ErrorCode::unsupported, "{} is UQFF {}.{}.{}; read is {}.x", name, *version[0], *version[1],
-          *version[2], kMajor);
+  require(*version[0] == kMajor && *version[1] <= kMinor, ErrorCode::unsupported, "{} is UQFF {}.{}.{}; read is {}.0 to {}.{}",
+          name, *version[0], *version[1], *version[2], kMajor, kMajor, kMinor);
 }
 
 /// "q4k" and 1 of "q4k-1.uqff"; nullopt for a file that is no shard.
@@ -273,16 +296,18 @@ std::vector<std::string> uqff_sets(std::span<const std::string> names) {
 std::vector<RawTensor> open_uqff(const fs::path& file, std::vector<fs::path>& read) {
   std::vector<RawTensor> tensors;
   const auto add = [&](const fs::path& path) {
-    require(fs::exists(path), ErrorCode::not_found, "{} is not there; the UQFF file {} needs it beside it", path.string(),
-            file.filename().string());
+    require(fs::exists(path), ErrorCode::not_found, "{} is not there; the UQFF file {} is of the same set and needs it beside it",
+            path.string(), file.filename().string());
     read.push_back(path);
     for (RawTensor& tensor : open_safetensors(path)) tensors.push_back(std::move(tensor));
   };
   if (const auto shard = shard_of(file.filename().string())) {
     int last = shard->second;
-    const auto path_of = [&](int n) { return file.parent_path() / fmt::format("{}-{}{}", shard->first, n, kEnd); };
-    while (last < INT32_MAX && fs::exists(path_of(last + 1))) ++last;
-    for (int n = 0; n <= last; ++n) add(path_of(n));
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(file.has_parent_path() ? file.parent_path() : ".", error))
+      if (const auto other = shard_of(entry.path().filename().string()); other && other->first == shard->first)
+        last = std::max(last, other->second);
+    for (int n = 0; n <= last; ++n) add(file.parent_path() / fmt::format("{}-{}{}", shard->first, n, kEnd));
   } else {
     add(file);
   }

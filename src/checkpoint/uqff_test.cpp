@@ -168,7 +168,15 @@ struct Damage {
 
 const Damage kDamages[] = {
     {"another version", 0, ErrorCode::unsupported, [](Tensors& t) { t.put<uint32_t>("uqff.version.major", u32, {}, {2}); },
-     "is UQFF 2.2.0; read is 1.x"},
+     "is UQFF 2.2.0; read is 1.0 to 1.2"},
+    {"a later version", 0, ErrorCode::unsupported, [](Tensors& t) { t.put<uint32_t>("uqff.version.minor", u32, {}, {3}); },
+     "is UQFF 1.3.0; read is 1.0 to 1.2"},
+    {"HQQ of five bits", 2, ErrorCode::unsupported, [](Tensors& t) { t.put<uint8_t>(kKey + ".bits", u8, {}, {5}); },
+     "is 5; read are codes of 1, 2, 3, 4, 8 bits"},
+    {"HQQ of more bits than there are", 2, ErrorCode::corrupt, [](Tensors& t) { t.put<uint8_t>(kKey + ".bits", u8, {}, {8}); },
+     "too little"},
+    {"AFQ of other bits than there are", 4, ErrorCode::corrupt, [](Tensors& t) { t.put<uint8_t>(kKey + ".bits", u8, {}, {8}); },
+     "no codes of 8 bits"},
     {"no version", 0, ErrorCode::unsupported, [](Tensors& t) { t.all.erase("uqff.version.minor"); }, "uqff.version.major"},
     {"a version of floats", 0, ErrorCode::corrupt, [](Tensors& t) { t.put<float>("uqff.version.major", f32, {}, {1}); },
      "one u32"},
@@ -289,6 +297,10 @@ TEST(Uqff, FoldersAndShardsAreOpenedAndWhatIsMissingIsNamed) {
   EXPECT_EQ(message_of(folder), "");
   fs::copy_file(golden / "mixed-0.uqff", folder / "other-0.uqff");
   EXPECT_THAT(message_of(folder), HasSubstr("2 models, name one of them: mixed-0.uqff, other-0.uqff"));
+  fs::remove(folder / "other-0.uqff");
+  fs::rename(folder / "mixed-1.uqff", folder / "mixed-2.uqff");
+  EXPECT_THAT(message_of(folder), HasSubstr("mixed-1.uqff is not there"));
+  fs::rename(folder / "mixed-2.uqff", folder / "mixed-1.uqff");
   fs::remove(folder / "mixed-0.uqff");
   EXPECT_THAT(message_of(folder / "mixed-1.uqff"), HasSubstr("mixed-0.uqff is not there"));
   fs::remove_all(folder);

@@ -170,10 +170,13 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallba
   add_load_flags(app, flags);
 }
 
-void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, bool& experts_only, const std::string& type) {
+void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, std::string& calibrate, bool& experts_only,
+                      const std::string& type) {
   app.add_option("--topology", topology, "A YAML file that gives types to layers, ranges of layers or /names/")
       ->check(CLI::ExistingFile);
   app.add_option("--imatrix", imatrix, "An importance matrix that weighs the errors of " + type + ": .gguf, .dat, .cimatrix")
+      ->check(CLI::ExistingFile);
+  app.add_option("--calibrate", calibrate, "A text that gptq2 to gptq8 are calibrated by; a small one is built in")
       ->check(CLI::ExistingFile);
   app.add_flag("--quant-experts", experts_only, "Only the experts of a mixture get the type of " + type);
 }
@@ -185,7 +188,7 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
                  "Quantize while loading: " + quant_names() +
                      ", or 2 to 6 or 8 bits, or auto: what fits this machine; the type of random weights")
       ->check(check_quant);
-  add_recipe_flags(app, flags.topology, flags.imatrix, flags.quant_experts, "--quant");
+  add_recipe_flags(app, flags.topology, flags.imatrix, flags.calibrate, flags.quant_experts, "--quant");
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))
       ->capture_default_str();
@@ -209,6 +212,7 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.topology = flags.topology;
   const bool chosen = local.quant.empty() && !flags.quant.empty();  // a file that has the type already: nothing is quantized
   out.imatrix = chosen ? "" : flags.imatrix;
+  out.calibrate = chosen ? "" : flags.calibrate;
   out.quant_experts = flags.quant_experts && !chosen;
   out.exact = flags.precision == "exact";
   out.kv_type = flags.kv_type;

@@ -14,7 +14,7 @@ namespace gale::cli {
 struct ModelFlags {
   std::string model;
   int threads = 0;
-  std::string quant, topology, imatrix, precision = "default", kv_type, chat_template;
+  std::string quant, topology, imatrix, calibrate, precision = "default", kv_type, chat_template;
   bool quant_experts = false, no_prefix_cache = false;
   int64_t context = 0, batch_tokens = 512;
 };
@@ -22,9 +22,10 @@ struct ModelFlags {
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback = "");
 /// How the model is opened: threads, --quant and what goes with it, --precision, --kv-type, --ctx, --batch-tokens.
 void add_load_flags(CLI::App& app, ModelFlags& flags);
+/// --topology, --imatrix, --calibrate and --quant-experts: what goes with a type, which the flag `type` names.
+void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, std::string& calibrate, bool& experts_only,
+                      const std::string& type);
 /// Downloads the model where it is a repository, with a bar.
-/// --topology, --imatrix and --quant-experts: what goes with a type, which the flag `type` names.
-void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, bool& experts_only, const std::string& type);
 EngineOptions engine_options(const ModelFlags& flags);
 
 /// The flags of every subcommand that generates text.

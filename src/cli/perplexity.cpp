@@ -86,7 +86,7 @@ std::unique_ptr<Engine> open_base(const Flags& flags) {
   if (flags.against.empty()) return nullptr;
   ModelFlags base = flags.model;
   base.model = flags.against;
-  base.quant = base.topology = base.imatrix = "";
+  base.quant = base.topology = base.imatrix = base.calibrate = "";
   base.quant_experts = false;
   return open(flags, base);
 }

@@ -76,7 +76,7 @@ void add_quantize(CommandLine& line) {
                   quant_names() + "; with --packed, none: the model's own, but for GPTQ with act-order")
       ->check(check_quant);
   QuantRecipe& recipe = flags->recipe;
-  add_recipe_flags(*sub, recipe.topology, recipe.imatrix, recipe.experts_only, "--type");
+  add_recipe_flags(*sub, recipe.topology, recipe.imatrix, recipe.calibrate, recipe.experts_only, "--type");
   sub->add_option("-o,--output", flags->output, "The file to write: .gguf, with --packed .gale")->required();
   sub->add_flag("--packed", flags->packed, "Store matrices as kernels read them: opening the file is then an mmap");
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));

@@ -61,6 +61,8 @@ QuantRecipe resolve_auto(QuantRecipe recipe, const std::string& model, const std
   options.model = model;
   options.quant = recipe.type;
   options.topology = recipe.topology;
+  options.imatrix = recipe.imatrix;
+  options.calibrate = recipe.calibrate;
   options.quant_experts = recipe.experts_only;
   recipe.type = resolve_auto(options, checkpoint).quant;
   return recipe;

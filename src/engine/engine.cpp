@@ -119,6 +119,7 @@ class EngineImpl final : public Engine {
     if (type.empty()) {  // as the file has it
       options.topology.clear();
       options.imatrix.clear();
+      options.calibrate.clear();
       options.quant_experts = false;
     }
     require(runtime_.watch == nullptr, ErrorCode::invalid_argument,

@@ -1,15 +1,15 @@
 #include "engine/export_gguf.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
-#include <exception>
 #include <future>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "base/checked.h"
+#include "base/first_error.h"
 #include "base/threads.h"
 #include "checkpoint/gguf_names.h"
 #include "engine/auto_quant.h"
@@ -43,6 +43,7 @@ struct Plan {
   const Format* to;
   std::string name;
   int64_t rows, columns, stride;       // of one part of the output
+  std::string logical;                 // Hugging Face's name
   std::vector<int64_t> row_in_source;  // Hugging Face's row of each row of the file; empty: the same
 };
 
@@ -95,6 +96,7 @@ Plan plan_tensor(std::vector<Part> parts, const std::string& logical, std::strin
             .rows = tensor.rows(),
             .columns = tensor.columns(),
             .stride = 0,
+            .logical = logical,
             .row_in_source = {}};
   for (const Part& part : parts)
     require(part.shape == tensor.shape, ErrorCode::corrupt, "{} is {}, but {} is {}; experts must be of one shape", part.source,
@@ -122,12 +124,22 @@ Shape shape_in_file(const Plan& plan) {
 
 bool copied(const Plan& plan, const Part& part) { return part.raw != nullptr && part.raw->type == plan.to->stored; }
 
-// Mean squared inputs of the matrices that a part holds, the same number of rows each.
-using Importances = std::vector<std::vector<float>>;
+// What is known of the matrices that a part holds, the same number of rows each.
+struct Matrix {
+  std::vector<float> importance;  // mean squared inputs, or empty
+  SecondScale second = {};
+};
+using Matrices = std::vector<Matrix>;
+
+// Whether a tensor of scales goes beside it.
+bool has_second_scale(const Plan& plan) {
+  return std::ranges::none_of(plan.parts, [&](const Part& part) { return copied(plan, part); }) &&
+         plan.parts.front().shape.rank() >= 2 && SecondScale::wanted(*plan.to, plan.logical);
+}
 
 // Rows [begin, end) of the file's order into out.
-void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, const Importances& importances, int64_t begin,
-               int64_t end, std::byte* out) {
+void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, const Matrices& matrices, int64_t begin, int64_t end,
+               std::byte* out) {
   const auto source_row = [&](int64_t i) { return plan.row_in_source.empty() ? i : plan.row_in_source[size_t(i)]; };
   if (copied(plan, part)) {
     for (int64_t i = begin; i < end; ++i, out += plan.stride) std::memcpy(out, part.raw->row(source_row(i)), size_t(plan.stride));
@@ -136,10 +148,11 @@ void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, const 
   const auto values = std::make_unique_for_overwrite<float[]>(size_t((end - begin) * plan.columns));
   for (int64_t i = begin; i < end; ++i)
     part.from->dequantize(part.group, {source_row(i), 1, 0, plan.columns}, values.get() + (i - begin) * plan.columns);
-  const int64_t matrix_rows = plan.rows / int64_t(importances.size());
+  const int64_t matrix_rows = plan.rows / int64_t(matrices.size());
   for (int64_t first = begin, last; first < end; first = last) {
-    const auto& importance = importances[size_t(first / matrix_rows)];
+    const auto& [importance, second] = matrices[size_t(first / matrix_rows)];
     last = std::min(end, (first / matrix_rows + 1) * matrix_rows);
+    second.take_off({values.get() + (first - begin) * plan.columns, size_t((last - first) * plan.columns)});
     try {
       plan.to->quantize(cpu, values.get() + (first - begin) * plan.columns, last - first, plan.columns,
                         importance.empty() ? nullptr : importance.data(), out + (first - begin) * plan.stride);
@@ -159,6 +172,13 @@ std::vector<float> make_vector(const Plan& plan) {
   for (size_t i = 0; i < out.size(); ++i) out[i] = values[size_t(plan.row_in_source[i])];
   return out;
 }
+
+int64_t matrices_in(const Plan& plan) {
+  const Shape shape = shape_in_file(plan);
+  return shape.rank() == 3 ? shape[0] : 1;
+}
+// "blk.0.attn_q.scale", as llama.cpp names it.
+std::string scale_name(const Plan& plan) { return plan.name.substr(0, plan.name.rfind('.')) + ".scale"; }
 
 class Exporter {
  public:
@@ -193,6 +213,7 @@ class Exporter {
       plans_.push_back(plan_tensor(std::move(parts), name, gguf, heads == interleave.end() ? 0 : heads->second, types_));
       const Plan& plan = plans_.back();
       writer_.declare(plan.name, plan.to->stored, shape_in_file(plan));
+      if (has_second_scale(plan)) writer_.declare(scale_name(plan), TensorType::f32, {matrices_in(plan)});
       ++report_.tensors;
       for (const Part& part : plan.parts) {
         report_.parameters += part.shape.elements();
@@ -205,47 +226,66 @@ class Exporter {
   }
 
   void write(const Plan& plan) {
+    scales_.clear();
     const int64_t chunk = std::max<int64_t>(1, kChunkBytes / plan.stride);
     for (const Part& part : plan.parts) {
       if (part.shape.rank() < 2) {
         write_values(make_vector(plan));
       } else {
-        const Importances importances = importances_of(plan, part);
+        const Matrices matrices = matrices_of(plan, part);
         for (int64_t first = 0; first < plan.rows; first += chunk)
-          write_chunk(plan, part, importances, first, std::min(plan.rows, first + chunk));
+          write_chunk(plan, part, matrices, first, std::min(plan.rows, first + chunk));
       }
       done_ += part.bytes;
       if (progress_) progress_(done_, report_.source_bytes);
     }
+    if (has_second_scale(plan)) write_values(scales_);
   }
 
-  Importances importances_of(const Plan& plan, const Part& part) {
+  Matrices matrices_of(const Plan& plan, const Part& part) {
     if (copied(plan, part)) return {{}};
     if (part.from->name != plan.to->name) types_.requantizes(part.group.name, *part.from, *plan.to);
     const int64_t matrices = part.shape.rank() == 3 ? part.shape[0] : 1;
     std::string_view name = part.group.name;
     if (name.ends_with(".weight")) name.remove_suffix(7);
-    Importances out;
-    for (int64_t i = 0; i < matrices; ++i)
-      out.push_back(types_.importance(name, part.shape.rank() == 3 ? i : -1, plan.columns, *plan.to));
+    Matrices out;
+    for (int64_t i = 0; i < matrices; ++i) {
+      out.push_back({types_.importance(name, part.shape.rank() == 3 ? i : -1, plan.columns, *plan.to)});
+      if (has_second_scale(plan))
+        out.back().second =
+            SecondScale::of(*plan.to, plan.logical, largest_of(plan, part, i * plan.rows / matrices, plan.rows / matrices));
+      scales_.push_back(out.back().second.value);
+    }
     return out;
   }
 
-  void write_chunk(const Plan& plan, const Part& part, const Importances& importances, int64_t first, int64_t last) {
-    buffer_.resize(size_t((last - first) * plan.stride));
-    std::mutex mutex;
-    std::exception_ptr error;  // jobs of a pool must not throw
-    pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
-      try {
-        for (int64_t row = begin; row < end; row += kRowsPerPiece)
-          make_rows(cpu_, plan, part, importances, first + row, first + std::min(row + kRowsPerPiece, end),
-                    buffer_.data() + row * plan.stride);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-      }
+  float largest_of(const Plan& plan, const Part& part, int64_t first, int64_t rows) {
+    std::vector<float> of_row(static_cast<size_t>(rows));
+    FirstError errors;
+    pool_.for_each(rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+      errors.guard([&] {
+        std::vector<float> values(size_t(plan.columns));
+        for (int64_t i = begin; i < end; ++i) {
+          part.from->dequantize(part.group, {first + i, 1, 0, plan.columns}, values.data());
+          for (const float v : values) of_row[size_t(i)] = std::max(of_row[size_t(i)], std::fabs(v));
+        }
+      });
     });
-    if (error) std::rethrow_exception(error);
+    errors.rethrow();
+    return std::ranges::max(of_row);
+  }
+
+  void write_chunk(const Plan& plan, const Part& part, const Matrices& matrices, int64_t first, int64_t last) {
+    buffer_.resize(size_t((last - first) * plan.stride));
+    FirstError errors;
+    pool_.for_each(last - first, kRowsPerPiece, [&](int64_t begin, int64_t end) {
+      errors.guard([&] {
+        for (int64_t row = begin; row < end; row += kRowsPerPiece)
+          make_rows(cpu_, plan, part, matrices, first + row, first + std::min(row + kRowsPerPiece, end),
+                    buffer_.data() + row * plan.stride);
+      });
+    });
+    errors.rethrow();
     write_buffer();
   }
 
@@ -273,6 +313,7 @@ class Exporter {
   const ExportProgress& progress_;
   std::vector<Plan> plans_;
   std::vector<std::byte> buffer_, written_;
+  std::vector<float> scales_;  // of the matrices of a tensor
   ExportReport report_;
   int64_t done_ = 0;
   std::future<void> writing_;  // of written_; last, so that it has ended before anything else goes

@@ -186,8 +186,10 @@ TEST(WeightPlan, SaysWhatWasNotAsAskedFor) {
   QuantRecipe weighted("q4_k");
   weighted.imatrix = (folder / "i.gguf").string();
   EXPECT_THAT(message_of(weighted, *dense), HasSubstr("says nothing of model.layers.0.self_attn.k_proj and"));
-  weighted.type = "q8_0";
-  EXPECT_THAT(message_of(weighted, *dense), HasSubstr("q8_0 makes no use of an importance matrix"));
+  weighted.type = "fp8";
+  WeightPlan plan = WeightPlan::of(weighted, *dense);
+  EXPECT_THAT(plan.importance("model.layers.0.self_attn.q_proj", -1, 256, find_format("fp8")), IsEmpty());
+  EXPECT_THAT(plan.message(), HasSubstr("fp8 makes no use of an importance matrix"));
   matrix.entries["blk.0.attn_q.weight"].sums.resize(128);
   write_imatrix(matrix, folder / "i.gguf");
   weighted.type = "q4_k";

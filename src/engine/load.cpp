@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "checkpoint/packed_file.h"
 #include "engine/auto_quant.h"
+#include "engine/calibrate.h"
 #include "engine/model_source.h"
 #include "engine/open_tokenizer.h"
 #include "engine/runtime.h"
@@ -51,20 +52,23 @@ void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   how.shape_only = shape_only;
   how.cpu = out.cpu;
   std::optional<WeightPlan> plan;
+  std::shared_ptr<const Checkpoint> weights = out.checkpoint;
   if (const QuantRecipe recipe = QuantRecipe::of(options); !recipe.empty()) {
     refuse_packed(checkpoint);
     plan = WeightPlan::of(recipe, checkpoint);
-    requantize(*plan, checkpoint, how);
+    const CalibrationRun run{.pool = *out.pool, .isa = options.isa, .exact = options.exact, .progress = options.progress};
+    if (!shape_only) weights = calibrate(out.checkpoint, recipe, *plan, run);
+    requantize(*plan, checkpoint, *weights, how);
   }
-  Loader loader(out.checkpoint, *out.pool, std::move(how));
+  Loader loader(weights, *out.pool, std::move(how));
   out.model = arch.build(Config(checkpoint.config(), checkpoint.config_source()), Weights(loader));
   loader.finish();
-  if (plan)
+  if (plan && !shape_only)
     if (const std::string missed = plan->message(); !missed.empty()) log_warning("{}", missed);
   if (!shape_only)
     if (const auto sample = loader.largest()) out.tuning = tune(*out.cpu, *out.pool, *sample);
   out.weights = loader.loaded();
-  out.info.file_bytes = loader.file_bytes();
+  out.info.file_bytes = loader.file_bytes() + checkpoint.sizes().bytes - weights->sizes().bytes;
   out.info.packed_bytes = loader.packed_bytes();
   out.mapped_bytes = loader.mapped_bytes();
 }

@@ -8,6 +8,7 @@
 #include "checkpoint/gguf.h"
 #include "checkpoint/packed_file.h"
 #include "engine/auto_quant.h"
+#include "engine/calibrate.h"
 #include "engine/model_source.h"
 #include "engine/runtime.h"
 #include "engine/weight_plan.h"
@@ -58,18 +59,20 @@ ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std
     report.bytes += bytes;
   };
   std::optional<WeightPlan> plan;
+  std::shared_ptr<const Checkpoint> weights = source;
   QuantRecipe left = recipe;
   if (is_random_model(name)) left.type.clear();  // they come in it
   if (!left.empty()) {
     plan = WeightPlan::of(left, *source);
-    requantize(*plan, *source, how);
+    weights = calibrate(source, left, *plan, {.pool = pool, .progress = progress});
+    requantize(*plan, *source, *weights, how);
   }
-  Loader loader(source, pool, std::move(how));
+  Loader loader(weights, pool, std::move(how));
   arch.build(Config(source->config(), source->config_source()), Weights(loader));
   loader.finish();
   write_texts(writer, *source);
   writer.commit(info, *source);
-  report.source_bytes = loader.file_bytes();
+  report.source_bytes = loader.file_bytes() + source->sizes().bytes - weights->sizes().bytes;
   report.type = recipe.type;
   if (plan) report.note = plan->message();
   return report;

@@ -21,6 +21,7 @@ struct QuantRecipe {
   std::string type;           ///< as QuantPolicy::named takes it, or kAuto; "" keeps what the topology does not pin
   std::string topology;       ///< a file, see topology.h; "" for none
   std::string imatrix;        ///< a file, see quant/imatrix.h; "" for none
+  std::string calibrate;      ///< a file of text, see calibrate.h; "" for the one that is built in
   bool experts_only = false;  ///< only the experts of a mixture get the type
 
   /// True where all weights stay what they are.

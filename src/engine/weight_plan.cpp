@@ -11,16 +11,6 @@
 namespace gale {
 namespace {
 
-// N of "model.layers.N.", -1 outside the layers.
-int layer_of(std::string_view name) {
-  constexpr std::string_view kBefore = "layers.";
-  const size_t at = name.find(kBefore);
-  if (at == name.npos) return -1;
-  int layer = -1;
-  std::from_chars(name.data() + at + kBefore.size(), name.data() + name.size(), layer);
-  return layer;
-}
-
 bool is_routed_expert(std::string_view name) { return name.find(".experts.") != name.npos; }
 
 bool is_plain_floats(const Format& format) {
@@ -33,11 +23,21 @@ void add_line(std::string& text, const std::string& line) {
 
 }  // namespace
 
+int layer_number(std::string_view name) {
+  constexpr std::string_view kBefore = "layers.";
+  const size_t at = name.find(kBefore);
+  if (at == name.npos) return -1;
+  int layer = -1;
+  std::from_chars(name.data() + at + kBefore.size(), name.data() + name.size(), layer);
+  return layer;
+}
+
 QuantRecipe QuantRecipe::of(const EngineOptions& options) {
   QuantRecipe out;
   if (!is_random_model(options.model)) out.type = options.quant;
   out.topology = options.topology;
   out.imatrix = options.imatrix;
+  out.calibrate = options.calibrate;
   out.experts_only = options.quant_experts;
   return out;
 }
@@ -45,6 +45,11 @@ QuantRecipe QuantRecipe::of(const EngineOptions& options) {
 void QuantRecipe::check() const {
   require(imatrix.empty() || !empty(), ErrorCode::invalid_argument,
           "an importance matrix ({}) weighs the errors of quantizing, but nothing is quantized; name a type", imatrix);
+  require(calibrate.empty() || !empty(), ErrorCode::invalid_argument,
+          "a text ({}) is to calibrate quantizing, but nothing is quantized; name a type, such as gptq4", calibrate);
+  std::error_code error;
+  require(calibrate.empty() || std::filesystem::is_regular_file(calibrate, error), ErrorCode::not_found,
+          "{}, the text to calibrate by, is not there or no file", calibrate);
   require(!experts_only || !type.empty(), ErrorCode::invalid_argument,
           "only experts are to be quantized, but no type is named for them");
   QuantRecipe named = *this;
@@ -57,7 +62,7 @@ void QuantRecipe::check_output(const Checkpoint& source, const std::filesystem::
   require(!std::filesystem::is_directory(output, error), ErrorCode::invalid_argument, "{} is a folder; name a file in it",
           output.string());
   std::vector<std::filesystem::path> inputs = source.files();
-  inputs.insert(inputs.end(), {source.path(), topology, imatrix});
+  inputs.insert(inputs.end(), {source.path(), topology, imatrix, calibrate});
   for (const auto& input : inputs)
     require(!std::filesystem::equivalent(input, output, error), ErrorCode::invalid_argument,
             "{} is read for this; choose another output", output.string());
@@ -66,7 +71,8 @@ void QuantRecipe::check_output(const Checkpoint& source, const std::filesystem::
 std::string QuantRecipe::text() const {
   std::string out = type;
   if (experts_only) out += " for experts";
-  for (const auto& [what, file] : {std::pair("pins of ", &topology), std::pair("weighed by ", &imatrix)})
+  for (const auto& [what, file] :
+       {std::pair("pins of ", &topology), std::pair("weighed by ", &imatrix), std::pair("calibrated by ", &calibrate)})
     if (!file->empty()) out += (out.empty() ? "" : ", ") + std::string(what) + std::filesystem::path(*file).filename().string();
   return out;
 }
@@ -83,7 +89,7 @@ WeightPlan::~WeightPlan() = default;
 
 WeightPlan WeightPlan::of(const QuantRecipe& recipe, const Checkpoint& checkpoint) {
   int layers = 0;
-  for (const RawTensor& tensor : checkpoint.tensors()) layers = std::max(layers, layer_of(tensor.name) + 1);
+  for (const RawTensor& tensor : checkpoint.tensors()) layers = std::max(layers, layer_number(tensor.name) + 1);
   return WeightPlan(recipe, layers, checkpoint.find("lm_head.weight") == nullptr);
 }
 
@@ -92,20 +98,24 @@ const QuantPolicy& WeightPlan::pinned(std::string_view type) {
   return found != pinned_.end() ? found->second : pinned_.emplace(type, QuantPolicy::named(type)).first->second;
 }
 
-const Format* WeightPlan::choose(std::string_view name, int64_t rows, int64_t columns) {
-  const int layer = layer_of(name);
-  const QuantPolicy::Tensor tensor{
-      .name = name, .rows = rows, .columns = columns, .layer = layer, .layers = layers_, .tied_head = tied_head_};
-  const bool expert = is_routed_expert(name);
-  met_experts_ |= expert;
-  QuantPolicy::Choice choice{.format = nullptr};
+QuantPolicy::Tensor WeightPlan::tensor(std::string_view name, int64_t rows, int64_t columns) const {
+  return {
+      .name = name, .rows = rows, .columns = columns, .layer = layer_number(name), .layers = layers_, .tied_head = tied_head_};
+}
+
+QuantPolicy::Choice WeightPlan::chosen(std::string_view name, int64_t rows, int64_t columns) {
+  const QuantPolicy::Tensor t = tensor(name, rows, columns);
   const auto one = expert_name(name);  // experts of a layer are pinned together: they share a layout
-  const bool open = topology_ && !QuantPolicy::stays_f32(tensor);
-  if (const std::string_view type = open ? topology_->type_of(one ? one->fused : name, layer) : ""; !type.empty())
-    choice = pinned(type).pin(tensor);
-  else if (policy_ && (expert || !experts_only_))
-    choice = policy_->choose(tensor);
-  if (choice.format != nullptr) fallbacks_.add(tensor, choice);
+  const bool open = topology_ && !QuantPolicy::stays_f32(t);
+  if (const std::string_view type = open ? topology_->type_of(one ? one->fused : name, t.layer) : ""; !type.empty())
+    return pinned(type).pin(t);
+  return policy_ && (is_routed_expert(name) || !experts_only_) ? policy_->choose(t) : QuantPolicy::Choice{.format = nullptr};
+}
+
+const Format* WeightPlan::choose(std::string_view name, int64_t rows, int64_t columns) {
+  met_experts_ |= is_routed_expert(name);
+  const QuantPolicy::Choice choice = chosen(name, rows, columns);
+  if (choice.format != nullptr) fallbacks_.add(tensor(name, rows, columns), choice);
   return choice.format;
 }
 
@@ -129,6 +139,8 @@ void WeightPlan::requantizes(std::string_view name, const Format& from, const Fo
   if (twice_++ == 0) first_twice_ = fmt::format("{} is {} and becomes {}", name, from.name, to.name);
 }
 
+void WeightPlan::note(const std::string& line) { add_line(notes_, line); }
+
 std::string WeightPlan::message() const {
   std::string out = fallbacks_.message();
   if (twice_ > 0)
@@ -142,6 +154,7 @@ std::string WeightPlan::message() const {
                                 topology_->source(), unused));
   if (!unweighted_.empty())
     add_line(out, fmt::format("{} makes no use of an importance matrix: made without", fmt::join(unweighted_, ", ")));
+  add_line(out, notes_);
   if (unknown_count_ > 0)
     add_line(out, fmt::format("{} says nothing of {}{}: made without{}", importance_->source(), unknown_,
                               unknown_count_ > 1 ? fmt::format(" and {} more", unknown_count_ - 1) : "",
@@ -149,14 +162,17 @@ std::string WeightPlan::message() const {
   return out;
 }
 
-void requantize(WeightPlan& plan, const Checkpoint& checkpoint, Loader::Options& options) {
+void requantize(WeightPlan& plan, const Checkpoint& source, const Checkpoint& checkpoint, Loader::Options& options) {
   options.requantize = [&](std::string_view name, int64_t rows, int64_t columns) -> const Format* {
     const std::string full = std::string(name) + ".weight";
+    const auto has = [&](const Checkpoint& in, const Format& format) {
+      const RawTensor* raw = in.find(full);
+      return raw != nullptr && raw->type == format.stored;
+    };
     const Format* format = plan.choose(full, rows, columns);
-    const RawTensor* raw = checkpoint.find(full);
-    if (format == nullptr || (raw != nullptr && raw->type == format->stored)) return nullptr;
-    plan.requantizes(name, format_of(group_of(checkpoint, name)), *format);
-    return format;
+    if (format == nullptr || has(source, *format)) return nullptr;
+    if (const TensorGroup from = group_of(source, name); !from.parts.empty()) plan.requantizes(name, format_of(from), *format);
+    return has(checkpoint, *format) ? nullptr : format;
   };
   options.importance = [&](std::string_view name, int64_t expert, int64_t columns, const Format& target) {
     return plan.importance(name, expert, columns, target);

@@ -16,6 +16,9 @@ namespace gale {
 
 class Importance;
 
+/// N of "model.layers.N.", -1 outside the layers.
+int layer_number(std::string_view name);
+
 /// A recipe bound to one model: which format each of its tensors gets, and what is known of how much its columns matter.
 class WeightPlan {
  public:
@@ -26,9 +29,13 @@ class WeightPlan {
   ~WeightPlan();
 
   /// `name` with its ".weight". nullptr: it stays what it is.
+  const Format* choice(std::string_view name, int64_t rows, int64_t columns) { return chosen(name, rows, columns).format; }
+  /// The same for a tensor that gets it: what message() has to say of that is noted.
   const Format* choose(std::string_view name, int64_t rows, int64_t columns);
   /// f32 [columns]; empty where nothing is known. `name` without ".weight"; `expert`: of a fused tensor, else -1.
   std::vector<float> importance(std::string_view name, int64_t expert, int64_t columns, const Format& target);
+  /// Adds a line to message().
+  void note(const std::string& line);
   /// Notes that a tensor of this format is quantized anew: what was rounded once is rounded again.
   void requantizes(std::string_view name, const Format& from, const Format& to);
 
@@ -37,6 +44,8 @@ class WeightPlan {
   std::string message() const;
 
  private:
+  QuantPolicy::Choice chosen(std::string_view name, int64_t rows, int64_t columns);
+  QuantPolicy::Tensor tensor(std::string_view name, int64_t rows, int64_t columns) const;
   const QuantPolicy& pinned(std::string_view type);
 
   std::optional<QuantPolicy> policy_;
@@ -49,11 +58,11 @@ class WeightPlan {
   std::set<std::string_view> unweighted_;  // formats that make no use of importance
   std::string unknown_;                    // the first tensor that the importance matrix says nothing of
   int64_t known_ = 0, unknown_count_ = 0, twice_ = 0;
-  std::string first_twice_;
+  std::string first_twice_, notes_;
 };
 
-/// Re-quantizes matrices as the plan says, but for those the file already has in that format; weighted by importance where the
-/// plan has it. Both must outlive the loader.
-void requantize(WeightPlan& plan, const Checkpoint& checkpoint, Loader::Options& options);
+/// Re-quantizes matrices as the plan says, but for those `checkpoint` already has in that format; weighted by importance where
+/// the plan has it. `source`: what calibrate() made the checkpoint from, or the same. All must outlive the loader.
+void requantize(WeightPlan& plan, const Checkpoint& source, const Checkpoint& checkpoint, Loader::Options& options);
 
 }  // namespace gale

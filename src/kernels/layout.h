@@ -9,7 +9,7 @@
 namespace gale {
 
 /// How scales are stored in a layout. e8m0 is a power of two, 2^(byte - 128): half of OCP's, since tables hold doubled values.
-/// e4m3, as a sub-scale, is a float of 8 bits without a sign.
+/// e4m3, as a sub-scale, is a float of 8 bits without a sign; as a top scale one with a sign, over 448.
 enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3, u4, u6, i8 };
 
 /// Values that codes stand for. Of 3 or 4 bits, as integers that int8 holds exactly; a power of two is left to the scales.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 
 #include "base/checked.h"
@@ -55,10 +56,27 @@ void arrange_dense(const LogicalGroups& g, const PanelRows& rows, int64_t column
   }
 }
 
+// A float of 8 bits over 448, its largest, and back.
+constexpr float kE4m3Largest = 448;
+float e4m3_part(uint8_t byte) { return table_numbers(CodeTable::e4m3)[byte] / kE4m3Largest; }
+uint8_t e4m3_byte(float part) {
+  int low = 0, high = 0x7e;  // magnitudes, ascending
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (e4m3_part(uint8_t(middle)) < std::fabs(part))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return uint8_t(low | (std::signbit(part) ? 0x80 : 0));
+}
+
 // n scales of one lane, each 16 further on.
 void put_scales(const float* from, ScaleType type, int64_t n, uint8_t* to) {
   if (type == ScaleType::e8m0) {
     for (int64_t i = 0; i < n; ++i) to[i * kPanelRows] = f32_to_half_e8m0(from[i]);
+  } else if (type == ScaleType::e4m3) {
+    for (int64_t i = 0; i < n; ++i) to[i * kPanelRows] = e4m3_byte(from[i]);
   } else if (type == ScaleType::f32) {
     for (int64_t i = 0; i < n; ++i) reinterpret_cast<float*>(to)[i * kPanelRows] = from[i];
   } else {
@@ -73,6 +91,8 @@ float get_scale(const uint8_t* scales, ScaleType type, int64_t block, int64_t la
   switch (type) {
     case ScaleType::e8m0:
       return half_e8m0_to_f32(scales[at]);
+    case ScaleType::e4m3:
+      return e4m3_part(scales[at]);
     case ScaleType::f32:
       return reinterpret_cast<const float*>(scales)[at];
     case ScaleType::bf16:

@@ -22,7 +22,9 @@ struct PanelGeometry {
   int64_t panel_bytes() const { return units * bytes; }
 };
 /// Bytes of a top scale.
-constexpr int64_t scale_bytes(ScaleType type) { return type == ScaleType::e8m0 ? 1 : type == ScaleType::f32 ? 4 : 2; }
+constexpr int64_t scale_bytes(ScaleType type) {
+  return type == ScaleType::e8m0 || type == ScaleType::e4m3 ? 1 : type == ScaleType::f32 ? 4 : 2;
+}
 /// Columns of a unit of a grouped layout. One-level units span as many groups as fill cache lines with their scales, within
 /// limits: a rounded input row is a multiple of the largest.
 constexpr int64_t unit_columns(const Layout& layout) {

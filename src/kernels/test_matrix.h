@@ -61,6 +61,8 @@ inline std::vector<Layout> all_layouts() {
   };
   Layout wide = grouped(8, 256, 256, ScaleType::none, false, 128);
   wide.top = ScaleType::f32;
+  Layout small_scales = grouped(8, 32, 32, ScaleType::none, false, 128);
+  small_scales.top = ScaleType::e4m3;
   return {dense_layout(DType::f32), dense_layout(DType::f16), dense_layout(DType::bf16),
           grouped(8, 32, 32, ScaleType::none, false, 128), grouped(4, 32, 32, ScaleType::none, false, 8),
           grouped(4, 32, 256, ScaleType::u6, true, 0), grouped(6, 16, 256, ScaleType::i8, false, 32),
@@ -82,7 +84,7 @@ inline std::vector<Layout> all_layouts() {
           affine(5, 64, ScaleType::bf16, Form::minimum), affine(6, 128, ScaleType::f16, Form::minimum),
           affine(6, 32, ScaleType::f32, Form::real_zeros), affine(8, 128, ScaleType::f32, Form::bias),
           affine(8, 64, ScaleType::bf16, Form::minimum), affine(8, 128, ScaleType::f16, Form::real_zeros), sixteen(64, false),
-          sixteen(128, true), sixteen(256, false)};
+          sixteen(128, true), sixteen(256, false), small_scales};
 }
 
 inline float round_to(DType type, float x) {
@@ -112,6 +114,8 @@ inline LogicalGroups random_groups(const Layout& layout, int64_t rows, int64_t c
   for (float& t : g.top)
     t = layout.top == ScaleType::e8m0 ? half_e8m0_to_f32(uint8_t(extreme ? code(141) : 118 + code(8)))
                                       : round_to(scale, (random.uniform() - 0.5f) * 0.02f);
+  for (float& t : g.top)
+    if (layout.top == ScaleType::e4m3) t = table_numbers(CodeTable::e4m3)[code(0x7f) | (random() % 2 ? 0x80 : 0)] / 448;
   for (float& t : g.top)
     if (layout.divided) t = t < 0 ? t - 1 : t + 1;
   for (float& t : g.top_min) t = round_to(scale, random.uniform() * (layout.real_zeros ? float((1 << layout.bits) - 1) : 0.02f));

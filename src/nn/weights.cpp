@@ -1,11 +1,11 @@
 #include "nn/weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
-#include <exception>
-#include <mutex>
 
 #include "base/checked.h"
+#include "base/first_error.h"
 #include "base/log.h"
 #include "base/mmap.h"
 #include "base/threads.h"
@@ -19,38 +19,18 @@ constexpr int64_t kColumnsPerPiece = 2048;  // of a panel, taken apart at a time
 constexpr int64_t kPrefault = int64_t(4) << 20;  // bytes of a packed file that a thread maps at a time
 constexpr size_t kShownProblems = 10;
 
-// Jobs of a pool must not throw: the first error is kept and thrown by the caller.
-class FirstError {
- public:
-  template <class F>
-  void guard(F&& f) noexcept {
-    try {
-      f();
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-    }
-  }
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  std::mutex mutex_;
-  std::exception_ptr error_;
-};
-
 // Rows [first, first + n) of a group, quantized anew: a group of its own over `bytes`.
 struct Requantized {
   std::vector<float> values;
   std::vector<std::byte> bytes;
-  RawTensor tensor;
+  RawTensor tensor, scale;
   TensorGroup group;
 
   void make(const CpuKernels& cpu, const TensorGroup& from, const Format& format, const Format& target, int64_t first, int64_t n,
-            int64_t columns, const float* importance) {
+            int64_t columns, const float* importance, const SecondScale& second) {
     values.resize(size_t(n * columns));
     format.dequantize(from, {first, n, 0, columns}, values.data());
+    second.take_off(values);
     bytes.resize(size_t(n * row_bytes(target.stored, columns, from.name)));
     try {
       target.quantize(cpu, values.data(), n, columns, importance, bytes.data());
@@ -65,8 +45,31 @@ struct Requantized {
     tensor.source = "quantized in place";
     group.name = from.name;
     group.parts = {{"weight", &tensor}};
+    if (second.reach == 0) return;
+    scale.name = from.name + ".scale";
+    scale.bytes = std::as_bytes(std::span(&second.value, 1));
+    group.parts["scale"] = &scale;
   }
 };
+
+// Of a matrix.
+float largest_magnitude(const TensorGroup& group, const Format& format, int64_t rows, int64_t columns, ThreadPool& pool) {
+  std::vector<float> of_panel(size_t(ceil_div(rows, kPanelRows)));
+  FirstError errors;
+  pool.for_each(int64_t(of_panel.size()), 1, [&](int64_t begin, int64_t end) {
+    errors.guard([&] {
+      std::vector<float> values;
+      for (int64_t p = begin; p < end; ++p) {
+        const int64_t first = p * kPanelRows, n = std::min(kPanelRows, rows - first);
+        values.resize(size_t(n * columns));
+        format.dequantize(group, {first, n, 0, columns}, values.data());
+        for (const float v : values) of_panel[size_t(p)] = std::max(of_panel[size_t(p)], std::fabs(v));
+      }
+    });
+  });
+  errors.rethrow();
+  return std::ranges::max(of_panel);
+}
 
 }  // namespace
 
@@ -87,6 +90,10 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
   const std::vector<float> importance = target != nullptr && options_.importance
                                             ? options_.importance(group.name, expert, out.columns, *target)
                                             : std::vector<float>();
+  const SecondScale second =
+      target != nullptr && SecondScale::wanted(*target, group.name)
+          ? SecondScale::of(*target, group.name, largest_magnitude(group, format, out.rows, out.columns, pool_))
+          : SecondScale();
   pool_.for_each(out.panels(), 1, [&](int64_t begin, int64_t end) {
     errors.guard([&] {
       LogicalGroups groups;
@@ -96,7 +103,7 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
         const int64_t n = std::min(kPanelRows, last - first);
         if (target != nullptr)
           again.make(*options_.cpu, group, format, *target, first, n, out.columns,
-                     importance.empty() ? nullptr : importance.data());
+                     importance.empty() ? nullptr : importance.data(), second);
         for (int64_t column = 0; column < out.columns; column += kColumnsPerPiece) {
           const int64_t columns = std::min(kColumnsPerPiece, out.columns - column);
           if (target == nullptr) {
@@ -248,6 +255,7 @@ void Loader::finish() {
     fail(ErrorCode::corrupt, "{}: {} tensor(s) do not fit the architecture {}:{}", checkpoint_->path().string(), problems_.size(),
          checkpoint_->architecture(), all);
   }
+  if (options_.shape_only) return;  // who loads it then hears the rest
   std::string unused;
   int64_t count = 0;
   for (const RawTensor& t : checkpoint_->tensors()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <iterator>
 
 #include "base/fail.h"
@@ -75,10 +76,11 @@ TensorGroup group_of(const Checkpoint& checkpoint, std::string_view name) {
 
 TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor) {
   const std::string_view name = tensor.name;
-  // Parts have plain names, or hang on "weight" as bitsandbytes' do; what has longer ones is a layer.
+  // Parts have plain names, or hang on "weight" as bitsandbytes' or on "meta_..." as HQQ's do; what has others is a layer.
   const auto one_weight = [](const TensorGroup& group) {
     return group.parts.size() > 1 && std::ranges::all_of(group.parts, [](const auto& part) {
-             return part.first.find('.') == std::string::npos || part.first.starts_with("weight.");
+             return part.first.find('.') == std::string::npos || part.first.starts_with("weight.") ||
+                    part.first.starts_with("meta_");
            });
   };
   for (size_t dot = name.rfind('.'); dot != name.npos && dot > 0; dot = name.rfind('.', dot - 1)) {
@@ -91,6 +93,21 @@ TensorGroup group_around(const Checkpoint& checkpoint, const RawTensor& tensor) 
   alone.name = name;
   alone.parts = {{"weight", &tensor}};
   return alone;
+}
+
+bool SecondScale::wanted(const Format& format, std::string_view name) {
+  return format.reach > 0 && name.find("layers.") != name.npos;
+}
+
+SecondScale SecondScale::of(const Format& format, std::string_view name, float largest) {
+  if (!wanted(format, name)) return {};
+  const float value = largest / format.reach;
+  return {.value = std::isnormal(value) ? value : 1.0f, .reach = format.reach};
+}
+
+void SecondScale::take_off(std::span<float> values) const {
+  if (reach == 0) return;
+  for (float& v : values) v = std::isfinite(v) ? std::clamp(v / value, -reach, reach) : v;  // the quantizer refuses what is none
 }
 
 const Format& find_format(std::string_view name) {

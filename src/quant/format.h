@@ -68,8 +68,23 @@ struct Format {
   /// The same with all that is known of the inputs (quant/gptq.h), for formats whose codes can make up for each other's errors;
   /// nullptr for the others. f32 [rows, plan.columns]. Slow: columns^2 multiply-adds a row.
   void (*quantize_by)(const GptqPlan& plan, const float* values, int64_t rows, std::byte* out) = nullptr;
+  /// Where it is not 0, one more scale goes with a matrix as a part "scale", f32: it brings the largest value to this magnitude,
+  /// at which blocks are at their best, and quantize is given the values over it. See SecondScale.
+  float reach = 0;
   /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
   void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;
+};
+
+/// The scale of a whole matrix beside those of its blocks, for formats that want one.
+struct SecondScale {
+  /// Of the matrix `name` whose largest magnitude is given. Embeddings and heads get none: other readers of their files look up
+  /// rows without it.
+  static SecondScale of(const Format& format, std::string_view name, float largest);
+  static bool wanted(const Format& format, std::string_view name);
+  /// What blocks are to be made of.
+  void take_off(std::span<float> values) const;
+
+  float value = 1, reach = 0;  ///< 0: there is none
 };
 
 /// All formats, by name.

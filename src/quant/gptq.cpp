@@ -11,6 +11,7 @@ namespace gale {
 namespace {
 
 constexpr int64_t kTile = 64;
+constexpr int64_t kPanel = 16;  // columns
 
 /// H in the order of the plan, from the last column to the first, so that factoring it from its first row on is factoring the
 /// inverse from its last. Lower triangle.
@@ -86,19 +87,33 @@ std::vector<float> inverse(const std::vector<float>& l, int64_t n, ThreadPool& p
   return out;
 }
 
+/// to[count] += the sum over n rows of a[row] x[row]; rows are panels.
+void add_products(const float* a, const float* x, int64_t n, float* to, int64_t count) {
+  float sums[kPanel] = {};
+  std::copy_n(to, count, sums);
+  for (int64_t r = 0; r < n; ++r)
+    for (int64_t j = 0; j < kPanel; ++j) sums[j] += a[r * kPanel] * x[r * kPanel + j];
+  std::copy_n(sums, count, to);
+}
+
 }  // namespace
 
 InputHessian::InputHessian(int64_t columns) : columns_(columns), sums_(static_cast<size_t>(columns * columns)) {}
 
 void InputHessian::add(const float* rows, int64_t n, ThreadPool& pool) {
-  pool.for_each(columns_, 8, [&](int64_t first, int64_t last) {
-    for (int64_t r = 0; r < n; ++r) {
-      const float* x = rows + r * columns_;
-      for (int64_t i = first; i < last; ++i) {
-        float* to = sums_.data() + i * columns_;
-        for (int64_t j = 0; j <= i; ++j) to[j] += x[i] * x[j];
-      }
-    }
+  // Columns in panels, a row after the other: what a product reads lies together, and no two columns share a set of the cache.
+  const int64_t panels = ceil_div(columns_, kPanel);
+  std::vector<float> x(static_cast<size_t>(panels * n * kPanel));
+  pool.for_each(panels, 4, [&](int64_t first, int64_t last) {
+    for (int64_t p = first; p < last; ++p)
+      for (int64_t r = 0; r < n; ++r)
+        std::copy_n(rows + r * columns_ + p * kPanel, std::min(kPanel, columns_ - p * kPanel), x.data() + (p * n + r) * kPanel);
+  });
+  pool.for_each(columns_, kPanel, [&](int64_t first, int64_t last) {
+    for (int64_t p = 0; p * kPanel < last; ++p)
+      for (int64_t i = std::max(first, p * kPanel); i < last; ++i)
+        add_products(x.data() + i / kPanel * n * kPanel + i % kPanel, x.data() + p * n * kPanel, n,
+                     sums_.data() + i * columns_ + p * kPanel, std::min(kPanel, i + 1 - p * kPanel));
   });
   rows_ += n;
 }

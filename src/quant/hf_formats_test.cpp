@@ -47,7 +47,7 @@ TEST(HfFormats, KnownAnswersOfAnotherImplementation) {
     EXPECT_EQ(first_difference(values, v.first), -1);
     formats.insert(v.format);
   }
-  EXPECT_EQ(hf_vectors().size(), 59u);
+  EXPECT_EQ(hf_vectors().size(), 62u);
   for (const Format* format : gale::formats())
     if (format->name != tensor_type_info(format->stored).name)
       EXPECT_TRUE(formats.contains(std::string(format->name))) << format->name << " has no vector";
@@ -224,6 +224,15 @@ const Damage kDamages[] = {
      "no whole groups of 60"},
     {"HQQ scales", "hqq4", ErrorCode::corrupt, [](HfWeight& w) { w.part("scale").shape = {6, 1}; }, "bytes"},
     {"HQQ zeros", "hqq4", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("zero"); }, "zero"},
+    {"HQQ zeros of another number", "hqq4_zeros", ErrorCode::corrupt,
+     [](HfWeight& w) {
+       w.part("zero_q").shape = {16, 1}, w.part("zero_q").bytes.resize(16), w.part("meta_zero.shape").bytes[0] = std::byte(16);
+     },
+     "32 groups of 64"},
+    {"HQQ zeros without a scale", "hqq4_zeros", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("meta_zero.scale"); },
+     "scale"},
+    {"HQQ zeros quantized twice", "hqq4_zeros", ErrorCode::corrupt,
+     [](HfWeight& w) { w.parts["meta_zero.zero_q"] = w.part("zero_q"); }, "quantized themselves"},
     {"HQQ codes", "hqq3", ErrorCode::corrupt, [](HfWeight& w) { w.part("W_q").shape = {2, 32}; }, "in 3 bits along axis 1"},
 
     {"AFQ group size", "afq4", ErrorCode::corrupt, [](HfWeight& w) { w.config["group_size"] = 48; },

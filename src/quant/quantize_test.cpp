@@ -116,6 +116,17 @@ TEST(Quantize, ImportanceLowersTheWeightedError) {
   }
 }
 
+// A step is small beside what any choice of scale gains.
+TEST(Quantize, ImportanceLowersTheWeightedErrorOfEightBitsALittle) {
+  const std::vector<float> importance = some_importance(), x = weights_like(3, 16 * kColumns, 0.02f);
+  for (const std::string_view name : {"q8_0", "q8_1", "q8_k", "f8q8", "gptq8"}) {
+    const Format& format = find_format(name);
+    const double without = relative_error(round_trip(format, x, kColumns), x, &importance);
+    const double with = relative_error(round_trip(format, x, kColumns, importance.data()), x, &importance);
+    EXPECT_LT(with, 0.97 * without) << name;
+  }
+}
+
 TEST(Quantize, ImportanceLowersTheWeightedErrorOfTablesToo) {
   const std::vector<float> importance = some_importance(), x = weights_like(3, 16 * kColumns, 0.02f);
   for (const std::string_view name : {"iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0"}) {
@@ -140,9 +151,11 @@ TEST(Quantize, ErrorsAreWithinTheStepOfEachType) {
 
 // bitsandbytes 0.50.2, hqq 0.2.8, torch's float8_e4m3fn, and MLX's affine_quantize written out in numpy, on the weights below:
 // scales of HQQ and MLX in f16, groups of 64; FP8 and integers under a scale for each row, FP8 also for each 128.
+// q8_0, q8_1 and q8_k by ggml's formulas.
 constexpr std::pair<std::string_view, double> kReferenceErrors[] = {
-    {"fp8", 0.026442},  {"fp8_block", 0.025760}, {"int8", 0.007510}, {"nf4", 0.092104},  {"fp4", 0.120954},  {"afq2", 0.387710},
-    {"afq3", 0.187119}, {"afq4", 0.089485},      {"afq5", 0.043613}, {"afq6", 0.021387}, {"afq8", 0.005297}, {"hqq1", 1.042453},
+    {"fp8", 0.026442},  {"fp8_block", 0.025760}, {"int8", 0.007510}, {"nf4", 0.092104},  {"fp4", 0.120954},
+    {"afq2", 0.387710}, {"afq3", 0.187119},      {"afq4", 0.089485}, {"afq5", 0.043613}, {"afq6", 0.021387},
+    {"afq8", 0.005297}, {"hqq1", 1.042453},      {"q8_0", 0.005284}, {"q8_1", 0.005284}, {"q8_k", 0.006650},
     {"hqq2", 0.427474}, {"hqq3", 0.182864},      {"hqq4", 0.085292}, {"hqq8", 0.005025}};
 
 // Of normal weights, relative to their deviation: what the reference algorithms err, measured in numpy, and 1 % more.
@@ -310,8 +323,8 @@ TEST(Randomize, RowsAreValidSmallAndRepeatable) {
 TEST(Quantize, OddImportanceIsHandled) {
   const std::vector<float> x = weights_like(6, 512, 0.02f);
   for (const std::string_view name :
-       {"q4_0",  "q4_1",    "q5_0",  "q5_1",    "q2_k",  "q3_k",  "q4_k",  "q5_k", "q6_k", "iq4_nl", "iq4_xs", "tq1_0",
-        "tq2_0", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_s", "mxfp4", "nvfp4", "q1_0", "q2_0", "f8q8",   "gptq4"}) {
+       {"q4_0",   "q4_1",  "q5_0",  "q5_1",    "q8_0",  "q8_1",    "q8_k",  "q2_k",  "q3_k",  "q4_k", "q5_k", "q6_k", "iq4_nl",
+        "iq4_xs", "tq1_0", "tq2_0", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_s", "mxfp4", "nvfp4", "q1_0", "q2_0", "f8q8", "gptq4"}) {
     const Format& format = find_format(name);
     const double usual = relative_error(round_trip(format, x, 256), x);
     const std::vector<float> zeros(256, 0.0f), huge(256, 1e30f), tiny(256, 1e-30f);

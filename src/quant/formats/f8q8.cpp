@@ -10,7 +10,7 @@ struct F8q8 {
   static constexpr std::string_view name = "f8q8";
   static constexpr TensorType type = TensorType::f8q8;
   static constexpr Layout layout{
-      .kind = Layout::Kind::grouped, .bits = 8, .group = 32, .block = 32, .top = ScaleType::f32, .bias = 128};
+      .kind = Layout::Kind::grouped, .bits = 8, .group = 32, .block = 32, .top = ScaleType::e4m3, .bias = 128};
   static constexpr int64_t columns = 32, bytes = 33;
   static constexpr float limit = 127;
 

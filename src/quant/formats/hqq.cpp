@@ -1,3 +1,5 @@
+#include <memory>
+
 #include "base/checked.h"
 #include "quant/grouped.h"
 
@@ -13,29 +15,38 @@ namespace {
 ///   nbits, group_size, axis  i32; group_size is absent where a group is a whole row or column
 ///   shape        i64 [2]: out, in
 /// axis 1: a row of [R, C] is a group, C its size; axis 0: a column is one, R its size, so that a group runs down columns of the
-/// matrix. value = (code - zero) x scale. Safetensors files never have quantized scales or zeros: HQQ refuses to write them so.
+/// matrix. value = (code - zero) x scale.
+/// Scales and zeros may be quantized in their turn (HQQLinear.quantize, scale_quant_params and zero_quant_params): then they are
+/// matrices of this very form, "scale_q" and "zero_q" for W_q and what describes them below "meta_scale" and "meta_zero", under
+/// one scale for all where that was not channel_wise. HQQ computes them in half precision, here they are f32.
 struct Hqq {
-  const RawTensor *packed, *scales, *zeros;
+  const RawTensor *packed, *scales, *zeros;    // nullptr where they are quantized
+  std::shared_ptr<const Hqq> scale_q, zero_q;  // else nullptr
   int bits = 0;
   int64_t out = 0, in = 0, run = 0, axis = 0;
   int64_t across = 0, together = 0, step = 0;  // C, n, rows of words
+  bool one = false;                            // scale for all
   Layout layout;
 
   explicit Hqq(const TensorGroup& group);
   int64_t scale_at(int64_t row, int64_t column) const {
     const int64_t i = row * in + column;
-    return axis == 1 ? i / across : i % across;
+    return one ? 0 : axis == 1 ? i / across : i % across;
   }
-  float scale(int64_t row, int64_t column) const { return hf::finite_number(*scales, scale_at(row, column)); }
-  float offset(int64_t row, int64_t column) const { return hf::finite_number(*zeros, scale_at(row, column)); }
+  float scale(int64_t row, int64_t column) const { return number(scales, scale_q, scale_at(row, column)); }
+  float offset(int64_t row, int64_t column) const { return number(zeros, zero_q, scale_at(row, column)); }
+  static float number(const RawTensor* plain, const std::shared_ptr<const Hqq>& quantized, int64_t i) {
+    return plain != nullptr ? hf::finite_number(*plain, i) : quantized->value(i);
+  }
+  float value(int64_t i) const { return (float(code(i)) - offset(i / in, i % in)) * scale(i / in, i % in); }
+  uint8_t code(int64_t at) const {
+    const int64_t i = at / across, word = i % step * across + at % across, shift = (together - 1 - i / step) * bits;
+    const uint32_t all = bits == 3 ? hf::element<uint32_t>(*packed, word) : hf::element<uint8_t>(*packed, word);
+    return uint8_t(all >> shift & ((1u << bits) - 1));
+  }
   void codes(const Slice2& slice, uint8_t* to) const {
     for (int64_t r = 0; r < slice.rows; ++r)
-      for (int64_t c = 0; c < slice.columns; ++c) {
-        const int64_t at = (slice.row + r) * in + slice.column + c, i = at / across, word = i % step * across + at % across;
-        const int64_t shift = (together - 1 - i / step) * bits;
-        const uint32_t all = bits == 3 ? hf::element<uint32_t>(*packed, word) : hf::element<uint8_t>(*packed, word);
-        *to++ = uint8_t(all >> shift & ((1u << bits) - 1));
-      }
+      for (int64_t c = 0; c < slice.columns; ++c) *to++ = code((slice.row + r) * in + slice.column + c);
   }
 };
 
@@ -58,10 +69,27 @@ int64_t whole(const RawTensor& part) {
 }
 int64_t whole(const TensorGroup& group, std::string_view suffix) { return whole(hf::part_of(group, suffix, "HQQ")); }
 
+/// "scale" or "zero" as a matrix of its own; nullptr where it is not quantized.
+std::shared_ptr<const Hqq> quantized_part(const TensorGroup& group, std::string_view name) {
+  const RawTensor* codes = group.part(fmt::format("{}_q", name));
+  if (codes == nullptr) return nullptr;
+  const std::string below = fmt::format("meta_{}.", name);
+  TensorGroup own;
+  own.name = fmt::format("{}.{}_q", group.name, name);
+  own.parts["W_q"] = codes;
+  for (const auto& [suffix, part] : group.parts)
+    if (suffix.starts_with(below)) own.parts[suffix.substr(below.size())] = part;
+  require(!own.parts.contains("scale_q") && !own.parts.contains("zero_q"), ErrorCode::corrupt,
+          "{} is quantized by numbers that are quantized themselves", own.name);  // nothing in a file may nest without end
+  return std::make_shared<const Hqq>(own);
+}
+
 Hqq::Hqq(const TensorGroup& group)
     : packed(&hf::part_of(group, "W_q", "HQQ")),
-      scales(&hf::part_of(group, "scale", "HQQ")),
-      zeros(&hf::part_of(group, "zero", "HQQ")),
+      scales(nullptr),
+      zeros(nullptr),
+      scale_q(quantized_part(group, "scale")),
+      zero_q(quantized_part(group, "zero")),
       bits(int(whole(group, "nbits"))),
       axis(whole(group, "axis")) {
   require(bits == 1 || bits == 2 || bits == 3 || bits == 4 || bits == 8, ErrorCode::unsupported,
@@ -76,7 +104,10 @@ Hqq::Hqq(const TensorGroup& group)
   out = hf::element<int64_t>(shape, 0), in = hf::element<int64_t>(shape, 1);
   require(out > 0 && in > 0 && out <= INT32_MAX && in <= INT32_MAX, ErrorCode::corrupt, "{} says [{}, {}]", shape.name, out, in);
   const int64_t n = out * in;
+  if (!scale_q) scales = &hf::part_of(group, "scale", "HQQ");
+  if (!zero_q) zeros = &hf::part_of(group, "zero", "HQQ");
   const RawTensor* said = group.part("group_size");
+  one = said == nullptr && n > 1 && scales != nullptr && zeros != nullptr && scales->elements() == 1 && zeros->elements() == 1;
   const int64_t size = said != nullptr ? whole(*said) : axis == 1 ? in : out;
   require(size > 0 && n % size == 0, ErrorCode::corrupt, "{}: {} x {} weights are no whole groups of {}", group.name, out, in,
           size);
@@ -86,14 +117,19 @@ Hqq::Hqq(const TensorGroup& group)
   step = ceil_div(rows, together);
   hf::check_type(*packed, packed->type == (bits == 3 ? TensorType::i32 : TensorType::u8), "HQQ");
   hf::check_shape(group, *packed, {step, across}, fmt::format(" in {} bits along axis {}", bits, axis));
-  for (const RawTensor* part : {scales, zeros}) {
+  for (const auto& [part, own] : {std::pair(scales, scale_q), {zeros, zero_q}}) {
+    if (own != nullptr) {
+      require(own->out * own->in == n / size, ErrorCode::corrupt, "{} are [{}, {}] quantized numbers, but {} has {} groups of {}",
+              own->packed->name, own->out, own->in, group.name, n / size, size);
+      continue;
+    }
     hf::check_type(*part, hf::is_float(part->type), "HQQ");
     hf::check_bytes(*part);
-    require(part->elements() == n / size, ErrorCode::corrupt, "{} is {}, but {} has {} groups of {}", part->name,
+    require(part->elements() == (one ? 1 : n / size), ErrorCode::corrupt, "{} is {}, but {} has {} groups of {}", part->name,
             part->shape.text(), group.name, n / size, size);
   }
-  run = axis == 1 ? std::gcd(size, in) : 1;
-  const bool alike = scales->type == zeros->type;
+  run = axis == 1 || one ? std::gcd(size, in) : 1;
+  const bool alike = scales != nullptr && zeros != nullptr && scales->type == zeros->type;
   layout = {.kind = Layout::Kind::grouped,
             .bits = uint8_t(std::max(bits, 2)),
             .top = alike ? hf::scale_type(*scales) : ScaleType::f32,

@@ -126,6 +126,7 @@ void groups(const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
 
 constexpr Format with_scales() {
   Format out = kLone;
+  out.reach = 256 * 6;  // not 448 * 6: the largest values may become 4 under 384 too, which often errs less
   out.claims = claims, out.dequantize = dequantize, out.groups = groups;
   return out;
 }

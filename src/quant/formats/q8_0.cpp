@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "quant/blocks.h"
+#include "quant/eight_bits.h"
 
 namespace gale {
 namespace {
@@ -30,18 +31,22 @@ struct Q8_0 {
   /// 2.7e-4 and up: codes have a deviation of 74.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0c6c + bits % 64)); }
 
-  /// The reference definition: 127 steps to the largest magnitude. Importance has nothing to choose at 8 bits.
-  static constexpr bool weighs = false;
+  /// The reference definition: 127 steps to the largest magnitude. With importance the scale of the least weighted error
+  /// near that.
   static void quantize(const blocks::BlockRow& row) {
-    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
+    for (int64_t i = 0; i < row.blocks; ++i)
+      quantize_block(row.x + i * 32, row.importance ? row.importance + i * 32 : nullptr, row.out + i * bytes);
   }
-  static void quantize_block(const float* x, std::byte* block) {
+  static void quantize_block(const float* x, const float* importance, std::byte* block) {
     float largest = 0;
     for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-    const float d = largest / 127.0f;
+    float d = largest / 127.0f;
     const float inverse = blocks::inverse_or_zero(d);  // 0: d is below f16's reach by far, all zeros either way
+    int8_t codes[32];
+    for (int i = 0; i < 32; ++i) codes[i] = int8_t(blocks::round_away(x[i] * inverse));
+    if (importance) eight_bits::refine<32>(x, importance, d, codes, [](float v) { return f16_to_f32(f32_to_f16(v)); });
     blocks::store_u16(block, f32_to_f16(d));
-    for (int i = 0; i < 32; ++i) block[2 + i] = std::byte(blocks::round_away(x[i] * inverse));
+    std::memcpy(block + 2, codes, sizeof codes);
   }
 };
 

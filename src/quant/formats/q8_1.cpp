@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "quant/blocks.h"
+#include "quant/eight_bits.h"
 
 namespace gale {
 namespace {
@@ -41,17 +42,22 @@ struct Q8_1 {
     store_sum(blocks::load_f16(block), block);
   }
 
-  /// The reference definition: 127 steps to the largest magnitude. Importance has nothing to choose at 8 bits.
-  static constexpr bool weighs = false;
+  /// The reference definition: 127 steps to the largest magnitude. With importance the scale of the least weighted error
+  /// near that.
   static void quantize(const blocks::BlockRow& row) {
-    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 32, row.out + i * bytes);
+    for (int64_t i = 0; i < row.blocks; ++i)
+      quantize_block(row.x + i * 32, row.importance ? row.importance + i * 32 : nullptr, row.out + i * bytes);
   }
-  static void quantize_block(const float* x, std::byte* block) {
+  static void quantize_block(const float* x, const float* importance, std::byte* block) {
     float largest = 0;
     for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-    const float d = largest / 127.0f, inverse = blocks::inverse_or_zero(d);
+    float d = largest / 127.0f;
+    const float inverse = blocks::inverse_or_zero(d);
+    int8_t codes[32];
+    for (int i = 0; i < 32; ++i) codes[i] = int8_t(blocks::round_away(x[i] * inverse));
+    if (importance) eight_bits::refine<32>(x, importance, d, codes, [](float v) { return f16_to_f32(f32_to_f16(v)); });
     blocks::store_u16(block, f32_to_f16(d));
-    for (int i = 0; i < 32; ++i) block[kCodes + i] = std::byte(blocks::round_away(x[i] * inverse));
+    std::memcpy(block + kCodes, codes, sizeof codes);
     store_sum(d, block);
   }
 };

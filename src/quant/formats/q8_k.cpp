@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "quant/blocks.h"
+#include "quant/eight_bits.h"
 
 namespace gale {
 namespace {
@@ -57,23 +58,26 @@ struct Q8K {
     store_sums(block);
   }
 
-  /// The reference definition: the value of largest magnitude, the first of several, becomes -127. Importance has nothing to
-  /// choose at 8 bits.
-  static constexpr bool weighs = false;
+  /// The reference definition: the value of largest magnitude, the first of several, becomes -127. With importance the scale of
+  /// the least weighted error near that.
   static void quantize(const blocks::BlockRow& row) {
-    for (int64_t i = 0; i < row.blocks; ++i) quantize_block(row.x + i * 256, row.out + i * bytes);
+    for (int64_t i = 0; i < row.blocks; ++i)
+      quantize_block(row.x + i * 256, row.importance ? row.importance + i * 256 : nullptr, row.out + i * bytes);
   }
-  static void quantize_block(const float* x, std::byte* block) {
+  static void quantize_block(const float* x, const float* importance, std::byte* block) {
     float largest = 0;
     for (int i = 0; i < 256; ++i)
       if (std::fabs(x[i]) > std::fabs(largest)) largest = x[i];
     const float inverse = largest != 0 && std::isfinite(-127.0f / largest) ? -127.0f / largest : 0.0f;
-    const float d = inverse != 0 ? 1.0f / inverse : 0.0f;
-    std::memcpy(block, &d, 4);
+    float d = inverse != 0 ? 1.0f / inverse : 0.0f;
+    int8_t codes[256];
     for (int i = 0; i < 256; ++i) {
       const float nearest = (x[i] * inverse + 0x1.8p23f) - 0x1.8p23f;  // halves to even
-      block[kCodes + i] = std::byte(int8_t(std::min(127.0f, nearest)));
+      codes[i] = int8_t(std::min(127.0f, nearest));
     }
+    if (importance) eight_bits::refine<256>(x, importance, d, codes, [](float v) { return v; });
+    std::memcpy(block, &d, 4);
+    std::memcpy(block + kCodes, codes, sizeof codes);
     store_sums(block);
   }
 };

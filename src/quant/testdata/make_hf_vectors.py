@@ -142,13 +142,16 @@ def compressed_tensors(rng):
           {"weight": q, "weight_scale": scale}, q.astype(np.float32) * scale)
 
 
+NF4 = np.array([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+                -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+                0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0], np.float32)
+FP4 = np.array([0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0, -0.0, -0.0625, -8.0, -12.0, -4.0, -6.0, -2.0, -3.0], np.float32) / np.float32(12)
+
+
 def bitsandbytes(rng):
     """bitsandbytes/functional.py, create_normal_map and get_4bit_type give the tables; csrc/kernels.cu, kDequantizeBlockwise the order of
     nibbles; QuantState.from_dict the nested form."""
-    nf4 = np.array([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
-                    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-                    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0], np.float32)
-    fp4 = np.array([0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0, -0.0, -0.0625, -8.0, -12.0, -4.0, -6.0, -2.0, -3.0], np.float32) / np.float32(12)
+    nf4, fp4 = NF4, FP4
     for name, kind, out, columns, block, nested, layout in (
             ("bnb_nf4", "nf4", 5, 128, 64, 0, "nf4 g64 f32"), ("bnb_nf4_crossing", "nf4", 6, 96, 64, 0, "nf4 g32 f32"),
             ("bnb_nf4_nested", "nf4", 20, 96, 32, 16, "nf4 g32 f32"), ("bnb_nf4_nested_default", "nf4", 5, 64, 64, 256, "nf4 g64 f32"),
@@ -200,6 +203,48 @@ def hqq(rng):
         if size:
             parts["group_size"] = scalar(size)
         write(name, "hqq", layout, {"quant_method": "hqq"}, parts, values.reshape(out, columns))
+
+
+def hqq_nested(rng):
+    """HQQLinear.quantize: scales and zeros quantized by Quantizer.quantize in their turn; of zeros not channel_wise: one scale for all, no
+    groups. In f32, as here; HQQ itself computes in half precision."""
+    scalar = lambda x: np.array(x, np.int32)
+
+    def pack(codes, bits):  # 2, 4 and 8 bits
+        together, step = 8 // bits, -(-codes.shape[0] // (8 // bits))
+        filled = np.concatenate([codes, np.zeros((step * together - codes.shape[0], codes.shape[1]), np.int64)])
+        return sum(filled[i * step:(i + 1) * step] << (bits * (together - 1 - i)) for i in range(together)).astype(np.uint8)
+
+    def numbers(name, n, bits, size, low, high, axis):
+        """[n, 1] numbers and the parts that stand for them."""
+        codes = rng.integers(0, 1 << bits, (n, 1))
+        shape = (1, 1) if size is None else (n // size, 1) if axis == 1 else (1, n // size)
+        scale = torch.from_numpy(np.full(shape, (high - low) / ((1 << bits) - 1), np.float32) *
+                                 rng.uniform(0.9, 1, shape).astype(np.float32)).half()
+        zero = torch.from_numpy(np.full(shape, -low / (high - low) * ((1 << bits) - 1), np.float32)).half()
+        together = codes if size is None else codes.reshape((-1, size) if axis == 1 else (size, -1))
+        values = ((together.astype(np.float32) - f32(zero)) * f32(scale)).reshape(n, 1)
+        parts = {f"{name}_q": pack(together, bits), f"meta_{name}.scale": scale, f"meta_{name}.zero": zero, f"meta_{name}.nbits": scalar(bits),
+                 f"meta_{name}.axis": scalar(axis), f"meta_{name}.shape": np.array([n, 1], np.int64)}
+        if size:
+            parts[f"meta_{name}.group_size"] = scalar(size)
+        return values, parts
+
+    out, columns, bits, size = 8, 256, 4, 64
+    n = out * columns // size
+    for name, zero_bits, scales in (("hqq4_zeros", 8, False), ("hqq4_both", 8, True), ("hqq4_zeros4", 4, True)):
+        codes = rng.integers(0, 1 << bits, (n, size))
+        zero, parts = numbers("zero", n, zero_bits, None, 0, 15, 0)
+        if scales:
+            scale, more = numbers("scale", n, 8, 16, 0.001, 0.02, 1 if zero_bits == 8 else 0)
+            parts |= more
+        else:
+            scale = rng.uniform(0.001, 0.02, (n, 1)).astype(np.float32)
+            parts["scale"] = torch.from_numpy(scale)
+        values = (codes.astype(np.float32) - zero) * scale
+        parts |= {"W_q": pack(codes, bits), "nbits": scalar(bits), "axis": scalar(1), "group_size": scalar(size), "shape": np.array([out, columns], np.int64),
+                  "quant_zero": np.array(1, np.uint8), "quant_scale": np.array(int(scales), np.uint8)}
+        write(name, "hqq", "u4 g64 f32 real zeros", {"quant_method": "hqq"}, parts, values.reshape(out, columns))
 
 
 def afq(rng):
@@ -341,7 +386,7 @@ def stored_as_floats(rng):
 
 
 def main():
-    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin, compressed_act_order, stored_as_floats):
+    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin, compressed_act_order, stored_as_floats, hqq_nested):
         make(np.random.default_rng(2024))
 
 

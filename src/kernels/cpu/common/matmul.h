@@ -56,13 +56,8 @@ struct Exact {
     tile_exact<Codes, Scale, N>(t);
   }
 };
-constexpr Layout one_level(uint8_t bits) {
-  return {.kind = Layout::Kind::grouped,
-          .bits = bits,
-          .group = 32,
-          .block = 32,
-          .top = ScaleType::f16,
-          .bias = uint8_t(1 << (bits - 1))};
+constexpr Layout one_level(uint8_t bits, ScaleType top = ScaleType::f16) {
+  return {.kind = Layout::Kind::grouped, .bits = bits, .group = 32, .block = 32, .top = top, .bias = uint8_t(1 << (bits - 1))};
 }
 constexpr Layout with_minimum(uint8_t bits) {
   return {.kind = Layout::Kind::grouped, .bits = bits, .group = 32, .block = 32, .top = ScaleType::f16, .minimum = true};
@@ -180,6 +175,7 @@ constexpr LayoutKernels kKnownLayouts[] = {
     one_level_kernels<one_level(5)>,
     one_level_kernels<with_minimum(4)>,
     one_level_kernels<with_minimum(5)>,
+    one_level_kernels<one_level(8, ScaleType::e4m3), Plain<8>, E4m3Scale>,
     one_level_kernels<whole_block(8, ScaleType::f32, 128), Plain<8>, F32Scale>,
     one_level_kernels<whole_block(2, ScaleType::f16, 1), Ternary>,
     one_level_kernels<through_table(CodeTable::e2m1, ScaleType::e8m0), Through<CodeTable::e2m1, 4>, E8m0Scale>,

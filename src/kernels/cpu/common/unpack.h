@@ -227,6 +227,13 @@ struct Floats8 {
 using E4m3 = Floats8<4>;
 using E5m2 = Floats8<5>;
 
+// A float of 8 bits over 448.
+struct E4m3Scale {
+  static f32x16 at(const uint8_t* scales, int64_t i, ScaleType = ScaleType::e4m3) {
+    return div(E4m3(CodeTable::e4m3).numbers<0>(load_u8(scales + 16 * i)), set1(448.0f));
+  }
+};
+
 // 4 bits: an element of a table each, columns 0-3 in the low halves.
 struct Numbers4 {
   static constexpr int kColumns = 8;
