@@ -140,10 +140,8 @@ Partial::Piece Transfer::piece_of(size_t piece) {
 // `piece` becomes 0 where the server turns out to know no ranges.
 HttpReply Transfer::ask(Http& http, size_t& piece) {
   const Partial::Piece p = piece_of(piece);
-  Reception reception{.piece = piece,
-                      .begin = p.begin + p.done,
-                      .at = p.begin + p.done,
-                      .ranged = p.begin + p.done > 0 || p.end < source_.size};
+  Reception reception{
+      .piece = piece, .begin = p.begin + p.done, .at = p.begin + p.done, .ranged = p.begin + p.done > 0 || p.end < source_.size};
   HttpRequest request{.url = source_.url};
   if (reception.ranged) request.range = fmt::format("{}-{}", reception.at, p.end - 1);
   const auto quietly = [&](auto&& step) {
@@ -268,6 +266,7 @@ void Transfer::hash() {
     const auto bytes = std::span(buffer).first(size_t(std::min(ready, int64_t(kHashStep))));
     partial_.read(at, bytes);
     digest_.add(bytes);
+    partial_.flush_soon(at, int64_t(bytes.size()));
     at += int64_t(bytes.size());
   }
 }
