@@ -63,7 +63,8 @@ bool Bpe::can_cut_at_marks(const BpeModel& model) const {
 }
 
 void Bpe::encode(std::string_view text, ModelScratch& scratch, TokenSink& out) const {
-  if (!cut_at_marks_) return encode_word(text, 0, scratch, out);
+  // Where characters without a token are left out, places are counted through the whole text.
+  if (!cut_at_marks_ || (out.spans != nullptr && unk_ < 0)) return encode_word(text, 0, scratch, out);
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
     while (text.substr(end).starts_with(word_mark_)) end += word_mark_.size();

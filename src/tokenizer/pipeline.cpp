@@ -210,9 +210,8 @@ const Pipeline::Pieces& Pipeline::pieces(bool first) const {
         made.add("");
         continue;
       }
-      // The reference's ByteLevel reads letters in added tokens too, so that "ü" becomes half a character; their text is meant.
       if (added != nullptr && (bytes || special_[size_t(id)]))
-        made.add(*added);
+        made.add(bytes && parts_.added_in_letters ? letters_to_bytes(*added).value_or(*added) : *added);
       else if (bytes)
         made.add(parts_.model->text(id));
       else

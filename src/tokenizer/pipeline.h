@@ -31,6 +31,7 @@ struct TokenizerParts {
   int32_t vocab_size = 0;
   bool byte_level = false;  ///< the model's texts are bytes, for which the vocabulary has letters
   std::vector<AddedToken> added;
+  bool added_in_letters = false;  ///< on the way back added tokens are read as letters for bytes too, so that "ü" is one byte
   PostProcessor post;
   Decoder decoder;
   std::vector<int32_t> types;  ///< VocabSpec::TokenType by id
