@@ -61,12 +61,8 @@ void Encoding::append(const Encoding& other) {
 }
 
 Encoding Encoding::part(size_t begin, size_t end) const {
-  return {part_of(ids, begin, end),
-          part_of(offsets, begin, end),
-          part_of(type_ids, begin, end),
-          part_of(special_mask, begin, end),
-          part_of(attention_mask, begin, end),
-          {}};
+  return {part_of(ids, begin, end),          part_of(offsets, begin, end),        part_of(type_ids, begin, end),
+          part_of(special_mask, begin, end), part_of(attention_mask, begin, end), {}};
 }
 
 Cut cut(size_t text, std::optional<size_t> pair, size_t added, const Truncation& how) {

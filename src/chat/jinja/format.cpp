@@ -161,7 +161,8 @@ std::string convert(Heap& heap, Spec spec, const Value& v, bool markup) {
   if (!v.is_number()) raise("%{} format: a real number is required, not {}", spec.type, v.type_name());
   const bool whole = std::string_view("diuxXo").find(spec.type) != std::string_view::npos;
   if (!whole) return format_float(spec, v.number());
-  if (v.is_float() && (!std::isfinite(v.number()) || std::abs(v.number()) >= 9.2e18)) raise("cannot convert float to integer");
+  if (v.is_float() && !std::isfinite(v.number())) raise("cannot convert float to integer");
+  if (v.is_float() && std::abs(v.number()) >= 9.2e18) raise("integer {} does not fit in 64 bits", v.number());
   if (v.is_float() && std::string_view("xXo").find(spec.type) != std::string_view::npos) {
     raise("%{} format: an integer is required, not float", spec.type);
   }

@@ -119,7 +119,7 @@ std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
   auto node = std::make_unique<ForStatement>(at);
   node->target = target(false, "in");
   expect_name("in");
-  node->iterable = tuple(false, "recursive");
+  node->iterable = tuple(false);
   if (skip_name("if")) node->test = expression();
   node->recursive = skip_name("recursive");
   skip_op(":");
@@ -202,7 +202,6 @@ std::unique_ptr<Statement> Parser::macro_statement(uint32_t at) {
 
 std::unique_ptr<Statement> Parser::call_statement(uint32_t at) {
   auto node = std::make_unique<MacroStatement>(StatementKind::call_block, at);
-  node->name = "caller";
   macro_parts(*node, "endcall");
   return node;
 }
