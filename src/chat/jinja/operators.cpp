@@ -86,7 +86,7 @@ bool equals(Heap& heap, const Value& a, const Value& b) {
 }
 
 bool ordered(Heap& heap, CompareOp op, const Value& a, const Value& b) {
-  heap.step();
+  heap.step(2);
   if (a.is_undefined()) a.raise_undefined();
   if (b.is_undefined()) b.raise_undefined();
   if (a.is_number() && b.is_number()) return numbers_in_order(op, a, b);
