@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""How fast `gale` downloads over loopback, against plain curl on the same file: the cost of ranges, hashing and fsync.
+"""How fast `gale` downloads over loopback, against curl on the same file: the cost of ranges, hashing and fsync.
 
     bench/hub_download.py [--mb 512] [--runs 5]
 
-Prints the median of each and their ratio. Gale checks every byte's SHA-256 and flushes the file to the disk; curl does neither.
+Prints the median of each and the ratios. Gale checks every byte's SHA-256 and flushes the file to the disk; curl alone does neither, so it is
+also followed by sha256sum and sync.
 """
 
 import argparse
@@ -39,10 +40,12 @@ def main():
     repo = hub.repos["org/model"] = Repo({"config.json": config, "model.safetensors": data})
     url = f"{hub.url('cdn')}/org/model/resolve/{repo.commit}/model.safetensors"
     gale = os.environ.get("GALE_BINARY", str(ROOT / "build/release/gale"))
-    seconds = {"curl": [], "gale": []}
     home = Path(tempfile.mkdtemp(prefix="gale-hub-bench-"))
     env = {**os.environ, "HF_HOME": str(home), "HF_ENDPOINT": hub.endpoint, "NO_PROXY": "*"}
-    commands = {"curl": ["curl", "-s", "-o", str(home / "out"), url], "gale": [gale, "inspect", "org/model"]}
+    out = str(home / "out")
+    commands = {"curl": ["curl", "-s", "-o", out, url], "gale": [gale, "inspect", "org/model"],
+                "curl, sha256sum and sync": ["sh", "-c", 'curl -s -o "$0" "$1" && sha256sum "$0" && sync "$0"', out, url]}
+    seconds = {name: [] for name in commands}
     try:
         for _ in range(args.runs):
             for name, command in commands.items():  # in turn, so that both see the same machine
@@ -56,7 +59,8 @@ def main():
     median = {name: statistics.median(times) for name, times in seconds.items()}
     for name, time_taken in median.items():
         print(f"{name}: {len(data) / time_taken / 1e6:.0f} MB/s")
-    print(f"gale / curl: {median['curl'] / median['gale']:.2f}")
+    for name in commands.keys() - {"gale"}:
+        print(f"gale / {name}: {median[name] / median['gale']:.2f}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "base/json.h"
 #include "engine/open_tokenizer.h"
+#include "engine/template_sources.h"
 
 namespace gale {
 namespace {
@@ -82,7 +83,13 @@ void set_tokenizer(GgufWriter& writer, const Checkpoint& source) {
       if (key.starts_with("tokenizer.")) writer.set(key, value, GgufWriter::usual_width(value));
     return;
   }
-  if (const auto text = source.chat_template()) writer.set("tokenizer.chat_template", *text, Width::string);
+  std::vector<std::string> names;
+  for (const NamedTemplate& t : template_sources(source)) {
+    const bool only = t.name == "default";
+    writer.set(only ? "tokenizer.chat_template" : "tokenizer.chat_template." + t.name, t.source, Width::string);
+    if (!only) names.push_back(t.name);
+  }
+  if (!names.empty()) writer.set("tokenizer.chat_templates", std::move(names), Width::string_array);
   const auto tokenizer = open_tokenizer(source);
   if (!tokenizer)
     return writer.set("tokenizer.ggml.model", std::string("no_vocab"), Width::string);  // other engines insist on one

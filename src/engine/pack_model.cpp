@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "base/float_mode.h"
+#include "base/json.h"
 #include "base/threads.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/packed_file.h"
@@ -11,6 +12,7 @@
 #include "engine/calibrate.h"
 #include "engine/model_source.h"
 #include "engine/runtime.h"
+#include "engine/template_sources.h"
 #include "engine/weight_plan.h"
 #include "nn/arrangement.h"
 
@@ -23,7 +25,9 @@ constexpr int64_t kLarge = int64_t(64) << 20;  // from here on a file may start 
 void write_texts(PackedWriter& writer, const Checkpoint& source) {
   if (const GgufFile* file = source.gguf()) return writer.text("metadata.gguf", file->without_tensors());
   if (const auto text = source.tokenizer_json()) writer.text("tokenizer.json", *text);
-  if (const auto text = source.chat_template()) writer.text("chat_template.jinja", *text);
+  Json templates = Json::array();  // as tokenizer_config.json lists them
+  for (const NamedTemplate& t : template_sources(source)) templates.push_back({{"name", t.name}, {"template", t.source}});
+  if (!templates.empty()) writer.text("chat_template.json", Json{{"chat_template", templates}}.dump());
 }
 
 }  // namespace

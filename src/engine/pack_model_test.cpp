@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
+#include <fstream>
 
 #include "base/json.h"
 #include "base/mmap.h"
@@ -10,6 +11,7 @@
 #include "checkpoint/packed_file.h"
 #include "engine/open_engine.h"
 #include "engine/runtime.h"
+#include "engine/template_sources.h"
 #include "engine/test_engine.h"
 #include "gale/error.h"
 #include "quant/format.h"
@@ -52,6 +54,18 @@ void expect_the_same(const std::shared_ptr<const Checkpoint>& source, const std:
   EXPECT_EQ(bytes, report.bytes);
   options.quant = type;
   EXPECT_EQ(predict_load(options, source).info.packed_bytes, bytes);
+}
+
+TEST(PackModel, KeepsNamedTemplates) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(golden_path("llama3"), folder / "m");
+  std::ofstream(folder / "m" / "tokenizer_config.json")
+      << R"({"chat_template": [{"name": "default", "template": "D"}, {"name": "tool_use", "template": "T"}]})";
+  ThreadPool pool(1);
+  pack_checkpoint(Checkpoint::open(folder / "m"), "the source", "", folder / "m.gale", pool);
+  std::vector<std::string> names;
+  for (const NamedTemplate& t : template_sources(*Checkpoint::open(folder / "m.gale"))) names.push_back(t.name + "=" + t.source);
+  EXPECT_EQ(names, (std::vector<std::string>{"default=D", "tool_use=T"}));
 }
 
 TEST(PackModel, EveryFormatGivesTheSameBits) {

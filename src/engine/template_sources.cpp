@@ -61,7 +61,10 @@ std::vector<NamedTemplate> from_gguf(const GgufFile& file) {
 std::vector<NamedTemplate> template_sources(const Checkpoint& checkpoint) {
   if (const GgufFile* file = checkpoint.gguf()) return from_gguf(*file);
   std::vector<NamedTemplate> out;
-  if (checkpoint.packed() == nullptr) {
+  if (const auto* packed = checkpoint.packed()) {
+    const std::string where = checkpoint.path().string() + ": chat_template.json";
+    if (const auto text = packed->text("chat_template.json")) out = named_templates(parse_json_text(*text, where));
+  } else {
     std::error_code none;
     const fs::path& path = checkpoint.path();
     const fs::path folder = fs::is_directory(path, none) ? path : path.parent_path();

@@ -104,6 +104,8 @@ void Partial::write(int64_t at, std::span<const std::byte> bytes) const {
   write_at(data_, bytes.data(), bytes.size(), at, data_path_);
 }
 
+void Partial::flush_soon(int64_t at, int64_t bytes) const { ::sync_file_range(data_, at, bytes, SYNC_FILE_RANGE_WRITE); }
+
 void Partial::advance(size_t piece, int64_t bytes) {
   Piece& p = pieces_[piece];
   p.done += bytes;

@@ -29,6 +29,8 @@ class Partial {
   bool resumed() const { return resumed_; }
   /// Puts bytes at their place. Throws Error{out_of_memory} where the disk is full.
   void write(int64_t at, std::span<const std::byte> bytes) const;
+  /// Has the system begin to bring these bytes to the disk, so that commit() waits for few.
+  void flush_soon(int64_t at, int64_t bytes) const;
   /// Says that `bytes` more of a piece are written.
   void advance(size_t piece, int64_t bytes);
   /// `size` bytes from `at`, which must be there.

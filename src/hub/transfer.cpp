@@ -14,6 +14,10 @@ namespace {
 constexpr size_t kHashStep = size_t(1) << 20;
 constexpr int64_t kMostErrorText = int64_t(1) << 20;
 constexpr std::chrono::milliseconds kLook{10};
+// What comes is written in steps of this size, or, where it comes slowly, after this time: curl hands over 16 KiB at a time, and
+// so many small writes, locks and wake-ups cost more than the network.
+constexpr size_t kHeld = size_t(1) << 20;
+constexpr std::chrono::milliseconds kHeldFor{200};
 
 std::optional<int64_t> integer(std::string_view text) {
   int64_t out = 0;
@@ -50,12 +54,14 @@ void Meter::add(int64_t bytes) {
 struct Transfer::Reception {
   size_t piece;
   int64_t begin;         // where its first byte belongs
-  int64_t at;            // where its next byte belongs
+  int64_t at;            // where its next byte that is not written yet belongs
   bool ranged;           // a part was asked for
   bool taking = false;   // the body is a part of the file, not an error's text
   bool ignored = false;  // the server knew ranges before, and not now
   int64_t dropped = 0;
-  std::exception_ptr fault;  // curl's callbacks must not throw
+  std::vector<std::byte> held = {};  // bytes from `at`
+  std::chrono::steady_clock::time_point written = std::chrono::steady_clock::now();
+  std::exception_ptr fault = nullptr;  // curl's callbacks must not throw
 };
 
 Transfer::Transfer(const Source& source, Partial& partial, const Settings& settings, Meter& meter)
@@ -134,11 +140,8 @@ Partial::Piece Transfer::piece_of(size_t piece) {
 // `piece` becomes 0 where the server turns out to know no ranges.
 HttpReply Transfer::ask(Http& http, size_t& piece) {
   const Partial::Piece p = piece_of(piece);
-  Reception reception{.piece = piece,
-                      .begin = p.begin + p.done,
-                      .at = p.begin + p.done,
-                      .ranged = p.begin + p.done > 0 || p.end < source_.size,
-                      .fault = {}};
+  Reception reception{
+      .piece = piece, .begin = p.begin + p.done, .at = p.begin + p.done, .ranged = p.begin + p.done > 0 || p.end < source_.size};
   HttpRequest request{.url = source_.url};
   if (reception.ranged) request.range = fmt::format("{}-{}", reception.at, p.end - 1);
   const auto quietly = [&](auto&& step) {
@@ -152,6 +155,7 @@ HttpReply Transfer::ask(Http& http, size_t& piece) {
   request.on_head = [&](const HttpReply& reply) { return quietly([&] { return accept(reply, reception); }); };
   request.on_body = [&](std::span<const std::byte> bytes) { return quietly([&] { return store(bytes, reception); }); };
   HttpReply reply = http.send(request);
+  if (!reception.fault) quietly([&] { return keep(reception), true; });
   if (reception.fault) std::rethrow_exception(reception.fault);
   if (reception.ignored) {
     reply.stopped = false;
@@ -184,17 +188,29 @@ bool Transfer::accept(const HttpReply& reply, Reception& reception) {
 bool Transfer::store(std::span<const std::byte> bytes, Reception& reception) {
   if (stop_) return false;
   if (!reception.taking) return (reception.dropped += int64_t(bytes.size())) < kMostErrorText;
+  std::vector<std::byte>& held = reception.held;
   const int64_t end = piece_of(reception.piece).end;
-  if (int64_t(bytes.size()) > end - reception.at) take_back(reception, end);
-  partial_.write(reception.at, bytes);
-  reception.at += int64_t(bytes.size());
+  if (int64_t(held.size() + bytes.size()) > end - reception.at) take_back(reception, end);
+  if (held.empty()) held.reserve(std::min(kHeld + bytes.size(), size_t(end - reception.at)));
+  held.insert(held.end(), bytes.begin(), bytes.end());
+  if (held.size() >= kHeld || std::chrono::steady_clock::now() - reception.written >= kHeldFor) keep(reception);
+  return true;
+}
+
+// Writes what is held.
+void Transfer::keep(Reception& reception) {
+  const auto bytes = int64_t(reception.held.size());
+  if (bytes == 0) return;
+  partial_.write(reception.at, reception.held);
+  reception.at += bytes;
+  reception.held.clear();
   {
     const std::lock_guard lock(mutex_);
-    partial_.advance(reception.piece, int64_t(bytes.size()));
+    partial_.advance(reception.piece, bytes);
   }
   changed_.notify_all();
-  meter_.add(int64_t(bytes.size()));
-  return true;
+  meter_.add(bytes);
+  reception.written = std::chrono::steady_clock::now();
 }
 
 // The server sends more than the piece has: nothing that this reply brought is believed.
@@ -250,6 +266,7 @@ void Transfer::hash() {
     const auto bytes = std::span(buffer).first(size_t(std::min(ready, int64_t(kHashStep))));
     partial_.read(at, bytes);
     digest_.add(bytes);
+    partial_.flush_soon(at, int64_t(bytes.size()));
     at += int64_t(bytes.size());
   }
 }

@@ -74,6 +74,7 @@ class Transfer {
   Partial::Piece piece_of(size_t piece);
   bool accept(const HttpReply& reply, Reception& reception);
   bool store(std::span<const std::byte> bytes, Reception& reception);
+  void keep(Reception& reception);
   [[noreturn]] void take_back(const Reception& reception, int64_t end);
   void check_etag(const HttpReply& reply) const;
   void check_length(const HttpReply& reply, int64_t from) const;

@@ -1,5 +1,7 @@
 #include "tokenizer/added_tokens.h"
 
+#include <algorithm>
+
 #include "base/fail.h"
 #include "tokenizer/utf8.h"
 
@@ -62,6 +64,7 @@ void AddedTokenFinder::stretch(const AddedToken& token, std::string_view text, s
     if (c.kind != Utf8Char::valid || !is_space(c.code) || begin - c.length < done) break;
     begin -= c.length;
   }
+  if (token.lstrip) begin = std::min(std::max(begin, done), end);  // what a token before took along it cannot take again
   if (!token.rstrip) return;
   if (end < spaces.begin || end > spaces.end) {
     spaces = {end, end};

@@ -63,7 +63,8 @@ bool Bpe::can_cut_at_marks(const BpeModel& model) const {
 }
 
 void Bpe::encode(std::string_view text, ModelScratch& scratch, TokenSink& out) const {
-  if (!cut_at_marks_) return encode_word(text, 0, scratch, out);
+  // Where characters without a token are left out, places are counted through the whole text.
+  if (!cut_at_marks_ || (out.spans != nullptr && unk_ < 0)) return encode_word(text, 0, scratch, out);
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
     while (text.substr(end).starts_with(word_mark_)) end += word_mark_.size();
@@ -98,6 +99,7 @@ void Bpe::merge_word(std::string_view word, size_t base, ModelScratch& scratch, 
     merge_few(scratch.symbols);
   else
     merge_many(scratch);
+  if (out.spans != nullptr && byte_level_ && drops(word)) return add_spans_of_rest(word, base, scratch.symbols, out);
   for (const Symbol s : scratch.symbols) {
     emit(s, base, out);
     base += s.bytes;
@@ -112,6 +114,30 @@ void Bpe::load_bytes(std::string_view word, std::vector<Symbol>& symbols) const 
     } else if (id >= 0 || unk_ >= 0) {
       symbols.push_back({id >= 0 ? id : unk_, 1});
     }
+  }
+}
+
+// Bytes that no token stands for are left out.
+bool Bpe::drops(std::string_view word) const {
+  return unk_ < 0 && std::any_of(word.begin(), word.end(), [&](char c) { return byte_ids_[uint8_t(c)] < 0; });
+}
+
+// The reference then counts the letters that are left, in UTF-8, and takes the sums for places in the whole word: everything
+// behind what is left out lies too far to the left.
+void Bpe::add_spans_of_rest(std::string_view word, size_t base, const std::vector<Symbol>& symbols, TokenSink& out) const {
+  const auto width = [](char byte) { return byte_letter(uint8_t(byte)) < 0x80 ? 1u : 2u; };
+  std::vector<uint32_t> byte_at;  // by place in the word's letters
+  std::string rest;
+  for (uint32_t i = 0; i < word.size(); ++i) {
+    byte_at.insert(byte_at.end(), width(word[i]), i);
+    if (byte_ids_[uint8_t(word[i])] >= 0) rest += word[i];
+  }
+  size_t at = 0, from = 0;
+  for (const Symbol s : symbols) {
+    size_t to = from;
+    for (size_t end = at + s.bytes; at < end; ++at) to += width(rest[at]);
+    out.add(s.id, base + byte_at[from], base + byte_at[to - 1] + 1);
+    from = to;
   }
 }
 

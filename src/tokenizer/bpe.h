@@ -52,6 +52,8 @@ class Bpe final : public Model {
   void encode_word(std::string_view word, size_t base, ModelScratch& scratch, TokenSink& out) const;
   void merge_word(std::string_view word, size_t base, ModelScratch& scratch, TokenSink& out) const;
   void load_bytes(std::string_view word, std::vector<Symbol>& symbols) const;
+  bool drops(std::string_view word) const;
+  void add_spans_of_rest(std::string_view word, size_t base, const std::vector<Symbol>& symbols, TokenSink& out) const;
   void load_characters(std::string_view word, ModelScratch& scratch) const;
   TokenId symbol_id(std::string_view character, bool first, bool last, std::string& buffer, std::string_view& whole) const;
   void merge_few(std::vector<Symbol>& symbols) const;

@@ -30,6 +30,9 @@ void expect_full(const Encoding& e, const Json& expected) {
   EXPECT_EQ(e.type_ids, expected["types"].get<std::vector<int32_t>>());
   EXPECT_EQ(e.special_mask, expected["special"].get<std::vector<uint8_t>>());
   EXPECT_EQ(e.attention_mask, expected["attention"].get<std::vector<uint8_t>>());
+  const Json windows = expected.value("overflowing", Json::array());
+  ASSERT_EQ(e.overflowing.size(), windows.size());
+  for (size_t i = 0; i < windows.size(); ++i) expect_full(e.overflowing[i], windows[i]);
 }
 
 // Each part of tokenizer.json with each of its options, against the `tokenizers` package.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace gale {
@@ -21,6 +22,9 @@ struct Encoding {
   std::vector<int32_t> type_ids;        ///< 0 for the first text, 1 for the second, unless the post-processor says otherwise
   std::vector<uint8_t> special_mask;    ///< 1: added by the post-processor or by padding
   std::vector<uint8_t> attention_mask;  ///< 0: padding
+  /// What truncation cut off, in windows that are as long as what was kept; of two texts all windows of the one with all of the
+  /// other. Not one of the lists above.
+  std::vector<Encoding> overflowing;
 
   size_t size() const { return ids.size(); }
   void add(TokenId id, Offset offset, int32_t type, bool special) {
@@ -31,8 +35,8 @@ struct Encoding {
     attention_mask.push_back(1);
   }
   void append(const Encoding& other);
-  /// Keeps the first, or the last, `n` tokens.
-  void keep(size_t n, bool last);
+  /// Tokens [begin, end).
+  Encoding part(size_t begin, size_t end) const;
 };
 
 /// How texts that are too long are cut: tokenizer.json's `truncation`.
@@ -40,6 +44,7 @@ struct Truncation {
   enum class Strategy { longest_first, only_first, only_second };
   size_t max_length = 512;  ///< tokens, with those the post-processor adds
   Strategy strategy = Strategy::longest_first;
+  size_t stride = 0;  ///< tokens that a window of what is cut off shares with the one before
   bool left = false;  ///< tokens go from the left end
 };
 
@@ -52,9 +57,14 @@ struct Padding {
   bool left = false;
 };
 
-/// Cuts so that `added` more tokens fit. `pair`: nullptr where there is one text. Throws Error{invalid_argument} where the
-/// strategy's text is too short to give that many tokens away.
-void truncate(Encoding& text, Encoding* pair, size_t added, const Truncation& how);
+/// Tokens [begin, end): first what is kept of a text, then what is cut off.
+using Windows = std::vector<std::pair<size_t, size_t>>;
+struct Cut {
+  Windows text, pair;
+};
+/// Where texts of `text` and `pair` tokens (nullopt: there is one text) are cut so that `added` more fit. Throws
+/// Error{invalid_argument} where the strategy's text is too short to give that many tokens away, or the stride too long.
+Cut cut(size_t text, std::optional<size_t> pair, size_t added, const Truncation& how);
 /// Fills up all to one length.
 void pad(std::vector<Encoding>& batch, const Padding& how);
 

@@ -47,9 +47,9 @@ std::string repeated(std::string_view text, size_t times) {
 
 TEST(HostileFiles, TekkenMayHaveManySpecialTokens) {
   const auto t = make_tokenizer(read_tekken(
-      R"({"config":{"pattern":"x","default_vocab_size":400001,"default_num_special_tokens":400000},"special_tokens":[],)"
+      R"({"config":{"pattern":"x","default_vocab_size":100001,"default_num_special_tokens":100000},"special_tokens":[],)"
       R"("vocab":[{"rank":0,"token_bytes":"YQ=="}]})"));
-  EXPECT_EQ(t->find("<SPECIAL_399999>"), 399999);
+  EXPECT_EQ(t->find("<SPECIAL_99999>"), 99999);
 }
 
 TEST(HostileFiles, DecodersThatDoubleAreRefused) {
@@ -74,7 +74,7 @@ TEST(HostileFiles, TextPutInFrontOfEveryPartCountsOnce) {
 }
 
 TEST(HostileFiles, PatternsHaveOneBudgetForTheWholeCall) {
-  const std::string long_text(1 << 17, 'a');
+  const std::string long_text(1 << 15, 'a');
   for (const char* pattern : {"a*a*b|a", "a*b|a", "a*+b|a", "(?>a*)b|a", "(?=a*c)|a"}) {
     SCOPED_TRACE(pattern);
     const auto t = with_pattern(pattern);
@@ -97,7 +97,7 @@ TEST(HostileFiles, LongMatchesAreFoundWhole) {
 
 // "aaa...b" is looked for at every place of "aaa...".
 TEST(HostileFiles, LongTokensMakeNoSearchSlow) {
-  const std::string nearly(60'000, 'a'), text(1 << 20, 'a');
+  const std::string nearly(60'000, 'a'), text(1 << 18, 'a');
   for (const bool special : {true, false}) {
     const Json added = Json::array({{{"id", 5000}, {"content", nearly + "b"}, {"special", special}},
                                     {{"id", 5001}, {"content", nearly}, {"special", special}, {"single_word", true}}});

@@ -52,8 +52,7 @@ class BpeReader {
       require(affix->size() <= kMaxAffix, ErrorCode::unsupported,
               "tokenizer.json: a prefix or suffix of {} bytes in /model, which each character would have; at most {} are read",
               affix->size(), kMaxAffix);
-    rules_.byte_level =
-        parts_.pre.byte_level() && rules_.inside_prefix.empty() && rules_.end_suffix.empty() && !rules_.byte_fallback;
+    rules_.byte_level = parts_.pre.bytes();
     rules_.unk = vocab_.named(model_, "unk_token", "");
     if (rules_.unk >= 0) parts_.unk = rules_.unk;
     if (!rules_.byte_level) rules_.word_mark = kWordMark;

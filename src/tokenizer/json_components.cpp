@@ -344,6 +344,7 @@ std::optional<Truncation> parse_truncation(const Json& json) {
           "tokenizer.json: /truncation/strategy '{}' is none of LongestFirst, OnlyFirst, OnlySecond", strategy);
   if (strategy == "OnlyFirst") out.strategy = Truncation::Strategy::only_first;
   if (strategy == "OnlySecond") out.strategy = Truncation::Strategy::only_second;
+  if (at.has("stride")) out.stride = at.at("stride").count(0, int64_t(1) << 40);
   out.left = at.text("direction", "Right") == "Left";
   return out;
 }

@@ -30,9 +30,9 @@ std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
 }
 
 // Spaces at an end of a token's text, as letters or as they are.
-size_t spaces(std::string_view text, bool leading, bool bytes, size_t most) {
+size_t spaces_at(std::string_view text, bool leading, bool bytes) {
   size_t count = 0;
-  for (; !text.empty() && count <= most; ++count) {
+  for (; !text.empty(); ++count) {
     const Utf8Char c = leading ? utf8_at(text, 0) : utf8_before(text, text.size());
     if (bytes ? c.code != ' ' : c.code != byte_letter(' ') && !is_space(c.code)) break;
     leading ? text.remove_prefix(c.length) : text.remove_suffix(c.length);
@@ -40,12 +40,18 @@ size_t spaces(std::string_view text, bool leading, bool bytes, size_t most) {
   return count;
 }
 
+Spaces spaces_of(std::string_view text, bool bytes = false) {
+  return {spaces_at(text, true, bytes), spaces_at(text, false, bytes)};
+}
+
 }  // namespace
 
-// One text on its way through. `offsets`: where wanted, by token.
+// One text on its way through. `offsets`: where wanted, by token. `spaces`: where wanted, by token, so far as added tokens are
+// concerned: these can have taken spaces along.
 struct Pipeline::Run {
-  Run(size_t text_size, EncodeOptions wanted, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets)
-      : regex(text_size), model(regex.budget), options(wanted), ids(out), offsets(out_offsets) {}
+  Run(size_t text_size, EncodeOptions wanted, std::vector<TokenId>& out, std::vector<Encoding::Offset>* out_offsets = nullptr,
+      std::vector<Spaces>* out_spaces = nullptr)
+      : regex(text_size), model(regex.budget), options(wanted), ids(out), offsets(out_offsets), spaces(out_spaces) {}
 
   // Whether the text may be this token there.
   bool allows(const AddedToken& token, Origin there) const {
@@ -54,9 +60,14 @@ struct Pipeline::Run {
     return at == options.plain_at.end() || *at > there.end;
   }
 
-  void add(TokenId id, Origin origin) {
+  // An added token that was found in [begin, end) of `from`.
+  void add(TokenId id, const SourceText& from, size_t begin, size_t end) {
     ids.push_back(id);
+    const Origin origin = from.origin(begin, end);
     if (offsets != nullptr) offsets->push_back({origin.begin, origin.end});
+    if (spaces == nullptr) return;
+    spaces->resize(ids.size());
+    spaces->back() = spaces_of(std::string_view(from.bytes).substr(begin, end - begin));
   }
 
   RegexScratch regex;
@@ -66,6 +77,7 @@ struct Pipeline::Run {
   EncodeOptions options;
   std::vector<TokenId>& ids;
   std::vector<Encoding::Offset>* offsets;
+  std::vector<Spaces>* spaces;
 };
 
 Pipeline::Pipeline(TokenizerParts parts)
@@ -74,21 +86,15 @@ Pipeline::Pipeline(TokenizerParts parts)
       prefix_(parts_.post.prefix()),
       suffix_(parts_.post.suffix()) {
   special_.assign(size_t(parts_.vocab_size), 0);
-  stretches_.assign(size_t(parts_.vocab_size), 0);
   for (size_t id = 0; id < special_.size(); ++id)
     special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
   for (const AddedToken& t : parts_.added) {
     added_ids_[t.content] = t.id;
     added_texts_[t.id] = t.content;
     special_[size_t(t.id)] = t.special;
-    stretches_[size_t(t.id)] = t.lstrip || t.rstrip;
   }
   std::vector<AddedToken> normalized = normalized_tokens(parts_);
-  for (const AddedToken& t : normalized) {
-    std::string& text = added_texts_[t.id];
-    if (text != t.content) stretches_[size_t(t.id)] = 0;  // what it takes along is not what the text has
-    text = t.content;
-  }
+  for (const AddedToken& t : normalized) added_texts_[t.id] = t.content;
   normalized_added_ = AddedTokenFinder(std::move(normalized));
 }
 
@@ -96,7 +102,7 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions optio
   std::vector<TokenId> out;
   out.reserve(text.size() / 4 + 8);
   if (options.add_special) out = prefix_;
-  Run run(text.size(), options, out, nullptr);
+  Run run(text.size(), options, out);
   encode_all(text, run);
   if (options.add_special) out.insert(out.end(), suffix_.begin(), suffix_.end());
   return out;
@@ -110,7 +116,7 @@ void Pipeline::encode_all(std::string_view input, Run& run) const {
   raw_added_.split(
       text.bytes, [&](const AddedToken& token, size_t begin, size_t end) { return run.allows(token, text.origin(begin, end)); },
       [&](size_t begin, size_t end) { encode_text(text, begin, end, run); },
-      [&](TokenId id, size_t begin, size_t end) { run.add(id, text.origin(begin, end)); });
+      [&](TokenId id, size_t begin, size_t end) { run.add(id, text, begin, end); });
 }
 
 void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, Run& run) const {
@@ -129,7 +135,7 @@ void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, Run
       run.normal.bytes,
       [&](const AddedToken& token, size_t from, size_t to) { return run.allows(token, run.normal.origin(from, to)); },
       [&](size_t from, size_t to) { encode_words(run.normal, from, to, start - std::min(start, from), run); },
-      [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal.origin(from, to)); });
+      [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal, from, to); });
 }
 
 void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, size_t start, Run& run) const {
@@ -147,37 +153,49 @@ void Pipeline::encode_words(const SourceText& text, size_t begin, size_t end, si
   }
 }
 
-Encoding Pipeline::one(std::string_view text, EncodeOptions options, int32_t type) const {
-  Encoding out;
-  Run run(text.size(), options, out.ids, &out.offsets);
+Part Pipeline::one(std::string_view text, EncodeOptions options, int32_t type) const {
+  Part out;
+  Encoding& e = out.encoding;
+  const bool trims = !parts_.post.trims.empty();
+  Run run(text.size(), options, e.ids, &e.offsets, trims ? &out.spaces : nullptr);
   encode_all(text, run);
-  out.type_ids.assign(out.size(), type);
-  out.special_mask.assign(out.size(), 0);
-  out.attention_mask.assign(out.size(), 1);
+  e.type_ids.assign(e.size(), type);
+  e.special_mask.assign(e.size(), 0);
+  e.attention_mask.assign(e.size(), 1);
+  if (!trims) return out;
+  out.spaces.resize(e.size());
+  for (size_t i = 0; i < e.size(); ++i) {
+    const TokenId id = e.ids[i];
+    if (added_text(id) == nullptr)
+      out.spaces[i] = spaces_of(parts_.model->text(id), parts_.byte_level && parts_.rules.usable[size_t(id)]);
+  }
+  return out;
+}
+
+std::vector<Part> Pipeline::windows(std::string_view text, const Part& whole, const Windows& cut) const {
+  std::vector<Part> out;
+  for (const auto& [begin, end] : cut) {
+    Part part{.encoding = whole.encoding.part(begin, end), .cut_off = !out.empty()};
+    if (!whole.spaces.empty()) part.spaces.assign(whole.spaces.begin() + long(begin), whole.spaces.begin() + long(end));
+    parts_.post.trim(text, part);
+    out.push_back(std::move(part));
+  }
   return out;
 }
 
 Encoding Pipeline::encode_aligned(std::string_view text, std::optional<std::string_view> second, EncodeOptions options,
                                   const Truncation* limit) const {
-  Encoding a = one(text, options, 0), b;
+  Part a = one(text, options, 0), b;
   if (second) b = one(*second, options, 1);
-  if (limit != nullptr)
-    truncate(a, second ? &b : nullptr, options.add_special ? parts_.post.added(second.has_value()) : 0, *limit);
-  trim(text, a);
-  if (second) trim(*second, b);
-  return parts_.post.apply(a, second ? &b : nullptr, options.add_special);
-}
-
-void Pipeline::trim(std::string_view text, Encoding& e) const {
-  if (parts_.post.trims.empty()) return;
-  const std::vector<Encoding::Offset> whole = e.offsets;
-  parts_.post.trim(text, e, [&](size_t i, bool leading, size_t most) {
-    const TokenId id = e.ids[i];
-    if (stretches_[size_t(id)]) return spaces(text.substr(whole[i].begin, whole[i].end - whole[i].begin), leading, false, most);
-    const std::string* added = added_text(id);
-    const bool bytes = added == nullptr && parts_.byte_level && parts_.rules.usable[size_t(id)];
-    return spaces(added != nullptr ? *added : parts_.model->text(id), leading, bytes, most);
-  });
+  if (limit == nullptr) {
+    parts_.post.trim(text, a);
+    if (second) parts_.post.trim(*second, b);
+    return parts_.post.apply(a, second ? &b : nullptr, options.add_special);
+  }
+  const Cut where = cut(a.encoding.size(), second ? std::optional(b.encoding.size()) : std::nullopt,
+                        options.add_special ? parts_.post.added(second.has_value()) : 0, *limit);
+  return parts_.post.apply_all(windows(text, a, where.text), second ? windows(*second, b, where.pair) : std::vector<Part>(),
+                               options.add_special);
 }
 
 const std::string* Pipeline::added_text(TokenId id) const {
@@ -210,9 +228,8 @@ const Pipeline::Pieces& Pipeline::pieces(bool first) const {
         made.add("");
         continue;
       }
-      // The reference's ByteLevel reads letters in added tokens too, so that "ü" becomes half a character; their text is meant.
       if (added != nullptr && (bytes || special_[size_t(id)]))
-        made.add(*added);
+        made.add(bytes && parts_.added_in_letters ? letters_to_bytes(*added).value_or(*added) : *added);
       else if (bytes)
         made.add(parts_.model->text(id));
       else

@@ -31,6 +31,7 @@ struct TokenizerParts {
   int32_t vocab_size = 0;
   bool byte_level = false;  ///< the model's texts are bytes, for which the vocabulary has letters
   std::vector<AddedToken> added;
+  bool added_in_letters = false;  ///< on the way back added tokens are read as letters for bytes too, so that "ü" is one byte
   PostProcessor post;
   Decoder decoder;
   std::vector<int32_t> types;  ///< VocabSpec::TokenType by id
@@ -85,8 +86,8 @@ class Pipeline final : public Tokenizer {
   void encode_all(std::string_view text, Run& run) const;
   void encode_text(const SourceText& text, size_t begin, size_t end, Run& run) const;
   void encode_words(const SourceText& text, size_t begin, size_t end, size_t start, Run& run) const;
-  Encoding one(std::string_view text, EncodeOptions options, int32_t type) const;
-  void trim(std::string_view text, Encoding& encoding) const;
+  Part one(std::string_view text, EncodeOptions options, int32_t type) const;
+  std::vector<Part> windows(std::string_view text, const Part& whole, const Windows& cut) const;
   const Pieces& pieces(bool first) const;
   const std::string* added_text(TokenId id) const;
 
@@ -94,7 +95,7 @@ class Pipeline final : public Tokenizer {
   AddedTokenFinder raw_added_, normalized_added_;
   std::unordered_map<std::string, TokenId, TextHash, std::equal_to<>> added_ids_;
   std::unordered_map<TokenId, std::string> added_texts_;
-  std::vector<uint8_t> special_, stretches_;  // by id; stretches_: takes spaces of the text along
+  std::vector<uint8_t> special_;  // by id
   std::vector<TokenId> prefix_, suffix_;
   mutable std::once_flag pieces_made_, firsts_made_;  // not needed for encoding, so made when first asked for
   mutable Pieces pieces_, firsts_;

@@ -4,10 +4,25 @@
 
 namespace gale {
 
+namespace {
+
+// Takes so many characters of `whole` from either end of [begin, end), as far as there are so many.
 void trim_offset(std::string_view whole, size_t leading, size_t trailing, uint32_t& begin, uint32_t& end) {
   const std::string_view text = whole.substr(0, end);
   for (; leading > 0 && begin < end; --leading) begin += utf8_at(text, begin).length;
   for (; trailing > 0 && begin < end; --trailing) end -= utf8_before(text, end).length;
+}
+
+}  // namespace
+
+void PostProcessor::trim(std::string_view whole, Part& part) const {
+  for (const Trim t : trims)
+    for (size_t i = 0; i < part.encoding.size(); ++i) {
+      auto& [begin, end] = part.encoding.offsets[i];
+      Spaces spaces = part.spaces[i];
+      if (spaces.leading == 1 && (i == 0 || begin == 0) && t.prefix_space) spaces.leading = 0;
+      trim_offset(whole, spaces.leading, spaces.trailing, begin, end);
+    }
 }
 
 std::vector<TokenId> PostProcessor::prefix() const {
@@ -35,7 +50,20 @@ size_t PostProcessor::added(bool has_pair) const {
   return n;
 }
 
-Encoding PostProcessor::apply(const Encoding& text, const Encoding* second, bool add_special) const {
+Encoding PostProcessor::apply_all(std::span<const Part> text, std::span<const Part> second, bool add_special) const {
+  if (second.empty()) {
+    Encoding out = apply(text[0], nullptr, add_special);
+    for (const Part& window : text.subspan(1)) out.overflowing.push_back(apply(window, nullptr, add_special));
+    return out;
+  }
+  Encoding out = apply(text[0], &second[0], add_special);
+  for (size_t i = 1; i <= text.size(); ++i)  // the first one's own windows come last
+    for (size_t j = i == text.size(); j < second.size(); ++j)
+      out.overflowing.push_back(apply(text[i % text.size()], &second[j], add_special));
+  return out;
+}
+
+Encoding PostProcessor::apply(const Part& text, const Part* second, bool add_special) const {
   Encoding out;
   for (const TemplateItem& item : second != nullptr ? pair : single) {
     if (item.kind == TemplateItem::tokens) {
@@ -46,9 +74,12 @@ Encoding PostProcessor::apply(const Encoding& text, const Encoding* second, bool
     const bool is_second = item.kind == TemplateItem::second_text;
     if (is_second && second == nullptr) continue;
     const size_t begin = out.size();
-    out.append(is_second ? *second : text);
-    const int32_t type = add_special || types_without_special ? item.type_id : int32_t(is_second);
-    for (size_t i = begin; i < out.size(); ++i) out.type_ids[i] = no_types ? 0 : type;
+    const Part& part = is_second ? *second : text;
+    out.append(part.encoding);
+    const bool named = !part.cut_off && (add_special || types_without_special);
+    const bool none = no_types && (!part.cut_off || add_special);
+    const int32_t type = none ? 0 : named ? item.type_id : int32_t(is_second);
+    for (size_t i = begin; i < out.size(); ++i) out.type_ids[i] = type;
   }
   return out;
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -14,8 +15,17 @@ struct TemplateItem {
   int32_t type_id = 0;
 };
 
-/// Takes so many characters of `whole` from either end of [begin, end), as far as there are so many.
-void trim_offset(std::string_view whole, size_t leading, size_t trailing, uint32_t& begin, uint32_t& end);
+/// How many spaces the text of a token begins and ends with.
+struct Spaces {
+  size_t leading = 0, trailing = 0;
+};
+
+/// A text's tokens on their way through the post-processor.
+struct Part {
+  Encoding encoding;
+  std::vector<Spaces> spaces = {};  ///< by token, where offsets are trimmed
+  bool cut_off = false;             ///< what truncation took away, whose type ids are its own
+};
 
 /// What is put around the tokens of one text, or of two. Immutable.
 struct PostProcessor {
@@ -33,19 +43,12 @@ struct PostProcessor {
   std::vector<TokenId> suffix() const;
   size_t added(bool has_pair) const;
 
-  /// `spaces(i, leading, most)`: how many spaces the text of token i begins, or ends, with; more than `most` need not be counted.
-  template <class Spaces>
-  void trim(std::string_view whole, Encoding& text, Spaces spaces) const {
-    for (const Trim t : trims)
-      for (size_t i = 0; i < text.size(); ++i) {
-        auto& [begin, end] = text.offsets[i];
-        size_t leading = spaces(i, true, end - begin);
-        const size_t trailing = spaces(i, false, end - begin);
-        if (leading == 1 && (i == 0 || begin == 0) && t.prefix_space) leading = 0;
-        trim_offset(whole, leading, trailing, begin, end);
-      }
-  }
-  Encoding apply(const Encoding& text, const Encoding* second, bool add_special) const;
+  /// Takes the spaces from the offsets of a part of `whole`.
+  void trim(std::string_view whole, Part& part) const;
+  /// One text, or two, with what is put around them.
+  Encoding apply(const Part& text, const Part* second, bool add_special) const;
+  /// The same of a text's windows: the first ones, and all others with each other.
+  Encoding apply_all(std::span<const Part> text, std::span<const Part> second, bool add_special) const;
 };
 
 }  // namespace gale

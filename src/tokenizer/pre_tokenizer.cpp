@@ -258,7 +258,10 @@ PreStep split_step(std::string_view pattern, std::string_view where, PreStep::Be
 }
 
 PreTokenizer::PreTokenizer(std::vector<PreStep> steps, bool bytes) : steps_(std::move(steps)), bytes_(bytes) {
-  for (const PreStep& s : steps_) byte_level_ |= s.kind == PreStep::Kind::byte_letters;
+  for (const PreStep& s : steps_) {
+    byte_level_ |= s.kind == PreStep::Kind::byte_letters;
+    bytes_ &= !byte_level_ || s.kind != PreStep::Kind::metaspace;  // whose marks are no letters
+  }
   if (bytes_ && !steps_.empty() && steps_.back().kind == PreStep::Kind::byte_letters) steps_.pop_back();
 }
 

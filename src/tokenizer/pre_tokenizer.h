@@ -63,6 +63,8 @@ class PreTokenizer {
   bool asks_for_origins() const;
   /// The words are bytes, or letters for bytes.
   bool byte_level() const { return byte_level_; }
+  /// The words are bytes.
+  bool bytes() const { return byte_level_ && bytes_; }
 
  private:
   std::vector<PreStep> steps_;

@@ -251,6 +251,7 @@ class Reader {
     parts_.post = parse_post_processor(part("post_processor"), known);
     if (const auto prefix = parts_.post.prefix(); prefix.size() == 1) parts_.bos = prefix[0];
     if (const auto suffix = parts_.post.suffix(); suffix.size() == 1) parts_.eos = suffix[0];
+    parts_.added_in_letters = true;  // as the reference has it; GGUF's reference takes them as they stand
     parts_.truncation = parse_truncation(part("truncation"));
     parts_.padding = parse_padding(part("padding"));
     // BPE files made for encoding only have no decoder; their pieces are still bytes.

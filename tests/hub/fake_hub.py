@@ -32,11 +32,12 @@ class File:
         self.listed_size = len(data)
         self.listed = True    # with size and hash
         self.named = None     # the header ETag, as it stands there, where it is no hash
+        self.blob = git_sha1(data)
 
     def sibling(self, name):
         out = {"rfilename": name}
         if self.listed:
-            out.update(size=self.listed_size, blobId=git_sha1(self.data))
+            out.update(size=self.listed_size, blobId=self.blob)
             if self.large:
                 out["lfs"] = {"sha256": self.etag, "size": self.listed_size, "pointerSize": 130}
         return out
@@ -161,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         entries = []
         for path, file in repo.files.items():
-            entry = {"type": "file", "path": path, "size": len(file.data), "oid": git_sha1(file.data)}
+            entry = {"type": "file", "path": path, "size": len(file.data), "oid": file.blob}
             if file.large:
                 entry["lfs"] = {"oid": file.etag, "size": len(file.data), "pointerSize": 130}
             entries.append(entry)

@@ -246,7 +246,7 @@ Value Macro::call(Interpreter& in, const Args& args) {
 }
 
 std::optional<Value> Macro::attribute(std::string_view name) const {
-  if (name == "name") return Value::constant(source_.name);
+  if (name == "name") return source_.name.empty() ? Value(None{}) : Value::constant(source_.name);
   if (name == "arguments") {
     auto names = std::make_shared<Seq>();
     names->kind = SeqKind::tuple;

@@ -346,8 +346,9 @@ std::string reference(string_view s, size_t& at) {
 
 Value strip_tags(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("striptags", args, {});
-  const std::string text = collapse_space(without_tags(to_text(in.heap, v)));
-  in.heap.step(int64_t(text.size() / 4));
+  const std::string whole = to_text(in.heap, v);
+  in.heap.step(int64_t(whole.size() / 2));
+  const std::string text = collapse_space(without_tags(whole));
   TextBuilder out(in.heap);
   for (size_t at = 0; at < text.size();) {
     const char c = text[at++];

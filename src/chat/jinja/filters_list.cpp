@@ -8,7 +8,7 @@
 namespace gale::jinja {
 
 Value attribute_path(Interpreter& in, Value v, const Value& path, const Value* fallback) {
-  if (path.is_none() || path.is_undefined()) return v;
+  if (path.is_none()) return v;
   const auto step = [&](const Value& key) {
     v = in.item(v, key);
     if (v.is_undefined() && fallback) v = *fallback;

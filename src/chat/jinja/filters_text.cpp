@@ -123,15 +123,21 @@ Value center(Interpreter& in, const Value& v, const Args& args) {
 
 Value truncate(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("truncate", args, {"length", "killwords", "end", "leeway"});
-  if (!v.str()) raise("truncate: a str is expected, not {}", v.type_name());
-  const int64_t limit = a.integer(0, 255);
+  const auto number = [&](size_t i, double fallback) {
+    if (a.has(i) && !a[i].is_none() && !a[i].is_number()) raise("truncate: a number is expected, not {}", a[i].type_name());
+    return a.has(i) && !a[i].is_none() ? a[i].number() : fallback;
+  };
+  const double limit = number(0, 255), leeway = number(3, 5);
+  if (a.has(0) && a[0].is_none()) raise("truncate: a number is expected, not NoneType");
   const std::string end = a.has(2) ? a.text(2) : "...";
-  const int64_t leeway = a.has(3) && !a[3].is_none() ? a.integer(3, 5) : 5;
-  const int64_t keep = limit - text_length(end);
-  if (keep < 0 || leeway < 0 || limit > in.heap.limits().text_bytes)
-    raise("truncate: length {} or leeway {} is out of range", limit, leeway);
+  const int64_t end_size = text_length(end);
+  if (!(limit >= double(end_size)) || !(leeway >= 0)) raise("truncate: length {} or leeway {} is out of range", limit, leeway);
+  const auto size = length(in.heap, v);
+  if (!size) raise("object of type '{}' has no len()", v.type_name());
+  if (double(*size) <= limit + leeway) return v;
+  if (!v.str()) raise("truncate: a str is expected, not {}", v.type_name());
+  const int64_t keep = a.integer(0, 255) - end_size;
   const std::string& s = v.str()->text;
-  if (text_length(s) <= limit + std::min(leeway, in.heap.limits().text_bytes)) return v;
   std::string head = s.substr(0, text_offset(s, keep));
   if (!a.flag(1)) head = head.substr(0, head.rfind(' '));
   return in.heap.text(head + end);
@@ -151,7 +157,7 @@ Value to_json(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("tojson", args, {"ensure_ascii", "indent", "separators", "sort_keys"});
   DumpOptions options;
   options.ensure_ascii = a.flag(0);
-  if (a.has(1) && !a[1].is_none()) {
+  if (a.has(1) && !a[1].is_none() && !v.str()) {  // a text is written without a look at it
     const int64_t width = a[1].str() ? 0 : a.integer(1, 0);
     if (width > 1000) raise("tojson: an indent of {} is too wide (limit 1000)", width);
     options.indent = a[1].str() ? a[1].str()->text : std::string(size_t(std::max<int64_t>(width, 0)), ' ');
@@ -222,12 +228,13 @@ Value round(Interpreter&, const Value& v, const Args& args) {
   const std::string method = a.has(1) ? a.text(1) : "common";
   if (method != "common" && method != "ceil" && method != "floor") raise("method must be common, ceil or floor");
   if (!v.is_number()) raise("type {} doesn't define __round__ method", v.type_name());
-  const int64_t precision = a.integer(0, 0);
   if (method != "common") {
-    const double unit = std::pow(10.0, double(precision));
+    if (a.has(0) && !a[0].is_number()) raise("round: a number is expected, not {}", a[0].type_name());
+    const double unit = std::pow(10.0, a.has(0) ? a[0].number() : 0);
     const double scaled = v.number() * unit;
     return (method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit;
   }
+  const int64_t precision = a.integer(0, 0);
   if (v.is_float()) return round_decimal(v.number(), precision);
   if (precision >= 0) return v.integer();
   const double rounded = round_decimal(v.number(), precision);

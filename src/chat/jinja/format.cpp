@@ -128,14 +128,31 @@ std::string repr_text(Heap& heap, const Value& v) {
   return out.take();
 }
 
+/// Python's ascii(): the repr with escapes for what is not ASCII.
+std::string ascii_text(Heap& heap, const Value& v) {
+  const std::string text = repr_text(heap, v);
+  TextBuilder out(heap);
+  for (size_t at = 0; at < text.size();) {
+    const auto code = uint32_t(next_code_point(text, at));
+    if (code < 0x80)
+      out.add(char(code));
+    else
+      out.add(code < 0x100     ? fmt::format("\\x{:02x}", code)
+              : code < 0x10000 ? fmt::format("\\u{:04x}", code)
+                               : fmt::format("\\U{:08x}", code));
+  }
+  return out.take();
+}
+
 /// The conversion of one value by a letter of the % operator.
 std::string convert(Heap& heap, Spec spec, const Value& v, bool markup) {
   switch (spec.type) {
     case 's':
       return format_text(spec, markup ? escape_html(heap, v) : to_text(heap, v), '>');
     case 'r':
-    case 'a':
       return format_text(spec, repr_text(heap, v), '>');
+    case 'a':
+      return format_text(spec, ascii_text(heap, v), '>');
     case 'c':
       return format_text(spec, one_character(v), '>');
     default:
@@ -144,7 +161,8 @@ std::string convert(Heap& heap, Spec spec, const Value& v, bool markup) {
   if (!v.is_number()) raise("%{} format: a real number is required, not {}", spec.type, v.type_name());
   const bool whole = std::string_view("diuxXo").find(spec.type) != std::string_view::npos;
   if (!whole) return format_float(spec, v.number());
-  if (v.is_float() && (!std::isfinite(v.number()) || std::abs(v.number()) >= 9.2e18)) raise("cannot convert float to integer");
+  if (v.is_float() && !std::isfinite(v.number())) raise("cannot convert float to integer");
+  if (v.is_float() && std::abs(v.number()) >= 9.2e18) raise("integer {} does not fit in 64 bits", v.number());
   if (v.is_float() && std::string_view("xXo").find(spec.type) != std::string_view::npos) {
     raise("%{} format: an integer is required, not float", spec.type);
   }
@@ -313,7 +331,8 @@ class Braces {
     if (mark == text.npos) return format_value(heap_, v, spec);
     const std::string_view how = text.substr(mark + 1);
     if (how != "s" && how != "r" && how != "a") raise("Unknown conversion specifier '{}'", how);
-    return format_value(heap_, heap_.text(how == "s" ? to_text(heap_, v) : repr_text(heap_, v)), spec);
+    const auto convert = how == "s" ? to_text : how == "r" ? repr_text : ascii_text;
+    return format_value(heap_, heap_.text(convert(heap_, v)), spec);
   }
 
   Value find(std::string_view path) {

@@ -31,7 +31,7 @@ class Heap {
   /// Pays for one walk over v where it is a text: every filter, test, method and function may look at all of it, and make
   /// nothing.
   void scan(const Value& v) {
-    if (const Str* s = v.str()) step(int64_t(s->text.size() / 32));
+    if (const Str* s = v.str()) step(int64_t(s->text.size() / 16));
   }
   void scan(const Args& args) {
     for (const Value& v : args.positional) scan(v);

@@ -155,8 +155,7 @@ Value Interpreter::item(const Value& v, const Value& key) {
   heap.step();
   if (v.is_undefined()) v.raise_undefined();
   if (v.dict()) {
-    const bool hashable = !key.dict() && (!key.seq() || key.is_seq(SeqKind::tuple));
-    const Value* found = hashable ? lookup(heap, *v.dict(), key) : nullptr;
+    const Value* found = hashable(key) ? lookup(heap, *v.dict(), key) : nullptr;
     if (found) return *found;
   }
   if (key.is_int() && (v.str() || (v.seq() && v.seq()->kind <= SeqKind::range))) {

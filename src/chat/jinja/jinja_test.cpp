@@ -191,8 +191,8 @@ int compare(const std::filesystem::path& folder, const Json& expected, std::stri
 /// Walks over a long text that make nothing cost steps too: 200 of them are far more than a template may have.
 TEST(ChatTemplate, LongTextsCostSteps) {
   for (const char* walk : {"a|trim"}) {
-    const std::string text = render(fmt::format(
-        "{{% set a=' '*8000000 %}}{{% set b=' '*7999999~'b' %}}{{% for i in range(200) %}}{{% set x={} %}}{{% endfor %}}", walk));
+    const std::string text =
+        render(fmt::format("{{% set a=' '*2000000 %}}{{% for i in range(1000) %}}{{% set x={} %}}{{% endfor %}}", walk));
     EXPECT_TRUE(text.starts_with("error: ")) << walk;
   }
 }

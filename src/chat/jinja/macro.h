@@ -8,7 +8,9 @@ class Macro : public Object {
  public:
   Macro(const MacroStatement& source, ScopePtr scope) : source_(source), scope_(std::move(scope)) {}
   std::string type_name() const override { return "Macro"; }
-  std::string repr() const override { return fmt::format("<Macro '{}'>", source_.name); }
+  std::string repr() const override {
+    return source_.name.empty() ? "<Macro anonymous>" : fmt::format("<Macro '{}'>", source_.name);
+  }
   bool callable() const override { return true; }
   Value call(Interpreter& in, const Args& args) override;
   std::optional<Value> attribute(std::string_view name) const override;

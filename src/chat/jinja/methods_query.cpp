@@ -81,7 +81,7 @@ template <bool (*test)(char32_t)>
 Value all_are(Interpreter& in, const Value& self, const Args& args) {
   const Bound none("str method", args, {});
   const std::string& s = self.str()->text;
-  in.heap.step(int64_t(s.size() / 16));
+  in.heap.step(int64_t(s.size() / 8));
   for (size_t at = 0; at < s.size();) {
     if (!test(next_code_point(s, at))) return false;
   }
@@ -96,8 +96,9 @@ Value is_ascii(Interpreter& in, const Value& self, const Args& args) {
 Value printable(Interpreter& in, const Value& self, const Args& args) {
   return self.str()->text.empty() ? Value(true) : all_are<is_printable>(in, self, args);
 }
-Value identifier(Interpreter&, const Value& self, const Args& args) {
+Value identifier(Interpreter& in, const Value& self, const Args& args) {
   const Bound none("isidentifier", args, {});
+  in.heap.step(int64_t(self.str()->text.size() / 8));
   return is_identifier(self.str()->text);
 }
 Value all_lower(Interpreter& in, const Value& self, const Args& args) { return apply_test(in, "lower", self, args); }
@@ -105,7 +106,7 @@ Value all_upper(Interpreter& in, const Value& self, const Args& args) { return a
 Value is_title(Interpreter& in, const Value& self, const Args& args) {
   const Bound none("istitle", args, {});
   const std::string& s = self.str()->text;
-  in.heap.step(int64_t(s.size() / 16));
+  in.heap.step(int64_t(s.size() / 4));
   bool inside = false, found = false;
   for (size_t at = 0; at < s.size();) {
     const char32_t c = next_code_point(s, at);

@@ -241,10 +241,10 @@ Value format(Interpreter& in, const Value& self, const Args& args) {
 Value format_map(Interpreter& in, const Value& self, const Args& args) {
   const Bound a("format_map", args, {"mapping"}, 1);
   if (!args.named.empty()) raise("format_map() takes no keyword arguments");
-  if (!a[0].dict()) raise("format_map(): a dict is expected, not {}", a[0].type_name());
-  Args named;
-  for (const auto& [key, value] : a[0].dict()->items())
-    if (key.str()) named.named.emplace_back(key.str()->text, value);
+  Args named;  // of anything but a dict, whose fields are looked for in vain
+  if (a[0].dict())
+    for (const auto& [key, value] : a[0].dict()->items())
+      if (key.str()) named.named.emplace_back(key.str()->text, value);
   return format_braces(in.heap, in, lookup_field, *self.str(), named);
 }
 

@@ -20,6 +20,8 @@ namespace {
 
 bool all_equal(Heap& heap, const Seq& a, const Seq& b) {
   if (a.kind != b.kind || a.items.size() != b.items.size()) return false;
+  if (&a == &b) return true;
+  heap.step(int64_t(a.items.size() / 8));  // for the elements that are the same
   for (size_t i = 0; i < a.items.size(); ++i) {
     if (!a.items[i].same_as(b.items[i]) && !equals(heap, a.items[i], b.items[i])) return false;
   }
@@ -28,8 +30,9 @@ bool all_equal(Heap& heap, const Seq& a, const Seq& b) {
 
 bool all_equal(Heap& heap, const Dict& a, const Dict& b) {
   if (a.size() != b.size()) return false;
+  if (&a == &b) return true;
   for (const auto& [key, value] : a.items()) {
-    heap.step();
+    heap.step(8);
     const Value* other = b.find(key);
     if (!other || (!value.same_as(*other) && !equals(heap, value, *other))) return false;
   }
@@ -83,7 +86,7 @@ bool equals(Heap& heap, const Value& a, const Value& b) {
 }
 
 bool ordered(Heap& heap, CompareOp op, const Value& a, const Value& b) {
-  heap.step();
+  heap.step(2);
   if (a.is_undefined()) a.raise_undefined();
   if (b.is_undefined()) b.raise_undefined();
   if (a.is_number() && b.is_number()) return numbers_in_order(op, a, b);

@@ -57,7 +57,10 @@ Body Parser::body_until(std::string_view end) {
   skip_op(":");
   expect_block_end();
   const size_t unknown = unknown_.size();
+  const bool own_names = end != "endif" && end != "endautoescape";
+  inner_ += own_names;
   Body body = statements({end});
+  inner_ -= own_names;
   if (end != "endif") check_known(unknown);
   advance();
   return body;
@@ -73,12 +76,13 @@ std::unique_ptr<Statement> Parser::statement() {
   if (tag == "call") return call_statement(at);
   if (tag == "filter") return filter_statement(at);
   if (tag == "with") return with_statement(at);
-  if (tag == "generation") return scope_statement(at, "endgeneration", false);
-  if (tag == "block") return scope_statement(at, "endblock", true);
+  if (tag == "generation") return generation_statement(at);
+  if (tag == "block") return block_statement(at);
   if (tag == "print") return print_statement(at);
   if (tag == "break") return loop_control(at, StatementKind::break_);
   if (tag == "continue") return loop_control(at, StatementKind::continue_);
   if (tag == "autoescape") return autoescape_statement(at);
+  if (tag == "extends" && inner_ > 0) error_at(at, "cannot use extend from a non top-level scope");
   if (tag == "include" || tag == "import" || tag == "from" || tag == "extends") {
     while (now().kind != TokenKind::block_end && now().kind != TokenKind::end) advance();
     return std::make_unique<RefusedStatement>(at, fmt::format("'{}' is refused: a chat template has only itself", tag));
@@ -115,16 +119,16 @@ std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
   auto node = std::make_unique<ForStatement>(at);
   node->target = target(false, "in");
   expect_name("in");
-  node->iterable = tuple(false, "recursive");
+  node->iterable = tuple(false);
   if (skip_name("if")) node->test = expression();
   node->recursive = skip_name("recursive");
   skip_op(":");
   expect_block_end();
-  ++loops_;
+  ++loops_, ++inner_;
   const size_t unknown = unknown_.size();
   node->body = statements({"else", "endfor"});
   check_known(unknown);
-  --loops_;
+  --loops_, --inner_;
   if (advance().text == "else") node->otherwise = body_until("endfor");
   return node;
 }
@@ -198,7 +202,6 @@ std::unique_ptr<Statement> Parser::macro_statement(uint32_t at) {
 
 std::unique_ptr<Statement> Parser::call_statement(uint32_t at) {
   auto node = std::make_unique<MacroStatement>(StatementKind::call_block, at);
-  node->name = "caller";
   macro_parts(*node, "endcall");
   return node;
 }
@@ -215,17 +218,34 @@ std::unique_ptr<Statement> Parser::with_statement(uint32_t at) {
   return node;
 }
 
-std::unique_ptr<Statement> Parser::scope_statement(uint32_t at, std::string_view end, bool named) {
+std::unique_ptr<Statement> Parser::block_statement(uint32_t at) {
   auto node = std::make_unique<ScopeStatement>(at);
-  const std::string name = named ? expect_any_name() : "";
-  const bool scoped = skip_name("scoped");
+  const std::string name = expect_any_name();
+  node->outermost = !skip_name("scoped");
   skip_name("required");
-  node->outermost = named && !scoped;
-  if (named && !blocks_.insert(name).second) error_at(at, fmt::format("block '{}' defined twice", name));
+  if (!blocks_.insert(name).second) error_at(at, fmt::format("block '{}' defined twice", name));
   const int loops = std::exchange(loops_, 0);  // jinja2 compiles the body to a function of its own
-  node->body = body_until(end);
+  node->body = body_until("endblock");
   loops_ = loops;
-  if (named) skip_name(name);
+  skip_name(name);
+  return node;
+}
+
+/// A macro that is called on the spot, with nothing.
+std::unique_ptr<Statement> Parser::generation_statement(uint32_t at) {
+  auto node = std::make_unique<ScopeStatement>(at);
+  const int loops = std::exchange(loops_, 0);
+  macros_.emplace_back();
+  node->body = body_until("endgeneration");
+  const MacroUse use = macros_.back();
+  const auto define = [&](const char* name, ExprPtr value) {
+    node->values.emplace_back(Target{.at = at, .name = name, .attribute = {}, .parts = {}}, std::move(value));
+  };
+  if (use.varargs) define("varargs", std::make_unique<ItemsExpr>(ExprKind::tuple, at));
+  if (use.kwargs) define("kwargs", std::make_unique<DictExpr>(at));
+  if (use.caller) define("caller", std::make_unique<ConstantExpr>(at, Value::undefined("No caller defined")));
+  macros_.pop_back();
+  loops_ = loops;
   return node;
 }
 

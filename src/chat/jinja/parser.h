@@ -94,7 +94,8 @@ class Parser {
   std::unique_ptr<Statement> call_statement(uint32_t at);
   std::unique_ptr<Statement> filter_statement(uint32_t at);
   std::unique_ptr<Statement> with_statement(uint32_t at);
-  std::unique_ptr<Statement> scope_statement(uint32_t at, std::string_view end, bool named);
+  std::unique_ptr<Statement> block_statement(uint32_t at);
+  std::unique_ptr<Statement> generation_statement(uint32_t at);
   std::unique_ptr<Statement> print_statement(uint32_t at);
   std::unique_ptr<Statement> loop_control(uint32_t at, StatementKind kind);
   void macro_parts(MacroStatement& macro, std::string_view end);
@@ -107,6 +108,7 @@ class Parser {
   size_t at_ = 0;
   int nesting_ = 0;
   int loops_ = 0;  ///< loops around the current statement, within its macro
+  int inner_ = 0;  ///< bodies with names of their own around it
   std::vector<MacroUse> macros_;
   std::vector<Unknown> unknown_;
   std::set<std::string> blocks_;

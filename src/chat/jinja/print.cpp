@@ -94,6 +94,7 @@ void append_repr(TextBuilder& out, std::string_view s) {
 
 void append_repr(TextBuilder& out, Heap& heap, const Value& v) {
   if (const Str* s = v.str()) {
+    heap.step(int64_t(s->text.size() / 4));  // each character is looked up in tables
     if (s->markup) out.add("Markup(");
     append_repr(out, s->text);
     if (s->markup) out.add(")");
@@ -109,6 +110,7 @@ void append_text(TextBuilder& out, Heap& heap, const Value& v) {
   if (v.str()) return out.add(v.str()->text);
   if (v.is_none()) return out.add("None");
   if (v.is_bool()) return out.add(v.boolean() ? "True" : "False");
+  if (v.is_number()) heap.step(4);
   if (v.is_int()) return out.add(std::to_string(v.integer()));
   if (v.is_float()) return out.add(float_repr(v.number()));
   if (v.seq()) return append_seq(out, heap, *v.seq());
@@ -131,6 +133,7 @@ Str soft_text(Heap& heap, const Value& v) { return {to_text(heap, v), v.str() &&
 
 std::string escape_html(Heap& heap, const Value& v) {
   std::string text = to_text(heap, v);
+  heap.step(int64_t(text.size() / 8));
   if ((v.str() && v.str()->markup) || text.find_first_of("&<>\"'") == std::string::npos) return text;
   TextBuilder out(heap);
   for (const char c : text) {

@@ -67,7 +67,19 @@ std::string hash_key(const Value& key) {
     }
     return out;
   }
+  if (key.is_seq(SeqKind::range)) {
+    const auto& items = key.seq()->items;  // equal ranges have equal elements
+    if (items.empty()) return "r";
+    const int64_t step = items.size() > 1 ? items[1].integer() - items[0].integer() : 0;
+    return fmt::format("r{}:{}:{}", items.size(), items[0].integer(), step);
+  }
+  if (key.is_seq(SeqKind::values)) return fmt::format("v{}", static_cast<const void*>(key.seq()));
   raise("unhashable type: '{}'", key.type_name());
+}
+
+bool hashable(const Value& key) {
+  if (key.is_seq(SeqKind::tuple)) return std::all_of(key.seq()->items.begin(), key.seq()->items.end(), hashable);
+  return !key.dict() && (!key.seq() || key.is_seq(SeqKind::range) || key.is_seq(SeqKind::values));
 }
 
 namespace {

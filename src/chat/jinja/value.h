@@ -137,6 +137,8 @@ class Dict {
 
 /// The lookup text of a key, equal exactly for keys that Python holds equal. Raises "unhashable type".
 std::string hash_key(const Value& key);
+/// Whether hash_key has one.
+bool hashable(const Value& key);
 
 struct Args {
   std::vector<Value> positional;
