@@ -33,6 +33,8 @@ struct SamplingParams {
   std::vector<std::pair<std::string, float>> logit_bias_text;  ///< the same for each token that a text is made of
   std::vector<int32_t> banned_ids;                             ///< never chosen
   std::vector<int32_t> allowed_ids;                            ///< nothing else is chosen; empty: all
+  std::string
+      begin_with;  ///< the answer begins with this text, at most 256 bytes, in tokens of the model's choice (token healing)
   std::vector<std::shared_ptr<const LogitProcessor>> processors;
 
   // Against repetition.

@@ -30,7 +30,13 @@ Generation generate(Engine& engine, const Request& request, const std::vector<st
                     const InterruptScope& interrupt, const std::function<void(std::string_view)>& on_text) {
   Generation out;
   TextStream text(*engine.tokenizer(), stops, false, request.min_tokens);
-  const auto emit = [&](const std::string& piece) {
+  // What the answer had to begin with stands in the prompt already. At the start of a text some tokenizers drop a space.
+  std::string_view known = request.sampling.begin_with;
+  const auto emit = [&](std::string_view piece) {
+    if (out.tokens.size() == 1 && known.starts_with(' ') && !piece.starts_with(' ')) known.remove_prefix(1);
+    const size_t n = std::min(known.size(), piece.size());
+    known.remove_prefix(n);
+    piece.remove_prefix(n);
     out.text += piece;
     if (!piece.empty()) on_text(piece);
   };

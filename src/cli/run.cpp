@@ -5,6 +5,7 @@
 #include "cli/chat.h"
 #include "cli/cli.h"
 #include "cli/console.h"
+#include "tokenizer/token_search.h"
 
 namespace gale::cli {
 namespace {
@@ -15,7 +16,7 @@ struct Flags {
   ModelFlags model;
   SamplingFlags sampling;
   std::string prompt, system;
-  bool raw = false, json = false, verbose = false;
+  bool raw = false, heal = false, json = false, verbose = false;
 };
 
 // Without -i and without a terminal: what stdin says, or, for those who only want to see the demo at work, a question.
@@ -27,9 +28,18 @@ std::string prompt_from_stdin(const Flags& flags) {
   return kDefaultPrompt;
 }
 
+// The prompt's last tokens may be cut as nothing the model has read was: it chooses them again, so that they go on well.
+void heal_prompt(const Engine& engine, Request& request) {
+  Healed healed = heal(*engine.tokenizer(), request.tokens);
+  if (healed.ids.empty()) return;  // all of it: there is nothing to go on from
+  request.tokens = std::move(healed.ids);
+  request.sampling.begin_with = std::move(healed.text);
+}
+
 int answer_once(Engine& engine, Chat chat, const Flags& flags, const std::string& prompt, double load_seconds) {
   Request request = make_request(flags.sampling);
   request.tokens = chat.ask(prompt);
+  if (flags.heal) heal_prompt(engine, request);
   const InterruptScope interrupt;
   const Generation g = generate(engine, request, flags.sampling.stops, interrupt, [&](std::string_view text) {
     if (!flags.json) print(text, true);
@@ -67,6 +77,9 @@ void add_run(CommandLine& line) {
   sub->add_option("--chat-template", flags->model.chat_template,
                   "A .jinja or .json file to use instead of the model's chat template");
   sub->add_flag("--raw", flags->raw, "Give the prompt to the model as it is, without the chat template");
+  sub->add_flag("--heal", flags->heal,
+                "With --raw: let the model choose the prompt's last tokens anew, where others begin with their text")
+      ->needs("--raw");
   sub->add_flag("--json", flags->json, "Print one JSON object when the answer is complete");
   add_sampling_flags(*sub, flags->sampling);
   sub->callback([&line, flags, prompt] {

@@ -138,6 +138,11 @@ SamplerChain::SamplerChain(const SamplingParams& p, int64_t vocab, const Sampler
   if (!p.allowed_ids.empty()) stages_.push_back(stages::allowed_ids(p.allowed_ids));
   if (!p.banned_ids.empty()) stages_.push_back(stages::banned_ids(p.banned_ids));
   if (context.min_tokens > 0) stages_.push_back(stages::min_tokens(context.min_tokens, context.end_tokens));
+  if (!p.begin_with.empty()) {
+    require(making.tokenizer != nullptr, ErrorCode::invalid_argument,
+            "begin_with is a text, but this model has no tokenizer; name tokens by id");
+    stages_.push_back(stages::begin_with(*making.tokenizer, p.begin_with, vocab));
+  }
   const std::vector<size_t> order = order_of(p);
   for (const size_t i : order)
     if (!greedy || !kKinds[i].draws)

@@ -8,6 +8,7 @@ namespace gale {
 namespace {
 
 constexpr int32_t kMostLogprobs = 20;
+constexpr size_t kLongestBeginning = 256;  // bytes
 constexpr size_t kMostBreakerBytes = 40, kAllBreakerBytes = 256, kMostBiases = 1 << 20;
 
 /// NaN fails every comparison, so it is refused with the rest.
@@ -91,6 +92,8 @@ void check_shape(const SamplingParams& p) {
 }
 
 void check_choice(const SamplingParams& p) {
+  require(p.begin_with.size() <= kLongestBeginning, ErrorCode::invalid_argument,
+          "begin_with has {} bytes, but may have at most {}", p.begin_with.size(), kLongestBeginning);
   check(p.mirostat >= 0 && p.mirostat <= 2, "mirostat", p.mirostat, "0 (off), 1 or 2");
   require(p.mirostat == 0 || p.temperature > 0, ErrorCode::invalid_argument,
           "mirostat is {}, but it draws, and temperature 0 takes the most likely token; give a temperature above 0", p.mirostat);

@@ -18,6 +18,8 @@ Stage logit_bias(std::vector<std::pair<int32_t, float>> bias);
 Stage banned_ids(std::vector<int32_t> ids);
 Stage allowed_ids(std::vector<int32_t> ids);
 Stage min_tokens(int64_t n, std::vector<int32_t> end_tokens);
+/// Throws Error{invalid_argument} where no token goes on to the text.
+Stage begin_with(const Tokenizer& tokenizer, std::string_view text, int64_t vocab);
 
 // Changing logits. `last_n`: tokens looked at, -1 for all.
 Stage processors(std::vector<std::shared_ptr<const LogitProcessor>> processors, int64_t vocab);

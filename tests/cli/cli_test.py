@@ -216,6 +216,11 @@ class Run(CliTest):
         self.assertEqual(prompts["chat"], len("u:hello\na:") + 1)
         self.assertEqual(prompts["system"], len("s:be brief\nu:hello\na:") + 1)
 
+    def test_heal(self):
+        plain, healed = (self.run_json("--raw", "-i", "u:hello\na:", "-n", "8", *flags) for flags in ([], ["--heal"]))
+        self.assertEqual(plain["text"], healed["text"])  # each letter is a token: there is nothing to heal
+        self.fails("run", "-i", "x", "--heal", says="--raw", code=2)
+
     def test_seeds_and_variables(self):
         args = ["-i", "hello", "-n", "12", "--ignore-eos", "--temp", "1.5"]
         one, again, other = (self.run_json(*args, "--seed", s)["tokens"] for s in (1, 1, 2))
