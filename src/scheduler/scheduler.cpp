@@ -76,7 +76,8 @@ void Scheduler::prefill(Sequence& sequence, int64_t budget) {
   if (budget <= 0 || sequence.track < 0) return;
   const auto begun = std::ranges::find(chosen_, &sequence, &Chosen::sequence);
   if (begun != chosen_.end()) {
-    const int64_t more = std::min(budget, sequence.remaining() - begun->count);
+    const int64_t slots = limits_.context - sequence.computed - begun->count;
+    const int64_t more = std::min({budget, sequence.remaining() - begun->count, slots});
     if (more > 0 && kv_.reserve(sequence.track, sequence.computed + begun->count + more)) begun->count += more, budget_ -= more;
   } else if (!is_being_made(sequence)) {
     choose(sequence, std::min(budget, sequence.remaining()));

@@ -219,7 +219,7 @@ class Run(CliTest):
     def test_heal(self):
         plain, healed = (self.run_json("--raw", "-i", "u:hello\na:", "-n", "8", *flags) for flags in ([], ["--heal"]))
         self.assertEqual(plain["text"], healed["text"])  # each letter is a token: there is nothing to heal
-        self.fails("run", "-i", "x", "--heal", says="--raw", code=2)
+        self.fails(2, "run", "-i", "x", "--heal", says=("--raw",))
 
     def test_seeds_and_variables(self):
         args = ["-i", "hello", "-n", "12", "--ignore-eos", "--temp", "1.5"]
