@@ -46,10 +46,10 @@ bool any_wanted(const std::shared_ptr<const Checkpoint>& source, WeightPlan& pla
 }
 
 // Each window begins with what the tokenizer puts before a text; the last one may be short.
-Windows windows_of(const Tokenizer& tokenizer, std::string_view text, int64_t most) {
+TokenWindows windows_of(const Tokenizer& tokenizer, std::string_view text, int64_t most) {
   std::vector<int32_t> tokens = tokenizer.encode(std::string(text), {.add_special = false, .parse_special = true});
   const std::vector<int32_t> before = tokenizer.encode("");
-  Windows out;
+  TokenWindows out;
   const int64_t size = std::max<int64_t>(most - int64_t(before.size()), 1);
   for (int64_t at = 0; at < int64_t(tokens.size()); at += size) {
     std::vector<int32_t>& window = out.emplace_back(before);
@@ -92,13 +92,13 @@ struct Made {
 
 class Calibrator {
  public:
-  Calibrator(std::shared_ptr<const Checkpoint> source, WeightPlan& plan, const CalibrationRun& run, const Windows& windows)
+  Calibrator(std::shared_ptr<const Checkpoint> source, WeightPlan& plan, const CalibrationRun& run, const TokenWindows& windows)
       : source_(std::move(source)),
         plan_(plan),
         run_(run),
-        watched_(open_watched(source_, run, std::ranges::max(windows, {}, &Windows::value_type::size).size())) {}
+        watched_(open_watched(source_, run, std::ranges::max(windows, {}, &TokenWindows::value_type::size).size())) {}
 
-  std::shared_ptr<const Checkpoint> make(const Windows& windows) {
+  std::shared_ptr<const Checkpoint> make(const TokenWindows& windows) {
     find_inputs(windows.front());
     // The model that runs is the one as it is, in every pass: what comes out does not depend on how many there are.
     const int64_t most = run_.sums_bytes > 0 ? run_.sums_bytes : int64_t(available_memory() / kSumsShare);
@@ -239,7 +239,7 @@ std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoi
     return source;
   }
   const int64_t positions = source->config().value("max_position_embeddings", kWindow);
-  const Windows windows =
+  const TokenWindows windows =
       windows_of(*tokenizer, recipe.calibrate.empty() ? std::string(calibration_text()) : read_text(recipe.calibrate),
                  std::clamp<int64_t>(positions, 2, kWindow));
   require(!windows.empty(), ErrorCode::invalid_argument, "{} has no word to calibrate by", recipe.calibrate);
@@ -253,7 +253,7 @@ std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoi
   return calibrate(source, windows, plan, run);
 }
 
-std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoint>& source, const Windows& windows,
+std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoint>& source, const TokenWindows& windows,
                                             WeightPlan& plan, const CalibrationRun& run) {
   return Calibrator(source, plan, run, windows).make(windows);
 }

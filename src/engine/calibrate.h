@@ -32,8 +32,8 @@ struct CalibrationRun {
 std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoint>& source, const QuantRecipe& recipe,
                                             WeightPlan& plan, const CalibrationRun& run);
 /// The same by tokens, window by window. REQUIRES: at least one window, none of them empty.
-using Windows = std::vector<std::vector<int32_t>>;
-std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoint>& source, const Windows& windows,
+using TokenWindows = std::vector<std::vector<int32_t>>;
+std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoint>& source, const TokenWindows& windows,
                                             WeightPlan& plan, const CalibrationRun& run);
 
 }  // namespace gale

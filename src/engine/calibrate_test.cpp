@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-Windows random_windows(int64_t vocab, int64_t tokens = 96) {
+TokenWindows random_windows(int64_t vocab, int64_t tokens = 96) {
   return {random_prompt(1, tokens, vocab), random_prompt(2, tokens, vocab)};
 }
 
@@ -31,7 +31,8 @@ struct Outcome {
   std::string note;
 };
 
-Outcome calibrated(const std::shared_ptr<const Checkpoint>& source, const Windows& windows, int threads = 2, int64_t bytes = 0) {
+Outcome calibrated(const std::shared_ptr<const Checkpoint>& source, const TokenWindows& windows, int threads = 2,
+                   int64_t bytes = 0) {
   ThreadPool pool(threads);
   WeightPlan plan = WeightPlan::of("gptq3", *source);
   auto made = calibrate(source, windows, plan, {.pool = pool, .sums_bytes = bytes});
@@ -125,7 +126,7 @@ EngineOptions demo(const std::string& quant, const std::string& text) {
   return out;
 }
 
-std::vector<std::vector<float>> logits_of(Engine& engine, const Windows& texts) {
+std::vector<std::vector<float>> logits_of(Engine& engine, const TokenWindows& texts) {
   std::vector<std::vector<float>> out;
   for (const auto& text : texts) out.push_back(engine.logits(text));
   return out;
@@ -173,7 +174,7 @@ class DemoCalibrate : public ::testing::Test {
   std::string text() const { return (folder_ / "text.txt").string(); }
 
   TemporaryFolder folder_;
-  Windows judged_;
+  TokenWindows judged_;
   std::vector<std::vector<float>> base_;
   int64_t vocab_ = 0;
 };

@@ -16,7 +16,7 @@
 namespace gale {
 namespace {
 
-constexpr int32_t kMostChoices = 1024;
+constexpr int32_t kMostChoices = 128;
 constexpr int64_t kQueueContexts = 16;
 
 class Stream final : public EventStream {
@@ -32,7 +32,6 @@ class Stream final : public EventStream {
     return note(events_->next(std::chrono::steady_clock::now() + timeout));
   }
   uint64_t id() const override { return id_; }
-  void abandon() { going_ = 0; }
 
  private:
   std::optional<Event> note(std::optional<Event> event) {
@@ -64,17 +63,15 @@ class EngineImpl final : public Engine {
   std::unique_ptr<EventStream> submit(Request request) override {
     check_prompt(request.tokens);
     check_limits(request);
-    const uint64_t id = ++last_id_;
-    auto events = std::make_shared<EventQueue>(request.choices);
-    auto stream = std::make_unique<Stream>(id, request.choices, events, inbox_);
     if (!request.ignore_eos) request.stop_ids.insert(request.stop_ids.end(), info().end_tokens.begin(), info().end_tokens.end());
     const SamplerChain sampler(request.sampling, info().vocab,
                                {.tokenizer = tokenizer(), .end_tokens = request.stop_ids, .min_tokens = request.min_tokens});
+    Place place = queue(request);
     std::vector<std::unique_ptr<Job>> jobs;
+    auto events = std::make_shared<EventQueue>(request.choices);
     for (int32_t choice = 0; choice < request.choices; ++choice) {
-      jobs.push_back(make_job(request, sampler, choice == 0 ? id : ++last_id_));
-      jobs.back()->request = id;
-      jobs.back()->choice = choice;
+      jobs.push_back(make_job(request, sampler, choice, jobs.empty() ? nullptr : jobs.front().get()));
+      jobs.back()->request = jobs.front()->id;
       jobs.back()->events = events;
     }
     if (request.prompt_logprobs >= 0) {  // once is enough
@@ -83,13 +80,9 @@ class EngineImpl final : public Engine {
       first.all_rows = true;
       first.prompt_tokens.resize(first.tokens.size() - 1);
     }
-    const int64_t tokens = int64_t(request.tokens.size()) * request.choices;
-    const int64_t most = options_.max_queue_tokens > 0 ? options_.max_queue_tokens : kQueueContexts * info().context;
-    if (!inbox_->submit(std::move(jobs), most)) {
-      stream->abandon();
-      fail(ErrorCode::busy, "{} prompt tokens are waiting, and with {} more they would be over the {} that may; try again later",
-           inbox_->waiting_tokens(), tokens, most);
-    }
+    auto stream = std::make_unique<Stream>(jobs.front()->id, request.choices, std::move(events), inbox_);
+    place.hand_over(jobs);
+    for (auto& job : jobs) inbox_->submit(std::move(job));
     return stream;
   }
 
@@ -155,8 +148,40 @@ class EngineImpl final : public Engine {
   const Checkpoint& checkpoint() const override { return *runtime_.checkpoint; }
 
  private:
-  std::unique_ptr<Job> make_job(const Request& request, const SamplerChain& sampler, uint64_t id) const {
-    auto job = std::make_unique<Job>(id, request.tokens, sampler);
+  // Tokens counted among those that wait, until the jobs answer for them.
+  class Place {
+   public:
+    Place(Inbox& inbox, int64_t prompt, int64_t further) : inbox_(inbox), prompt_(prompt), further_(further) {}
+    ~Place() {
+      if (prompt_ > 0) inbox_.settle(prompt_ + further_);
+    }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    void hand_over(std::span<const std::unique_ptr<Job>> jobs) {
+      for (const auto& job : jobs) job->queued = further_ / std::max<int64_t>(int64_t(jobs.size()) - 1, 1);
+      jobs.front()->queued = std::exchange(prompt_, 0);
+    }
+
+   private:
+    Inbox& inbox_;
+    int64_t prompt_, further_;
+  };
+
+  // Choices of one prompt that is run but once wait for its last token each.
+  Place queue(const Request& request) const {
+    const auto prompt = int64_t(request.tokens.size());
+    const int64_t further = (request.choices - 1) * (runtime_.names ? 1 : prompt);
+    const int64_t most = options_.max_queue_tokens > 0 ? options_.max_queue_tokens : kQueueContexts * info().context;
+    require(inbox_->queue(prompt + further, most), ErrorCode::busy,
+            "{} prompt tokens are waiting, and with {} more they would be over the {} that may; try again later",
+            inbox_->waiting_tokens(), prompt + further, most);
+    return Place(*inbox_, prompt, further);
+  }
+
+  // `first`: the first choice of the same request, if this is not it.
+  std::unique_ptr<Job> make_job(const Request& request, const SamplerChain& sampler, int32_t choice, const Job* first) {
+    auto job = std::make_unique<Job>(++last_id_, request.tokens, sampler);
+    job->choice = choice;
     job->max_tokens = request.max_tokens;
     job->end_tokens = request.stop_ids;
     job->include_stop = request.include_stop;
@@ -165,8 +190,10 @@ class EngineImpl final : public Engine {
     job->background = request.background;
     job->submitted = now_seconds();
     if (request.timeout_seconds > 0) job->deadline = job->submitted + request.timeout_seconds;
-    job->counted = true;
-    if (runtime_.names) {  // here, not on the engine's thread: it takes time with the length of the prompt
+    if (first != nullptr) {
+      job->root = first->root;
+      job->names = first->names;
+    } else if (runtime_.names) {  // here, not on the engine's thread: it takes time with the length of the prompt
       job->root = runtime_.names->root(request.salt);
       runtime_.names->extend(job->names, job->root, job->tokens);
     }

@@ -10,14 +10,10 @@ void Inbox::submit(std::unique_ptr<Job> job) {
   changed_.notify_one();
 }
 
-bool Inbox::submit(std::vector<std::unique_ptr<Job>> jobs, int64_t most) {
-  int64_t tokens = 0;
-  for (const auto& job : jobs) tokens += job->prompt;
+bool Inbox::queue(int64_t tokens, int64_t most) {
   const std::lock_guard lock(mutex_);
   if (waiting_tokens_ > 0 && tokens > most - waiting_tokens_) return false;
   waiting_tokens_ += tokens;
-  for (auto& job : jobs) mail_.jobs.push_back(std::move(job));
-  changed_.notify_one();
   return true;
 }
 

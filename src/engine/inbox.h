@@ -27,8 +27,8 @@ class Inbox {
   };
 
   void submit(std::unique_ptr<Job> job);
-  /// All of them or, where more than `most` tokens would wait then and some do already, none: false.
-  bool submit(std::vector<std::unique_ptr<Job>> jobs, int64_t most);
+  /// Counts tokens that will wait. False, and nothing is counted, where more than `most` would wait then and some do already.
+  bool queue(int64_t tokens, int64_t most);
   /// A job of so many tokens does not wait any more.
   void settle(int64_t tokens);
   int64_t waiting_tokens() const;

@@ -27,7 +27,7 @@ struct Job : Sequence {
   std::vector<float> rows;
   std::promise<std::vector<float>> logits;
 
-  bool counted = false;                                ///< among the tokens that wait
+  int64_t queued = 0;                                  ///< tokens it is counted for among those that wait
   double deadline = 0;                                 ///< by now_seconds(), 0: none
   double submitted = 0, started = 0, first_token = 0;  ///< by now_seconds(), 0: not yet
 

@@ -55,8 +55,10 @@ void Stepper::take_mail(Inbox::Mail mail) {
   for (auto& job : mail.jobs)
     if (changes_.empty())
       accept(std::move(job));
-    else
+    else {
+      if (job->deadline != 0) soonest_ = std::min(soonest_, job->deadline);
       held_.push_back(std::move(job));
+    }
   for (const uint64_t id : mail.cancels) cancel(id);
 }
 
@@ -76,6 +78,11 @@ void Stepper::end_late() {
   const double now = now_seconds();
   if (now < soonest_) return;
   soonest_ = kNever;
+  for (auto& job : held_)
+    if (job->deadline != 0 && job->deadline <= now) jobs_[job->id] = std::move(job);
+  std::erase(held_, nullptr);
+  for (const auto& job : held_)
+    if (job->deadline != 0) soonest_ = std::min(soonest_, job->deadline);
   std::vector<Job*> late;
   for (const auto& [id, job] : jobs_) {
     if (job->deadline == 0) continue;
@@ -246,7 +253,7 @@ void Stepper::begin(Job& job, double now) {
 }
 
 void Stepper::settle(Job& job) {
-  if (std::exchange(job.counted, false)) inbox_.settle(job.prompt);
+  if (job.queued > 0) inbox_.settle(std::exchange(job.queued, 0));
 }
 
 void Stepper::finish(Job& job, Finish how, const std::string& error) {

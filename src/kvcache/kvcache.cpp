@@ -192,6 +192,7 @@ bool KvCache::share(TrackId id, TrackId other_id, int64_t slots) {
   }
   track.named = std::min(other.named, slots / kBlockSlots);
   track.committed = slots;
+  for (size_t p = 0; p < pools_.size(); ++p) leave_behind(track, p, slots);  // the other's had gaps there
   return true;
 }
 
@@ -250,8 +251,9 @@ bool KvCache::reserve(TrackId id, int64_t slots) {
 void KvCache::leave_behind(Track& track, size_t pool, int64_t slots) {
   const int64_t last = std::min(first_needed(pool, slots), int64_t(track.tables[pool].size()));
   for (int64_t& i = track.first[pool]; i < last; ++i) {
-    pools_[pool].blocks.release(track.tables[pool][size_t(i)]);
-    track.tables[pool][size_t(i)] = -1;
+    int32_t& block = track.tables[pool][size_t(i)];
+    if (block >= 0) pools_[pool].blocks.release(block);
+    block = -1;
   }
 }
 

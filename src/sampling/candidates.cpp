@@ -57,7 +57,7 @@ void Candidates::expand(int64_t vocab) {
 sampling::Keys Candidates::keys() {
   if (!have_maxima_) {
     sampling::block_maxima(logits_, maxima_);
-    largest_ = *std::max_element(maxima_.begin(), maxima_.end());
+    largest_ = maxima_.empty() ? kLowest : *std::max_element(maxima_.begin(), maxima_.end());
     have_maxima_ = true;
   }
   return {logits_, maxima_};

@@ -155,7 +155,7 @@ TEST(SamplerChain, NonFiniteLogitsDoNotCrash) {
                                                             {NAN, kInf, -kInf, 1},
                                                             {3e38f, -3e38f, 3e38f, -3e38f}}) {
     const bool none = std::ranges::none_of(logits, [](float x) { return x > -kInf; });
-    for (const float temperature : {0.0f, 1e-30f, 0.7f, 1.0f, 1e30f}) {
+    for (const float temperature : {0.0f, 1e-30f, 0.7f, 1.0f, 1e4f}) {
       params.temperature = temperature;
       if (none) {
         EXPECT_THROW(sample_once(params, logits, state), Error);

@@ -8,8 +8,9 @@ namespace gale {
 namespace {
 
 constexpr int32_t kMostLogprobs = 20;
+constexpr float kHottest = 10000;          // every token is as likely there
 constexpr size_t kLongestBeginning = 256;  // bytes
-constexpr size_t kMostBreakerBytes = 40, kAllBreakerBytes = 256, kMostBiases = 1 << 20;
+constexpr size_t kMostBreakerBytes = 40, kAllBreakerBytes = 256, kMostBreakers = 16, kMostBiases = 1 << 20;
 
 /// NaN fails every comparison, so it is refused with the rest.
 template <class Number>
@@ -67,12 +68,14 @@ void check_repetition(const SamplingParams& p) {
             "dry_sequence_breakers has a text of {} bytes, but each must have from 1 to {}", text.size(), kMostBreakerBytes);
     bytes += text.size();
   }
+  require(p.dry_sequence_breakers.size() <= kMostBreakers, ErrorCode::invalid_argument,
+          "dry_sequence_breakers has {} texts, but at most {} are taken", p.dry_sequence_breakers.size(), kMostBreakers);
   require(bytes <= kAllBreakerBytes, ErrorCode::invalid_argument,
           "dry_sequence_breakers have {} bytes together, but at most {} are taken", bytes, kAllBreakerBytes);
 }
 
 void check_shape(const SamplingParams& p) {
-  check(p.temperature >= 0 && std::isfinite(p.temperature), "temperature", p.temperature, "a finite number of at least 0");
+  check(p.temperature >= 0 && p.temperature <= kHottest, "temperature", p.temperature, fmt::format("from 0 to {}", kHottest));
   check(p.dynamic_temperature_range >= 0 && p.dynamic_temperature_range <= p.temperature, "dynamic_temperature_range",
         p.dynamic_temperature_range, fmt::format("from 0 (off) to temperature, {}", p.temperature));
   check(p.dynamic_temperature_exponent > 0 && std::isfinite(p.dynamic_temperature_exponent), "dynamic_temperature_exponent",

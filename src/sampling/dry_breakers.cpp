@@ -1,11 +1,13 @@
 #include "sampling/dry_breakers.h"
 
+#include <set>
+
 #include "tokenizer/token_search.h"
 
 namespace gale {
 
 DryBreakers::DryBreakers(const Tokenizer& tokenizer, const std::vector<std::string>& texts) {
-  for (const std::string& text : texts) add(tokenizer, text);
+  for (const std::string& text : std::set<std::string>(texts.begin(), texts.end())) add(tokenizer, text);
 }
 
 void DryBreakers::add(const Tokenizer& tokenizer, const std::string& text) {

@@ -45,7 +45,7 @@ struct Random {
 SamplingParams random_params(Random& r, int64_t vocab) {
   SamplingParams p;
   p.dry_sequence_breakers.clear();
-  p.temperature = r.one_in(5) ? 0 : r.one_in(5) ? 1e-30f : r.one_in(5) ? 1e30f : 0.05f + r.upto(3);
+  p.temperature = r.one_in(5) ? 0 : r.one_in(5) ? 1e-30f : r.one_in(5) ? 1e4f : 0.05f + r.upto(3);
   if (r.one_in(4)) p.dynamic_temperature_range = r.upto(p.temperature), p.dynamic_temperature_exponent = 0.1f + r.upto(3);
   if (r.one_in(3)) p.top_k = 1 + r.below(2 * vocab);
   if (r.one_in(3)) p.top_p = 1e-6f + r.upto(0.999f);

@@ -34,31 +34,34 @@ void Scheduler::catch_up(Sequence& s) {
   if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return;
   const int64_t before = s.computed;
   s.computed = kv_.adopt(s.track, names_of(s), int64_t(s.tokens.size()) - 1);
-  share_begun_block(s);
   if (s.preemptions == 0) s.found += s.computed - before;
 }
 
-// The next block of somebody who has begun it.
+// The next block of somebody who has begun it, and will not fill it with what this text has: from then on it goes its own way.
 void Scheduler::share_begun_block(Sequence& s) {
+  if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return;
   for (const Sequence* other : running_) {
     if (other == &s || other->track < 0 || other->computed <= s.computed) continue;
     const int64_t common = std::min({in_common(s, *other, s.computed), other->computed - s.computed, s.remaining() - 1});
     if (common < std::min(kWorthIt, s.remaining() - 1) || common <= 0) continue;
     if (kv_.share(s.track, other->track, s.computed + common)) {
       s.computed += common;
+      if (s.preemptions == 0) s.found += common;
       return;
     }
   }
 }
 
-// Whether the step in hand makes what this text needs next.
+// Whether the step in hand makes what this text needs next. Then it waits at the end of its last whole block: from inside one it
+// could take over nothing.
 bool Scheduler::is_being_made(const Sequence& s) const {
-  if (limits_.names == nullptr || s.all_rows) return false;
+  if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return false;
   return std::ranges::any_of(chosen_, [&](const Chosen& c) {
     const Sequence& other = *c.sequence;
-    if (&other == &s || other.computed > s.computed || other.computed + c.count <= s.computed) return false;
-    const int64_t common = std::min({in_common(s, other, s.computed), other.computed + c.count - s.computed, s.remaining() - 1});
-    return common > 0 && common >= std::min(kWorthIt, s.remaining() - 1);
+    const int64_t there = other.computed - s.computed, made = there + c.count;
+    if (&other == &s || made <= 0) return false;
+    const int64_t common = std::min(in_common(s, other, s.computed), s.remaining() - 1);
+    return std::min(common, made) > std::max<int64_t>(there, 0) && common >= std::min(kWorthIt, s.remaining() - 1);
   });
 }
 

@@ -10,6 +10,7 @@ namespace gale {
 namespace {
 
 constexpr int32_t kMostPassedOver = 7;
+constexpr int64_t kLeastPrefill = 16;  // rows for prompts, however many decode
 
 bool comes_first(const Sequence* a, const Sequence* b) {
   return std::pair(a->background, a->arrival) < std::pair(b->background, b->arrival);
@@ -44,7 +45,7 @@ Scheduler::Step& Scheduler::plan(int64_t beside_decodes) {
   admit();
   choose_decodes();
   step_.decodes = int64_t(chosen_.size());
-  if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, 1));
+  if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, kLeastPrefill));
   choose_prefills();
   build_batch();
   return step_;
@@ -73,13 +74,14 @@ void Scheduler::choose_prefills() {
 }
 
 void Scheduler::prefill(Sequence& sequence, int64_t budget) {
-  if (budget <= 0 || sequence.track < 0) return;
+  if (budget <= 0 || sequence.track < 0 || is_full(sequence)) return;
   const auto begun = std::ranges::find(chosen_, &sequence, &Chosen::sequence);
   if (begun != chosen_.end()) {
     const int64_t slots = limits_.context - sequence.computed - begun->count;
     const int64_t more = std::min({budget, sequence.remaining() - begun->count, slots});
     if (more > 0 && kv_.reserve(sequence.track, sequence.computed + begun->count + more)) begun->count += more, budget_ -= more;
   } else if (!is_being_made(sequence)) {
+    share_begun_block(sequence);
     choose(sequence, std::min(budget, sequence.remaining()));
   }
 }
@@ -124,7 +126,7 @@ void Scheduler::start(Sequence& sequence) {
   sequence.track = kv_.open();
   sequence.computed = 0;
   running_.insert(std::ranges::upper_bound(running_, &sequence, comes_first), &sequence);
-  passed_over_ = !sequence.background && !waiting_.empty() && waiting_.back()->background ? passed_over_ + 1 : 0;
+  if (!sequence.background && !waiting_.empty() && waiting_.back()->background) ++passed_over_;
   catch_up(sequence);
 }
 
@@ -132,12 +134,12 @@ void Scheduler::start(Sequence& sequence) {
 bool Scheduler::choose(Sequence& sequence, int64_t count) {
   const int64_t slots = sequence.computed + count;
   if (slots > limits_.context) {
-    step_.full.push_back(&sequence);
+    give_up(sequence);
     return false;
   }
   while (!kv_.reserve(sequence.track, slots)) {
     if (running_.size() == 1) {
-      step_.full.push_back(&sequence);
+      give_up(sequence);
       return false;
     }
     if (running_.back() == &sequence) return false;  // one before it will finish, or take these blocks
@@ -146,6 +148,12 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
   chosen_.push_back({&sequence, count});
   budget_ -= count;
   return true;
+}
+
+bool Scheduler::is_full(const Sequence& sequence) const { return std::ranges::find(step_.full, &sequence) != step_.full.end(); }
+
+void Scheduler::give_up(Sequence& sequence) {
+  if (!is_full(sequence)) step_.full.push_back(&sequence);
 }
 
 void Scheduler::preempt(Sequence& sequence) {

@@ -71,6 +71,8 @@ class Scheduler {
   bool choose(Sequence& sequence, int64_t count);
   bool fits(Sequence& sequence);
   void start(Sequence& sequence);
+  bool is_full(const Sequence& sequence) const;
+  void give_up(Sequence& sequence);
   void preempt(Sequence& sequence);
   void build_batch();
 
@@ -89,7 +91,7 @@ class Scheduler {
   Step step_;
   int64_t budget_ = 0, preemptions_ = 0;
   uint64_t arrivals_ = 0;
-  int32_t passed_over_ = 0;  // sequences admitted since one of the background was
+  int32_t passed_over_ = 0;  // sequences that were admitted while the background waited
 };
 
 }  // namespace gale
