@@ -148,6 +148,24 @@ TEST(Queue, RefusesWhatIsTooMuchAndTakesItLater) {
   EXPECT_EQ(read_all(*engine->submit(greedy(random_prompt(3, 6, 120), 3))).tokens.size(), 3u);
 }
 
+TEST(Queue, CountsAPromptOnceForAllItsChoices) {
+  const auto engine = open_tiny([](auto& o) { o.context = 100000, o.max_sequences = 1, o.max_queue_tokens = 60; });
+  auto running = engine->submit(greedy({1}, -1));
+  ASSERT_TRUE(running->next());
+  Request many = drawn(random_prompt(2, 40, 120), 2, 1);
+  many.choices = 10;
+  const auto choices = engine->submit(many);
+  EXPECT_EQ(engine->stats().waiting_tokens, 49);
+  const auto beside = engine->submit(greedy(random_prompt(3, 11, 120), 2));
+  EXPECT_THROW(engine->submit(greedy({1}, 2)), Error);
+  running.reset();
+  EXPECT_EQ(read_all(*beside).tokens.size(), 2u);
+  int ends = 0;
+  while (const auto event = choices->next()) ends += std::holds_alternative<EndEvent>(*event);
+  EXPECT_EQ(ends, 10);
+  EXPECT_EQ(engine->stats().waiting_tokens, 0);
+}
+
 TEST(Background, EndsAfterWhatCameLater) {
   const auto engine = open_tiny([](auto& o) { o.max_sequences = 1; });
   Request slow = greedy(random_prompt(1, 30, 120), 200);

@@ -440,6 +440,24 @@ TEST(KvCache, ABlockThatGotANameIsCopiedToo) {
   EXPECT_TRUE(same(rest, {expected.end() - int64_t(rest.size()), expected.end()}));
 }
 
+// The other has given back what lies behind its window, ours begins further back: the blocks between are nobody's.
+TEST(KvCache, SharingOverAGapLeavesItBehind) {
+  KvCache kv({SelfLayer{1, 16, 16, 64}}, KvType::f16, 8);
+  const auto names = names_for(300, 1);
+  const TrackId other = kv.open(), ours = kv.open();
+  EXPECT_TRUE(kv.reserve(other, 64));
+  kv.commit(other, 64, names);
+  EXPECT_EQ(kv.adopt(ours, names, 64), 64);
+  EXPECT_TRUE(kv.reserve(other, 200));
+  kv.commit(other, 200, names);
+  EXPECT_TRUE(kv.share(ours, other, 192));
+  EXPECT_TRUE(kv.reserve(ours, 260));
+  kv.commit(ours, 260, names);
+  kv.close(ours);
+  kv.close(other);
+  EXPECT_EQ(kv.free_blocks(), 8);
+}
+
 TEST(KvCache, TheSameBlockMadeTwiceIsKeptOnce) {
   KvCache kv({SelfLayer{1, 16, 16}}, KvType::f16, 8);
   const auto names = names_for(128, 1);

@@ -73,6 +73,20 @@ TEST(BeginWith, HealsAPrompt) {
   EXPECT_EQ(chain.sample(logits, {}, scratch), 2) << "or it was not";
 }
 
+TEST(BeginWith, MasksThatLeaveNothingAreAnError) {
+  const auto tokenizer = words();
+  for (const float temperature : {0.0f, 1.0f}) {
+    SamplingParams params;
+    params.begin_with = "ab";
+    params.allowed_ids = {5};
+    params.temperature = temperature;
+    params.top_p = 0.9f;
+    SamplerChain chain(params, kVocab, {.tokenizer = tokenizer.get(), .end_tokens = {}});
+    Candidates scratch;
+    EXPECT_THROW(chain.sample(std::vector<float>(kVocab, 1.0f), {}, scratch), Error);
+  }
+}
+
 TEST(BeginWith, RefusesWhatNoTokenBegins) {
   const auto tokenizer = words();
   const auto make = [&](const std::string& text, const Tokenizer* t) {
