@@ -103,7 +103,7 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
                     {"prefill_seconds", e.prefill_seconds},
                     {"decode_seconds", e.decode_seconds},
                     {"prefill_tokens_per_second", rate(e.prompt_tokens - e.cached_tokens, e.prefill_seconds)},
-                    {"decode_tokens_per_second", rate(e.generated_tokens - 1, e.decode_seconds)}};
+                    {"decode_tokens_per_second", rate(std::max<int64_t>(e.generated_tokens - 1, 0), e.decode_seconds)}};
   if (request.sampling.logprobs >= 0) out["logprobs"] = logprobs_json(*engine.tokenizer(), g.tokens);
   if (request.prompt_logprobs >= 0) out["prompt_logprobs"] = logprobs_json(*engine.tokenizer(), g.prompt);
   return out;

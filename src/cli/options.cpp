@@ -8,8 +8,10 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "cli/text.h"
+#include "engine/model_source.h"
 #include "engine/weight_plan.h"
 #include "gale/features.h"
+#include "sampling/sampler.h"
 
 namespace gale::cli {
 namespace {
@@ -203,7 +205,14 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
                "Compute every prompt anew, also where it begins as an earlier text did");
 }
 
+void check_calibration(const std::string& model, const std::string& text) {
+  if (!text.empty() && is_random_model(model))
+    throw UsageError(fmt::format(
+        "--calibrate {}: {} has random weights and no words; leave it out, and they are rounded to nearest", text, model));
+}
+
 EngineOptions engine_options(const ModelFlags& flags) {
+  check_calibration(flags.model, flags.calibrate);
   EngineOptions out;
   const LocalModel local = find_model(flags.model, flags.quant, ModelFiles::all);
   out.model = local.path;
@@ -255,6 +264,13 @@ Request make_request(const SamplingFlags& flags) {
   out.ignore_eos = flags.ignore_eos;
   out.include_stop = flags.include_stop;
   out.prompt_logprobs = flags.prompt_logprobs;
+  try {  // what needs no model to be seen as wrong
+    check_sampling(out.sampling, INT32_MAX);
+  } catch (const Error& e) {
+    throw UsageError(e.what());
+  }
+  if (out.max_tokens >= 0 && out.min_tokens > out.max_tokens)
+    throw UsageError(fmt::format("--min-tokens is {}, but only {} tokens may come (-n)", out.min_tokens, out.max_tokens));
   return out;
 }
 

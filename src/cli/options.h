@@ -26,6 +26,8 @@ void add_load_flags(CLI::App& app, ModelFlags& flags);
 void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, std::string& calibrate, bool& experts_only,
                       const std::string& type);
 /// Downloads the model where it is a repository, with a bar.
+/// Throws UsageError where a text is given for weights that no text can run through.
+void check_calibration(const std::string& model, const std::string& text);
 EngineOptions engine_options(const ModelFlags& flags);
 
 /// The flags of every subcommand that generates text.

@@ -33,6 +33,7 @@ void check(const Flags& flags) {
 
 int quantize(const Flags& flags) {
   check(flags);
+  check_calibration(flags.model, flags.recipe.calibrate);
   const std::string model = find_model(flags.model, "", ModelFiles::all).path;
   const double start = now_seconds();
   ExportReport report;

@@ -25,6 +25,7 @@ namespace gale {
 namespace {
 
 constexpr int64_t kWindow = 512;       // tokens read together
+constexpr size_t kFewTokens = 4000;    // about what the built-in text has
 constexpr size_t kProbe = 8;           // tokens that show which matrices share an input
 constexpr size_t kSumsShare = 4;       // of the memory that is free: one part for sums
 constexpr int64_t kRowsPerPiece = 16;  // of a matrix, rounded together
@@ -245,6 +246,11 @@ std::shared_ptr<const Checkpoint> calibrate(const std::shared_ptr<const Checkpoi
   require(!windows.empty(), ErrorCode::invalid_argument, "{} has no word to calibrate by", recipe.calibrate);
   size_t tokens = 0;
   for (const auto& window : windows) tokens += window.size();
+  if (!recipe.calibrate.empty() && tokens < kFewTokens)
+    plan.note(
+        fmt::format("{} has {} tokens: so few may calibrate GPTQ worse than the text that is built in; 100 KB of text or more do "
+                    "well",
+                    recipe.calibrate, tokens));
   if (recipe.calibrate.empty())
     plan.note(
         fmt::format("GPTQ is calibrated by a text of {} tokens that is built in; with --calibrate TEXT, like what the model is "
