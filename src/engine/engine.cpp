@@ -82,7 +82,7 @@ class EngineImpl final : public Engine {
     }
     auto stream = std::make_unique<Stream>(jobs.front()->id, request.choices, std::move(events), inbox_);
     place.hand_over(jobs);
-    for (auto& job : jobs) inbox_->submit(std::move(job));
+    inbox_->submit(std::move(jobs));
     return stream;
   }
 

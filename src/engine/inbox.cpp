@@ -10,6 +10,12 @@ void Inbox::submit(std::unique_ptr<Job> job) {
   changed_.notify_one();
 }
 
+void Inbox::submit(std::vector<std::unique_ptr<Job>> jobs) {
+  const std::lock_guard lock(mutex_);
+  for (auto& job : jobs) mail_.jobs.push_back(std::move(job));
+  changed_.notify_one();
+}
+
 bool Inbox::queue(int64_t tokens, int64_t most) {
   const std::lock_guard lock(mutex_);
   if (waiting_tokens_ > 0 && tokens > most - waiting_tokens_) return false;

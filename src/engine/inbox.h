@@ -27,6 +27,8 @@ class Inbox {
   };
 
   void submit(std::unique_ptr<Job> job);
+  /// Together: the engine's thread sees all of them or none yet.
+  void submit(std::vector<std::unique_ptr<Job>> jobs);
   /// Counts tokens that will wait. False, and nothing is counted, where more than `most` would wait then and some do already.
   bool queue(int64_t tokens, int64_t most);
   /// A job of so many tokens does not wait any more.
