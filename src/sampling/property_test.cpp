@@ -21,6 +21,10 @@ void* operator new(size_t bytes) {
   if (void* out = std::malloc(bytes ? bytes : 1)) return out;
   throw std::bad_alloc();
 }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(bytes);
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
 

@@ -270,7 +270,7 @@ class Run(CliTest):
         self.fails(1, "run", "-m", self.model, "-i", "x", "--temp", "1", "--top-k", "4", "--order", "temperature", says='order does not name "top_k"')
         self.fails(1, "run", "-m", self.model, "-i", "x", "--order", "top_k,top_k", says="twice")
         self.fails(2, "run", "-m", self.model, "-i", "x", "--mirostat", "2", says="temperature")
-        self.fails(1, "run", "-m", self.model, "-i", "x", "--allow-id", "5", "--ban-id", "5", says="banned_ids")
+        self.fails(2, "run", "-m", self.model, "-i", "x", "--allow-id", "5", "--ban-id", "5", says="banned_ids")
 
     def test_prompt_logprobs(self):
         out = self.run_json("-i", "hello", "--raw", "-n", "0", "--prompt-logprobs", "2")
