@@ -10,7 +10,7 @@
 #include "engine/model_source.h"
 #include "engine/open_engine.h"
 #include "engine/pack_model.h"
-#include "engine/test_engine.h"
+#include "engine/test_fidelity.h"
 #include "gale/error.h"
 #include "tokenizer/tokenizer.h"
 
@@ -132,43 +132,16 @@ std::vector<std::vector<float>> logits_of(Engine& engine, const TokenWindows& te
   return out;
 }
 
-double mean_kl(const std::vector<std::vector<float>>& base, const std::vector<std::vector<float>>& other, int64_t vocab) {
-  double sum = 0, rows = 0;
-  for (size_t i = 0; i < base.size(); ++i)
-    for (size_t at = 0; at < base[i].size(); at += size_t(vocab), ++rows) {
-      const auto log_sum = [&](const std::vector<float>& all) {
-        double total = 0;
-        for (size_t t = at; t < at + size_t(vocab); ++t) total += std::exp(double(all[t]));
-        return std::log(total);
-      };
-      const double of_base = log_sum(base[i]), of_other = log_sum(other[i]);
-      for (size_t t = at; t < at + size_t(vocab); ++t) {
-        const double p = double(base[i][t]) - of_base;
-        sum += std::exp(p) * (p - (double(other[i][t]) - of_other));
-      }
-    }
-  return sum / rows;
-}
-
 // A trained model, and texts as it writes them itself: some to calibrate by, others to judge by.
 class DemoCalibrate : public ::testing::Test {
  protected:
   void SetUp() override {
     const auto engine = Engine::open(demo("", ""));
     std::ofstream text(folder_ / "text.txt");
-    for (uint64_t seed = 0; seed < 32; ++seed) text << engine->tokenizer()->decode(write(*engine, seed), true);
-    for (uint64_t seed = 100; seed < 116; ++seed) judged_.push_back(write(*engine, seed));
+    for (uint64_t seed = 0; seed < 32; ++seed) text << engine->tokenizer()->decode(write_story(*engine, seed), true);
+    for (uint64_t seed = 100; seed < 116; ++seed) judged_.push_back(write_story(*engine, seed));
     base_ = logits_of(*engine, judged_);
     vocab_ = engine->info().vocab;
-  }
-  static std::vector<int32_t> write(Engine& engine, uint64_t seed) {
-    Request request = greedy(engine.tokenizer()->encode("<|begin|>", {.add_special = false, .parse_special = true}), 120);
-    request.sampling.temperature = 1;
-    request.sampling.seed = seed;
-    std::vector<int32_t> out = request.tokens;
-    const auto tokens = read_all(*engine.submit(std::move(request))).tokens;
-    out.insert(out.end(), tokens.begin(), tokens.end());
-    return out;
   }
   double kl(Engine& engine) const { return mean_kl(base_, logits_of(engine, judged_), vocab_); }
   std::string text() const { return (folder_ / "text.txt").string(); }

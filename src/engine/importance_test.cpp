@@ -12,7 +12,7 @@
 #include "checkpoint/safetensors.h"
 #include "engine/export_gguf.h"
 #include "engine/open_engine.h"
-#include "engine/test_engine.h"
+#include "engine/test_fidelity.h"
 #include "engine/weight_plan.h"
 #include "gale/error.h"
 #include "tokenizer/tokenizer.h"
@@ -110,42 +110,15 @@ TEST(Importance, AWrittenFileHasTheValuesOfALoadedModel) {
   }
 }
 
-double mean_kl(const std::vector<std::vector<float>>& base, const std::vector<std::vector<float>>& other, int64_t vocab) {
-  double sum = 0, rows = 0;
-  for (size_t i = 0; i < base.size(); ++i)
-    for (size_t at = 0; at < base[i].size(); at += size_t(vocab), ++rows) {
-      const auto log_sum = [&](const std::vector<float>& all) {
-        double total = 0;
-        for (size_t t = at; t < at + size_t(vocab); ++t) total += std::exp(double(all[t]));
-        return std::log(total);
-      };
-      const double of_base = log_sum(base[i]), of_other = log_sum(other[i]);
-      for (size_t t = at; t < at + size_t(vocab); ++t) {
-        const double p = double(base[i][t]) - of_base;
-        sum += std::exp(p) * (p - (double(other[i][t]) - of_other));
-      }
-    }
-  return sum / rows;
-}
-
 // A trained model, and texts as it writes them itself: one half to calibrate with, the other to judge by.
 TEST(DemoImportance, BringsTheBundledModelCloserToWhatItWas) {
   const TemporaryFolder folder;
   Calibration calibration(exact("demo"));
   Engine& engine = calibration.engine();
-  const auto write = [&](uint64_t seed) {
-    Request request = greedy(engine.tokenizer()->encode("<|begin|>", {.add_special = false, .parse_special = true}), 120);
-    request.sampling.temperature = 1;
-    request.sampling.seed = seed;
-    std::vector<int32_t> out = request.tokens;
-    const auto tokens = read_all(*engine.submit(std::move(request))).tokens;
-    out.insert(out.end(), tokens.begin(), tokens.end());
-    return out;
-  };
-  for (uint64_t seed = 0; seed < 32; ++seed) write(seed);
+  for (uint64_t seed = 0; seed < 32; ++seed) write_story(engine, seed);
   write_imatrix(calibration.importance(), folder / "i.gguf");
   std::vector<std::vector<int32_t>> judged;
-  for (uint64_t seed = 100; seed < 120; ++seed) judged.push_back(write(seed));
+  for (uint64_t seed = 100; seed < 120; ++seed) judged.push_back(write_story(engine, seed));
   const auto logits = [&](const std::string& quant, const std::string& imatrix) {
     EngineOptions options = exact("demo");
     options.quant = quant;
