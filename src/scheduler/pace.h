@@ -8,7 +8,7 @@ namespace gale {
 /// and model these ran on.
 class Pace {
  public:
-  static constexpr int64_t kLeast = 16;
+  static constexpr int64_t kLeast = 16;  ///< rows that prompts get however slow the machine is and however many decode
 
   /// `seconds`: of a step; `most`: rows.
   Pace(double seconds, int64_t most) : seconds_(seconds), most_(double(most)), rows_(double(most)) {}

@@ -10,6 +10,19 @@ namespace {
 // Fewer tokens are not worth waiting for, nor the copy of a block.
 constexpr int64_t kWorthIt = 16;
 
+bool is_worth_it(int64_t common, const Sequence& s) { return common > 0 && common >= std::min(kWorthIt, s.remaining() - 1); }
+
+// Whether a text may take over what others make: from inside a block of its own it could not.
+bool takes_over(const BlockNames* names, const Sequence& s) {
+  return names != nullptr && !s.all_rows && s.computed % KvCache::kBlockSlots == 0;
+}
+
+// Tokens up to `computed` came from others.
+void go_on_from(Sequence& s, int64_t computed) {
+  if (s.preemptions == 0) s.found += computed - s.computed;
+  s.computed = computed;
+}
+
 }  // namespace
 
 // Of everything but the last token, whose row gives the next one.
@@ -31,37 +44,31 @@ int64_t Scheduler::in_common(const Sequence& a, const Sequence& b, int64_t from)
 }
 
 void Scheduler::catch_up(Sequence& s) {
-  if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return;
-  const int64_t before = s.computed;
-  s.computed = kv_.adopt(s.track, names_of(s), int64_t(s.tokens.size()) - 1);
-  if (s.preemptions == 0) s.found += s.computed - before;
+  if (!takes_over(limits_.names, s)) return;
+  go_on_from(s, kv_.adopt(s.track, names_of(s), int64_t(s.tokens.size()) - 1));
 }
 
 // The next block of somebody who has begun it, and will not fill it with what this text has: from then on it goes its own way.
 void Scheduler::share_begun_block(Sequence& s) {
-  if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return;
+  if (!takes_over(limits_.names, s)) return;
   for (const Sequence* other : running_) {
     if (other == &s || other->track < 0 || other->computed <= s.computed) continue;
     const int64_t common = std::min({in_common(s, *other, s.computed), other->computed - s.computed, s.remaining() - 1});
-    if (common < std::min(kWorthIt, s.remaining() - 1) || common <= 0) continue;
-    if (kv_.share(s.track, other->track, s.computed + common)) {
-      s.computed += common;
-      if (s.preemptions == 0) s.found += common;
-      return;
-    }
+    if (is_worth_it(common, s) && kv_.share(s.track, other->track, s.computed + common))
+      return go_on_from(s, s.computed + common);
   }
 }
 
 // Whether the step in hand makes what this text needs next. Then it waits at the end of its last whole block: from inside one it
 // could take over nothing.
 bool Scheduler::is_being_made(const Sequence& s) const {
-  if (limits_.names == nullptr || s.all_rows || s.computed % KvCache::kBlockSlots != 0) return false;
+  if (!takes_over(limits_.names, s)) return false;
   return std::ranges::any_of(chosen_, [&](const Chosen& c) {
     const Sequence& other = *c.sequence;
     const int64_t there = other.computed - s.computed, made = there + c.count;
     if (&other == &s || made <= 0) return false;
     const int64_t common = std::min(in_common(s, other, s.computed), s.remaining() - 1);
-    return std::min(common, made) > std::max<int64_t>(there, 0) && common >= std::min(kWorthIt, s.remaining() - 1);
+    return std::min(common, made) > std::max<int64_t>(there, 0) && is_worth_it(common, s);
   });
 }
 

@@ -5,12 +5,12 @@
 #include <tuple>
 
 #include "base/checked.h"
+#include "scheduler/pace.h"
 
 namespace gale {
 namespace {
 
 constexpr int32_t kMostPassedOver = 7;
-constexpr int64_t kLeastPrefill = 16;  // rows for prompts, however many decode
 
 bool comes_first(const Sequence* a, const Sequence* b) {
   return std::pair(a->background, a->arrival) < std::pair(b->background, b->arrival);
@@ -45,7 +45,7 @@ Scheduler::Step& Scheduler::plan(int64_t beside_decodes) {
   admit();
   choose_decodes();
   step_.decodes = int64_t(chosen_.size());
-  if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, kLeastPrefill));
+  if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, Pace::kLeast));
   choose_prefills();
   build_batch();
   return step_;
