@@ -11,8 +11,8 @@ namespace gale {
 namespace {
 
 constexpr int32_t kHeads = 32, kKvHeads = 8;
-constexpr std::pair<const char*, KvType> kTypes[] = {
-    {"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}, {"q8_0", KvType::q8_0}};
+constexpr std::pair<const char*, KvType> kTypes[] = {{"f32", KvType::f32}, {"f16", KvType::f16},   {"bf16", KvType::bf16},
+                                                     {"fp8", KvType::fp8}, {"q8_0", KvType::q8_0}, {"q4_0", KvType::q4_0}};
 
 Tensor random_rows(Ctx& ctx, int64_t rows, int64_t heads, int64_t width, SplitMix64& random) {
   Tensor t = ctx.tensor({rows, heads, width});
@@ -28,7 +28,7 @@ Batch batch_of(TrackId track, int64_t rows, int64_t first) {
 }
 
 void attention(benchmark::State& state, Isa isa, KvType type, int32_t width) {
-  const int64_t rows = state.range(0), depth = state.range(1), blocks = (rows + depth) / KvCache::kBlockSlots + 1;
+  const int64_t rows = state.range(0), depth = state.range(1), blocks = (rows + depth) / kGroupSlots + 1;
   Arena arena(size_t(256) << 20);
   ThreadPool pool(1);
   Ctx ctx{arena, pool, cpu_kernels(isa)};
@@ -51,7 +51,7 @@ void attention(benchmark::State& state, Isa isa, KvType type, int32_t width) {
   const auto per_second = [&](double n) { return benchmark::Counter(n, benchmark::Counter::kIsIterationInvariantRate); };
   state.counters["MAC/s"] = per_second(double(seen) * kHeads * 2 * width);
   state.counters["B/s"] =
-      per_second(double(rows + depth) * double(KvCache::needs(layers, type, 1, 1)[0].block_bytes) / KvCache::kBlockSlots);
+      per_second(double(rows + depth) * double(KvCache::needs(layers, type, 1, 1)[0].block_bytes) / kGroupSlots);
 }
 
 }  // namespace

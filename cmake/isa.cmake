@@ -19,6 +19,12 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND GALE_FLAGS_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)
   list(APPEND GALE_FLAGS_avx512_bf16 -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
+if(GALE_SANITIZE)
+  # Sanitizers see the same at the preset's level of optimization, and compile in half the time.
+  foreach(isa ${GALE_ISAS})
+    list(REMOVE_ITEM GALE_FLAGS_${isa} -O2 -O3)
+  endforeach()
+endif()
 
 function(gale_isa_sources list)
   set(kept "")

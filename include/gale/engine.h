@@ -28,7 +28,8 @@ struct EngineOptions {
   std::string calibrate = {};      ///< a text that gptq2 to gptq8 are calibrated by; a small one that is built in where empty
   bool quant_experts = false;      ///< `quant` is for the experts of a mixture only
   bool exact = false;              ///< f32 activations and KV
-  std::string kv_type = {};        ///< f32, f16, bf16, q8_0; bf16 (f32 when exact)
+  std::string kv_type = {};        ///< f32, f16, bf16, fp8, q8_0, q4_0, or two as keys/values; bf16 (f32 when exact)
+  int64_t kv_block = 64;           ///< slots of a block, which texts share whole: 16, 32 or 64
   int64_t context = 0;             ///< slots per sequence; 0: what the model was made for, less where memory is short
   int64_t kv_bytes = 0;            ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
   int64_t step_tokens = 512;       ///< rows of one step: the budget of chunked prefill

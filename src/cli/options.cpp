@@ -11,6 +11,7 @@
 #include "engine/model_source.h"
 #include "engine/weight_plan.h"
 #include "gale/features.h"
+#include "kvcache/kv_format.h"
 #include "sampling/sampler.h"
 
 namespace gale::cli {
@@ -158,6 +159,15 @@ std::string check_quant(const std::string& text) {
   }
 }
 
+std::string check_kv_type(const std::string& text) {
+  try {
+    choose_kv_format(text, false);
+    return "";
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
 std::string quant_names() { return fmt::format("{}", fmt::join(QuantPolicy::names(), ", ")); }
 
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback) {
@@ -194,8 +204,12 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))
       ->capture_default_str();
-  app.add_option("--kv-type", flags.kv_type, "Keys and values as f32, f16, bf16 or q8_0")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
+  app.add_option("--kv-type", flags.kv_type,
+                 "Keys and values as f32, f16, bf16, fp8, q8_0 or q4_0, or each as its own: q8_0/q4_0")
+      ->check(check_kv_type);
+  app.add_option("--kv-block", flags.kv_block, "Tokens of a block of keys and values, which texts share whole")
+      ->check(CLI::IsMember({16, 32, 64}))
+      ->capture_default_str();
   app.add_option("--ctx", flags.context, "Tokens of context; 0: what the model was made for, less where memory is short")
       ->check(in_range(int64_t(0), int64_t(1) << 30, "from 0 to 2^30"));
   app.add_option("--batch-tokens", flags.batch_tokens, "Rows of one step at most: the pieces in which prompts are read")
@@ -225,6 +239,7 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.quant_experts = flags.quant_experts && !chosen;
   out.exact = flags.precision == "exact";
   out.kv_type = flags.kv_type;
+  out.kv_block = flags.kv_block;
   out.context = flags.context;
   out.step_tokens = flags.batch_tokens;
   out.chat_template = flags.chat_template;

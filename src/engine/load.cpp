@@ -15,6 +15,7 @@
 #include "engine/runtime.h"
 #include "engine/sizing.h"
 #include "engine/weight_plan.h"
+#include "kvcache/kv_format.h"
 
 namespace gale {
 namespace {
@@ -89,21 +90,23 @@ void fill_info(Runtime& out, const EngineOptions& options) {
   info.threads = out.pool->threads();
 }
 
+KvFormat kv_format(const EngineOptions& options) { return choose_kv_format(options.kv_type, options.exact, options.kv_block); }
+
 // Everything about memory but the memory itself. `available`: bytes free once the weights are packed, 0 where unknown.
 struct MemoryPlan {
-  KvType kv_type;
+  KvFormat kv_format;
   Arena::Plan scratch;
   KvPlan kv;
 };
 
 MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t available) {
   MemoryPlan plan;
-  const KvType type = choose_kv_type(options.kv_type, options.exact);
-  const auto needs = [&](int64_t slots) { return KvCache::needs(out.model->cache_layers(), type, slots, out.step_tokens); };
-  plan.kv_type = type;
-  plan.scratch = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, type, out.step_tokens);
-  out.info.kv_type = kv_type_name(type);
-  for (const KvNeed& pool : needs(1)) out.info.kv_bytes_per_token += pool.block_bytes / KvCache::kBlockSlots;
+  const KvFormat format = kv_format(options);
+  const auto needs = [&](int64_t slots) { return KvCache::needs(out.model->cache_layers(), format, slots, out.step_tokens); };
+  plan.kv_format = format;
+  plan.scratch = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, format, out.step_tokens);
+  out.info.kv_type = kv_format_name(format);
+  for (const KvNeed& pool : needs(1)) out.info.kv_bytes_per_token += pool.block_bytes / format.block_slots;
   out.info.scratch_bytes = int64_t(plan.scratch.bytes);
   plan.kv = plan_kv(options, needs, out.model->max_positions(),
                     available == 0 ? 0 : std::max<int64_t>(available - out.info.scratch_bytes, 1));
@@ -116,14 +119,14 @@ void make_memory(Runtime& out, const EngineOptions& options) {
   // The system counts the pages of a mapped file as free: they are, until somebody wants to read the weights.
   const int64_t available = int64_t(available_memory());
   MemoryPlan plan = plan_memory(out, options, available == 0 ? 0 : std::max<int64_t>(available - out.mapped_bytes, 1));
-  out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_type, plan.kv.blocks, out.step_tokens);
-  if (options.prefix_cache) out.names = std::make_unique<const BlockNames>(KeyedHash::random_key());
+  out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_format, plan.kv.blocks, out.step_tokens);
+  if (options.prefix_cache) out.names = std::make_unique<const BlockNames>(KeyedHash::random_key(), plan.kv_format.block_slots);
   out.arena = std::make_unique<Arena>(std::move(plan.scratch));
 }
 
 Runtime start(const EngineOptions& options) {
   check(options);
-  choose_kv_type(options.kv_type, options.exact);
+  kv_format(options);
   QuantRecipe::of(options).check();
   Runtime out;
   out.cpu = &choose_kernels(options);
@@ -193,8 +196,7 @@ ReloadedModel reload_model(const Runtime& current, const EngineOptions& asked) {
           "the model takes {} bytes in its new form beside the old one, but {} are free", needed, available);
   load_model(fresh, options, false);
   ReloadedModel out;
-  out.scratch = plan_scratch(*fresh.model, *fresh.cpu, *current.pool, fresh.precision,
-                             choose_kv_type(options.kv_type, options.exact), fresh.step_tokens);
+  out.scratch = plan_scratch(*fresh.model, *fresh.cpu, *current.pool, fresh.precision, kv_format(options), fresh.step_tokens);
   out.info = current.info;
   out.info.quant = options.quant;
   out.info.file_bytes = fresh.info.file_bytes;

@@ -22,7 +22,7 @@ int64_t bytes_of(const std::vector<KvNeed>& needs) {
 int64_t pool_bytes(const EngineOptions& options, int64_t least, int64_t needed, int64_t available) {
   if (options.kv_bytes > 0) {
     require(options.kv_bytes >= least, ErrorCode::invalid_argument,
-            "a KV cache of {} bytes does not hold one block of {} slots, which takes {}", options.kv_bytes, KvCache::kBlockSlots,
+            "a KV cache of {} bytes does not hold one block of {} slots, which takes {}", options.kv_bytes, options.kv_block,
             least);
     return options.kv_bytes;
   }
@@ -62,28 +62,28 @@ KvPlan plan_kv(const EngineOptions& options, const KvNeeds& needs, int64_t max_p
     require(options.context == 0, ErrorCode::out_of_memory,
             "a context of {} tokens takes {} bytes of KV cache, but its size is set to {}", options.context, needed,
             options.kv_bytes);
-    int64_t fits = 1, beyond = ceil_div(plan.context, KvCache::kBlockSlots);  // blocks
+    int64_t fits = 1, beyond = ceil_div(plan.context, options.kv_block);  // blocks
     while (beyond - fits > 1) {
       const int64_t middle = (fits + beyond) / 2;
-      (bytes_of(needs(middle * KvCache::kBlockSlots)) <= bytes ? fits : beyond) = middle;
+      (bytes_of(needs(middle * options.kv_block)) <= bytes ? fits : beyond) = middle;
     }
-    plan.context = fits * KvCache::kBlockSlots;
+    plan.context = fits * options.kv_block;
     log_warning("the context is {} tokens instead of {}: the KV cache has {} bytes", plan.context, max_positions, bytes);
   }
   share_out(plan, needs(plan.context), bytes);
   return plan;
 }
 
-Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, KvType kv_type,
+Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, const KvFormat& kv,
                          int64_t step_tokens) {
-  KvCache kv(model.cache_layers(), kv_type, int64_t(1), true);
+  KvCache cache(model.cache_layers(), kv, int64_t(1), true);
   Arena arena = Arena::measuring();
   Ctx ctx{arena, pool, cpu, precision};
   const std::vector<int32_t> ids(static_cast<size_t>(step_tokens));
   Batch batch;
-  batch.add_causal(kv.open(), ids.data(), int32_t(step_tokens), 0);
+  batch.add_causal(cache.open(), ids.data(), int32_t(step_tokens), 0);
   for (int32_t r = 0; r < int32_t(step_tokens); ++r) batch.wanted.push_back(r);
-  forward(ctx, model, batch, kv, [](int64_t, const Tensor&) {});
+  forward(ctx, model, batch, cache, [](int64_t, const Tensor&) {});
   return arena.plan();
 }
 

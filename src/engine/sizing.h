@@ -22,7 +22,7 @@ KvPlan plan_kv(const EngineOptions& options, const KvNeeds& needs, int64_t max_p
 
 /// Where the activations of the largest step lie, all of its rows wanted: what the arena is made from, and enough for every
 /// smaller step (docs/why/memory.md).
-Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, KvType kv_type,
+Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, const KvFormat& kv,
                          int64_t step_tokens);
 
 }  // namespace gale

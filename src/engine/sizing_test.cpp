@@ -158,7 +158,7 @@ TEST(Prediction, IsWhatALoadTakes) {
     EXPECT_EQ(a.context, b.context);
     EXPECT_EQ(a.scratch_bytes, b.scratch_bytes);
     EXPECT_EQ(b.scratch_bytes, int64_t(loaded.arena->capacity()));
-    EXPECT_EQ(b.kv_bytes, loaded.kv->blocks() * KvCache::kBlockSlots * b.kv_bytes_per_token);
+    EXPECT_EQ(b.kv_bytes, loaded.kv->blocks() * loaded.kv->block_slots() * b.kv_bytes_per_token);
     return a;
   };
   const auto demo = open_model("demo", "", pool);

@@ -168,7 +168,7 @@ Tensor attention(Ctx& ctx, const Tensor& q, const Tensor& k, const Tensor& v, co
     a.bias = options.bias->data<float>(), a.bias_length = options.bias->dim(1), a.bias_center = options.bias_center;
   // All of a chunk is written before any of it is read: rows of one chunk see each other through the cache, rounded like the
   // rest. Sixteen slots share a cache line, so that a thread takes whole pages' worth.
-  ctx.pool.for_each(a.rows, kPageSlots,
+  ctx.pool.for_each(a.rows, kGroupSlots,
                     [&](int64_t b, int64_t e) { ctx.cpu.store_kv(k.data<float>(), v.data<float>(), pages, rows, b, e); });
   Plan plan(a, reinterpret_cast<AttentionTile*>(tiles->data()), reinterpret_cast<float*>(partials->data()), partial_room,
             ctx.pool.threads());

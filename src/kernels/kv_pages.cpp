@@ -5,7 +5,7 @@
 namespace gale {
 namespace {
 
-constexpr int64_t kHalf = 2;
+constexpr int64_t kHalf = 2, kScaled = 32;  // bytes of an f16; channels under a scale
 
 int64_t slot_bytes_k(KvType type, int64_t width) {
   switch (type) {
@@ -15,8 +15,12 @@ int64_t slot_bytes_k(KvType type, int64_t width) {
       return width * kHalf;
     case KvType::bf16:
       return round_up(width, 2) * kHalf;
+    case KvType::fp8:
+      return round_up(width, 2) + kHalf;
     case KvType::q8_0:
-      return round_up(width, 4) + ceil_div(width, 32) * kHalf;
+      return round_up(width, 4) + ceil_div(width, kScaled) * kHalf;
+    case KvType::q4_0:
+      return ceil_div(width, kScaled) * (kScaled / 2 + kHalf);
   }
   return 0;
 }
@@ -29,23 +33,27 @@ int64_t slot_bytes_v(KvType type, int64_t width) {
     case KvType::f16:
     case KvType::bf16:
       return channels * kHalf;
+    case KvType::fp8:
     case KvType::q8_0:
       return channels + kHalf;
+    case KvType::q4_0:
+      return ceil_div(width, kScaled) * (kScaled / 2 + kHalf);
   }
   return 0;
 }
 
 }  // namespace
 
-KvPages kv_pages(KvType type, int64_t heads, int64_t k_width, int64_t v_width) {
-  return {nullptr,
-          nullptr,
-          type,
-          heads,
-          k_width,
-          v_width,
-          kPageSlots * slot_bytes_k(type, k_width),
-          kPageSlots * slot_bytes_v(type, v_width)};
+KvPages kv_pages(const KvFormat& format, int64_t heads, int64_t k_width, int64_t v_width) {
+  KvPages out{.k_type = format.k,
+              .v_type = format.v,
+              .slots = format.block_slots,
+              .heads = heads,
+              .k_width = k_width,
+              .v_width = v_width};
+  out.k_page = round_up(out.slots * slot_bytes_k(format.k, k_width), 64);
+  out.v_page = round_up(out.slots * slot_bytes_v(format.v, v_width), 64);
+  return out;
 }
 
 }  // namespace gale

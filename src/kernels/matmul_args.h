@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
-#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/matmul_kernels.h"
 
 namespace gale {
 

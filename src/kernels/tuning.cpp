@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/threads.h"
+#include "kernels/cpu/kernels.h"
 #include "kernels/matmul_args.h"
 #include "tensor/storage.h"
 

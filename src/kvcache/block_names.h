@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "kernels/kv_pages.h"
 
 namespace gale {
 
@@ -15,7 +16,8 @@ using BlockName = Digest256;
 /// where they share everything up to there, and nobody without the key can make another text that has it.
 class BlockNames {
  public:
-  explicit BlockNames(const KeyedHash::Key& key) : hash_(key) {}
+  explicit BlockNames(const KeyedHash::Key& key, int64_t block_slots = kGroupSlots) : hash_(key), block_slots_(block_slots) {}
+  int64_t block_slots() const { return block_slots_; }
   /// What the first block's name is made from: texts of another `salt` (a tenant, an adapter) never share a block.
   BlockName root(std::string_view salt) const;
   /// Adds the names of the whole blocks of `tokens` that `names` does not have yet.
@@ -23,6 +25,7 @@ class BlockNames {
 
  private:
   KeyedHash hash_;
+  int64_t block_slots_;
 };
 
 }  // namespace gale

@@ -110,7 +110,7 @@ TEST(BlockPool, RandomAgainstAMap) {
 
 TEST(BlockNames, NameEverythingUpToTheEndOfABlock) {
   const BlockNames names(KeyedHash::Key{});
-  std::vector<int32_t> text(kPageSlots * 3 + 5, 4);
+  std::vector<int32_t> text(kGroupSlots * 3 + 5, 4);
   const auto named = [&](std::vector<int32_t> tokens, std::string_view salt, const BlockNames& by) {
     std::vector<BlockName> out;
     by.extend(out, by.root(salt), tokens);
@@ -119,7 +119,7 @@ TEST(BlockNames, NameEverythingUpToTheEndOfABlock) {
   const auto whole = named(text, "", names);
   ASSERT_EQ(whole.size(), 3u);
   EXPECT_EQ(std::set(whole.begin(), whole.end()).size(), 3u) << "the same tokens elsewhere are another block";
-  text[kPageSlots] = 5;
+  text[kGroupSlots] = 5;
   const auto other = named(text, "", names);
   EXPECT_EQ(other[0], whole[0]);
   EXPECT_NE(other[1], whole[1]);

@@ -9,29 +9,20 @@
 namespace gale {
 namespace {
 
-constexpr std::pair<const char*, KvType> kTypes[] = {
-    {"f32", KvType::f32}, {"f16", KvType::f16}, {"bf16", KvType::bf16}, {"q8_0", KvType::q8_0}};
-
 // Of one track: what a row sees, what a step adds, and one for where they do not begin with a block.
-int64_t most_blocks(int64_t window, int64_t slots, int64_t step_rows) {
-  const int64_t all = ceil_div(slots, KvCache::kBlockSlots);
-  return window == 0 ? all : std::min(all, ceil_div(window + step_rows, KvCache::kBlockSlots) + 1);
+int64_t most_blocks(int64_t window, int64_t slots, int64_t step_rows, int64_t block_slots) {
+  const int64_t all = ceil_div(slots, block_slots);
+  return window == 0 ? all : std::min(all, ceil_div(window + step_rows, block_slots) + 1);
 }
 
-KvPages pages_of(const SelfLayer& layer, KvType type) { return kv_pages(type, layer.heads, layer.k_width, layer.v_width); }
+KvPages pages_of(const SelfLayer& layer, const KvFormat& format) {
+  return kv_pages(format, layer.heads, layer.k_width, layer.v_width);
+}
 
 }  // namespace
 
-KvType choose_kv_type(std::string_view name, bool exact) {
-  if (name.empty()) return exact ? KvType::f32 : KvType::bf16;
-  for (const auto& [known, type] : kTypes)
-    if (name == known) return type;
-  fail(ErrorCode::invalid_argument, "unknown KV type \"{}\"; known are f32, f16, bf16 and q8_0", name);
-}
-
-const char* kv_type_name(KvType type) noexcept { return kTypes[size_t(type)].first; }
-
-std::vector<KvNeed> KvCache::needs(const std::vector<CacheLayer>& layers, KvType type, int64_t slots, int64_t step_rows) {
+std::vector<KvNeed> KvCache::needs(const std::vector<CacheLayer>& layers, const KvFormat& format, int64_t slots,
+                                   int64_t step_rows) {
   std::vector<KvNeed> out;
   std::vector<int64_t> windows;
   for (const auto& layer : layers) {
@@ -41,19 +32,21 @@ std::vector<KvNeed> KvCache::needs(const std::vector<CacheLayer>& layers, KvType
     const size_t pool = size_t(std::ranges::find(windows, window) - windows.begin());
     if (pool == windows.size()) {
       windows.push_back(window);
-      out.push_back({0, most_blocks(window, slots, step_rows)});
+      out.push_back({0, most_blocks(window, slots, step_rows, format.block_slots)});
     }
-    const KvPages pages = pages_of(*self, type);
+    const KvPages pages = pages_of(*self, format);
     out[pool].block_bytes += pages.heads * (pages.k_page + pages.v_page);
   }
   return out;
 }
 
-KvCache::KvCache(std::vector<CacheLayer> layers, KvType type, int64_t blocks, bool measuring)
-    : KvCache(layers, type, std::vector<int64_t>(needs(layers, type, 1, 1).size(), blocks), blocks * kBlockSlots, measuring) {}
+KvCache::KvCache(std::vector<CacheLayer> layers, const KvFormat& format, int64_t blocks, bool measuring)
+    : KvCache(layers, format, std::vector<int64_t>(needs(layers, format, 1, 1).size(), blocks), blocks * format.block_slots,
+              measuring) {}
 
-KvCache::KvCache(std::vector<CacheLayer> layers, KvType type, std::vector<int64_t> blocks, int64_t step_rows, bool measuring)
-    : type_(type) {
+KvCache::KvCache(std::vector<CacheLayer> layers, const KvFormat& format, std::vector<int64_t> blocks, int64_t step_rows,
+                 bool measuring)
+    : format_(format) {
   for (const auto& layer : layers) {
     Pages pages;
     if (const auto* self = std::get_if<SelfLayer>(&layer)) {
@@ -62,9 +55,10 @@ KvCache::KvCache(std::vector<CacheLayer> layers, KvType type, std::vector<int64_
       const int64_t window = std::max(0, self->window);
       const size_t pool = size_t(std::ranges::find(pools_, window, &Pool::window) - pools_.begin());
       if (pool == pools_.size())
-        pools_.push_back({BlockPool(int32_t(blocks[pool])), window, 0, most_blocks(window, INT64_MAX / 2, step_rows)});
+        pools_.push_back(
+            {BlockPool(int32_t(blocks[pool])), window, 0, most_blocks(window, INT64_MAX / 2, step_rows, format.block_slots)});
       pages.pool = int32_t(pool);
-      pages.view = pages_of(*self, type);
+      pages.view = pages_of(*self, format);
       pages.k_bytes = pages.view.heads * pages.view.k_page;
       pages.v_bytes = pages.view.heads * pages.view.v_page;
       pools_[pool].block_bytes += pages.k_bytes + pages.v_bytes;
@@ -121,7 +115,7 @@ TrackId KvCache::open() {
 // The first block that a row at `slots` or later sees.
 int64_t KvCache::first_needed(size_t pool, int64_t slots) const {
   const int64_t window = pools_[pool].window;
-  return window == 0 ? 0 : std::max<int64_t>(0, slots + 1 - window) / kBlockSlots;
+  return window == 0 ? 0 : std::max<int64_t>(0, slots + 1 - window) / block_slots();
 }
 
 // Blocks of a text of which every pool still has what a row behind them sees.
@@ -132,7 +126,7 @@ int64_t KvCache::find_beginning(std::span<const BlockName> names) const {
     bool enough = true;
     for (size_t p = 0; p < pools_.size(); ++p) {
       run[p] = pools_[p].blocks.find(names[i]) < 0 ? 0 : run[p] + 1;
-      const int64_t count = int64_t(i) + 1, need = count - first_needed(p, count * kBlockSlots);
+      const int64_t count = int64_t(i) + 1, need = count - first_needed(p, count * block_slots());
       if (run[p] < need) enough = false;
       if (run[p] == 0 && pools_[p].window == 0) return best;
     }
@@ -147,29 +141,29 @@ int64_t KvCache::find_next(const Track& track, std::span<const BlockName> names)
   const auto here = [&](size_t i) {
     return std::ranges::all_of(pools_, [&](const Pool& pool) { return pool.blocks.find(names[i]) >= 0; });
   };
-  size_t count = size_t(track.committed / kBlockSlots);
+  size_t count = size_t(track.committed / block_slots());
   while (count < names.size() && here(count)) ++count;
   return int64_t(count);
 }
 
 int64_t KvCache::adopt(TrackId id, std::span<const BlockName> names, int64_t slots) {
   Track& track = tracks_[size_t(id)];
-  if (pools_.empty() || track.committed % kBlockSlots != 0 || track.named * kBlockSlots != track.committed)
+  if (pools_.empty() || track.committed % block_slots() != 0 || track.named * block_slots() != track.committed)
     return track.committed;
-  const int64_t count = find_next(track, names.first(std::min(names.size(), size_t(slots / kBlockSlots))));
-  if (count * kBlockSlots <= track.committed) return track.committed;
+  const int64_t count = find_next(track, names.first(std::min(names.size(), size_t(slots / block_slots()))));
+  if (count * block_slots() <= track.committed) return track.committed;
   truncate(id, track.committed);  // what a step reserved and did not use
   for (size_t p = 0; p < pools_.size(); ++p) {
     std::vector<int32_t>& table = track.tables[p];
-    if (track.committed == 0) track.first[p] = first_needed(p, count * kBlockSlots);
+    if (track.committed == 0) track.first[p] = first_needed(p, count * block_slots());
     table.resize(size_t(count), -1);
-    for (int64_t i = std::max(track.first[p], track.committed / kBlockSlots); i < count; ++i) {
+    for (int64_t i = std::max(track.first[p], track.committed / block_slots()); i < count; ++i) {
       table[size_t(i)] = pools_[p].blocks.find(names[size_t(i)]);
       pools_[p].blocks.hold(table[size_t(i)]);
     }
   }
   track.named = count;
-  track.committed = count * kBlockSlots;
+  track.committed = count * block_slots();
   for (size_t p = 0; p < pools_.size(); ++p) leave_behind(track, p, track.committed);
   return track.committed;
 }
@@ -177,11 +171,11 @@ int64_t KvCache::adopt(TrackId id, std::span<const BlockName> names, int64_t slo
 bool KvCache::share(TrackId id, TrackId other_id, int64_t slots) {
   Track& track = tracks_[size_t(id)];
   const Track& other = tracks_[size_t(other_id)];
-  assert(track.committed % kBlockSlots == 0 && slots <= other.committed && slots > track.committed);
+  assert(track.committed % block_slots() == 0 && slots <= other.committed && slots > track.committed);
   for (size_t p = 0; p < pools_.size(); ++p)
     if (other.first[p] > first_needed(p, slots)) return false;
   truncate(id, track.committed);
-  const size_t count = size_t(ceil_div(slots, kBlockSlots));
+  const size_t count = size_t(ceil_div(slots, block_slots()));
   for (size_t p = 0; p < pools_.size(); ++p) {
     std::vector<int32_t>& table = track.tables[p];
     if (track.committed == 0) track.first[p] = other.first[p];
@@ -190,7 +184,7 @@ bool KvCache::share(TrackId id, TrackId other_id, int64_t slots) {
       if (table[i] >= 0) pools_[p].blocks.hold(table[i]);
     }
   }
-  track.named = std::min(other.named, slots / kBlockSlots);
+  track.named = std::min(other.named, slots / block_slots());
   track.committed = slots;
   for (size_t p = 0; p < pools_.size(); ++p) leave_behind(track, p, slots);  // the other's had gaps there
   return true;
@@ -199,14 +193,14 @@ bool KvCache::share(TrackId id, TrackId other_id, int64_t slots) {
 // Whether the block that the next row goes into is begun and not this track's alone: others hold it, or whoever shared it has
 // filled it since and later texts will find it.
 bool KvCache::shared_tail(const Track& track, size_t pool) const {
-  if (track.committed % kBlockSlots == 0) return false;
-  const int32_t tail = track.tables[pool][size_t(track.committed / kBlockSlots)];
+  if (track.committed % block_slots() == 0) return false;
+  const int32_t tail = track.tables[pool][size_t(track.committed / block_slots())];
   return pools_[pool].blocks.holders(tail) > 1 || pools_[pool].blocks.is_named(tail);
 }
 
 int64_t KvCache::lacking(const Track& track, size_t pool, int64_t slots) const {
   if (slots <= track.committed) return 0;
-  const int64_t more = std::max<int64_t>(0, ceil_div(slots, kBlockSlots) - int64_t(track.tables[pool].size()));
+  const int64_t more = std::max<int64_t>(0, ceil_div(slots, block_slots()) - int64_t(track.tables[pool].size()));
   return more + (shared_tail(track, pool) ? 1 : 0);
 }
 
@@ -237,12 +231,12 @@ bool KvCache::reserve(TrackId id, int64_t slots) {
   for (size_t p = 0; p < pools_.size(); ++p) {
     std::vector<int32_t>& table = track.tables[p];
     if (slots > track.committed && shared_tail(track, p)) {
-      int32_t& tail = table[size_t(track.committed / kBlockSlots)];
+      int32_t& tail = table[size_t(track.committed / block_slots())];
       const int32_t own = copy_block(p, tail);
       pools_[p].blocks.release(tail);
       tail = own;
     }
-    while (int64_t(table.size()) * kBlockSlots < slots) table.push_back(new_block(p));
+    while (int64_t(table.size()) * block_slots() < slots) table.push_back(new_block(p));
   }
   return true;
 }
@@ -261,7 +255,7 @@ void KvCache::commit(TrackId id, int64_t slots, std::span<const BlockName> names
   Track& track = tracks_[size_t(id)];
   assert(slots >= track.committed);
   track.committed = slots;
-  for (const int64_t whole = std::min(slots / kBlockSlots, int64_t(names.size())); track.named < whole; ++track.named)
+  for (const int64_t whole = std::min(slots / block_slots(), int64_t(names.size())); track.named < whole; ++track.named)
     for (size_t p = 0; p < pools_.size(); ++p) {
       int32_t& block = track.tables[p][size_t(track.named)];
       if (block < 0) continue;
@@ -277,7 +271,7 @@ void KvCache::commit(TrackId id, int64_t slots, std::span<const BlockName> names
 void KvCache::truncate(TrackId id, int64_t slots) {
   Track& track = tracks_[size_t(id)];
   assert(slots >= track.committed);
-  const size_t keep = size_t(ceil_div(slots, kBlockSlots));
+  const size_t keep = size_t(ceil_div(slots, block_slots()));
   for (size_t p = 0; p < pools_.size(); ++p)
     for (std::vector<int32_t>& table = track.tables[p]; table.size() > keep; table.pop_back())
       if (table.back() >= 0) pools_[p].blocks.release(table.back());
@@ -312,12 +306,12 @@ bool KvRoom::grow(TrackId id, int64_t slots) {
 }
 
 bool KvRoom::join(std::span<const BlockName> names, int64_t slots) {
-  const int64_t whole = ceil_div(slots, KvCache::kBlockSlots), found = kv_.find_beginning(names);
+  const int64_t whole = ceil_div(slots, kv_.block_slots()), found = kv_.find_beginning(names);
   bool enough = true;
   for (size_t p = 0; p < left_.size(); ++p) {
     const BlockPool& blocks = kv_.pools_[p].blocks;
     int64_t held = 0;
-    const int64_t first = kv_.first_needed(p, found * KvCache::kBlockSlots);
+    const int64_t first = kv_.first_needed(p, found * kv_.block_slots());
     for (int64_t i = first; i < found; ++i)
       if (blocks.holders(blocks.find(names[size_t(i)])) > 0) ++held;
     left_[p] -= std::min(whole - first, kv_.pools_[p].most) - held;

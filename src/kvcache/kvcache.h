@@ -1,7 +1,6 @@
 #pragma once
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -11,11 +10,6 @@
 #include "kvcache/block_pool.h"
 
 namespace gale {
-
-/// The type a name ("f32", "f16", "bf16", "q8_0") stands for; "" is f32 where `exact`, else bf16 (docs/why/attention.md).
-/// Throws Error{invalid_argument} for other names.
-KvType choose_kv_type(std::string_view name, bool exact);
-const char* kv_type_name(KvType type) noexcept;
 
 /// What a layer keeps between steps.
 struct SelfLayer {
@@ -34,7 +28,7 @@ struct KvNeed {
   int64_t block_bytes = 0, blocks = 0;
 };
 
-/// Paged keys and values: blocks of 64 slots, in one pool for each width of window that the layers have, a block covering all the
+/// Paged keys and values: blocks of slots, in one pool for each width of window that the layers have, a block covering all the
 /// layers of its pool; each track owns a table of blocks per pool. Memory only: whom to evict is the scheduler's business.
 /// Belongs to the engine thread.
 ///
@@ -43,17 +37,18 @@ struct KvNeed {
 /// close until their memory is wanted. Where all layers of a pool have a window, blocks behind it are given back.
 class KvCache {
  public:
-  static constexpr int64_t kBlockSlots = kPageSlots;
-
   /// `blocks` of each pool, in the order of needs(). Throws Error{unsupported} for head widths beyond what attention takes,
   /// Error{out_of_memory} where a pool does not fit. `measuring`: no memory; only attend()'s outputs are asked for.
-  KvCache(std::vector<CacheLayer> layers, KvType type, std::vector<int64_t> blocks, int64_t step_rows, bool measuring = false);
+  KvCache(std::vector<CacheLayer> layers, const KvFormat& format, std::vector<int64_t> blocks, int64_t step_rows,
+          bool measuring = false);
   /// The same number of blocks in each pool.
-  KvCache(std::vector<CacheLayer> layers, KvType type, int64_t blocks, bool measuring = false);
+  KvCache(std::vector<CacheLayer> layers, const KvFormat& format, int64_t blocks, bool measuring = false);
 
   /// Of each pool, for a sequence of `slots` slots in steps of up to `step_rows` rows. Empty for a model that keeps nothing.
-  static std::vector<KvNeed> needs(const std::vector<CacheLayer>& layers, KvType type, int64_t slots, int64_t step_rows);
-  KvType type() const { return type_; }
+  static std::vector<KvNeed> needs(const std::vector<CacheLayer>& layers, const KvFormat& format, int64_t slots,
+                                   int64_t step_rows);
+  const KvFormat& format() const { return format_; }
+  int64_t block_slots() const { return format_.block_slots; }
 
   /// Of the pool that has the fewest; blocks kept for later texts count as free. INT32_MAX where there is no pool.
   int64_t free_blocks() const;
@@ -114,7 +109,7 @@ class KvCache {
   int64_t find_next(const Track& track, std::span<const BlockName> names) const;
 
   std::vector<Pages> layers_;  // of SelfLayers; a SharedLayer repeats the view, without storage
-  KvType type_;
+  KvFormat format_;
   std::vector<Pool> pools_;
   std::vector<Track> tracks_;
   std::vector<const int32_t*> tables_;  // of the rows of the batch in hand

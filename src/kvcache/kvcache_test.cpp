@@ -7,11 +7,21 @@
 
 #include "base/fail.h"
 #include "base/rng.h"
+#include "kvcache/kv_format.h"
 
 namespace gale {
 namespace {
 
-constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::bf16, KvType::q8_0};
+// Keys and values of every type, and mixtures of every kind of arithmetic.
+const KvFormat kTypes[] = {KvType::f32,
+                           KvType::f16,
+                           KvType::bf16,
+                           KvType::fp8,
+                           KvType::q8_0,
+                           KvType::q4_0,
+                           {KvType::q8_0, KvType::q4_0},
+                           {KvType::q4_0, KvType::bf16},
+                           {KvType::fp8, KvType::f32}};
 
 struct Heads {
   int64_t heads = 6, kv_heads = 2, k_width = 40, v_width = 72;
@@ -43,12 +53,12 @@ struct Part {  // rows [first, first + n) of a text
 };
 
 struct Runner {
-  explicit Runner(Isa isa = Isa::generic, KvType type = KvType::f32, int threads = 1, const Heads& h = {})
+  explicit Runner(Isa isa = Isa::generic, const KvFormat& type = KvType::f32, int threads = 1, const Heads& h = {})
       : arena(size_t(64) << 20),
         pool(threads),
         ctx{arena, pool, cpu_kernels(isa)},
         h(h),
-        kv({SelfLayer{int32_t(h.kv_heads), int32_t(h.k_width), int32_t(h.v_width)}}, type, 64) {}
+        kv({SelfLayer{int32_t(h.kv_heads), int32_t(h.k_width), int32_t(h.v_width)}}, type, 64 * 64 / type.block_slots) {}
 
   // The parts as one batch; outputs one part after another.
   std::vector<float> step(const std::vector<Part>& parts, const AttentionOptions& options) {
@@ -144,7 +154,7 @@ Errors compare(const std::vector<float>& got, const std::vector<double>& expecte
   return {out.worst / 2, std::sqrt(out.rms) / 2};
 }
 // What rounding to the type allows.
-Errors allowed(KvType type) {
+Errors allowed_of(KvType type) {
   switch (type) {
     case KvType::f32:
       return {1e-5, 1e-6};
@@ -152,10 +162,18 @@ Errors allowed(KvType type) {
       return {2e-3, 2e-4};
     case KvType::bf16:
       return {1.5e-2, 1.5e-3};
+    case KvType::fp8:
+      return {1.2e-1, 1.5e-2};
     case KvType::q8_0:
       return {2e-2, 2.5e-3};
+    case KvType::q4_0:
+      return {2e-1, 4e-2};
   }
   return {};
+}
+Errors allowed(const KvFormat& format) {
+  const Errors k = allowed_of(format.k), v = allowed_of(format.v);
+  return {std::max(k.worst, v.worst), std::max(k.rms, v.rms)};
 }
 
 std::vector<AttentionOptions> every_option(const Tensor& sinks, const Tensor& bias) {
@@ -179,10 +197,10 @@ TEST(KvCache, AttentionMatchesDoubleReference) {
   const Extras extras;
   for (const auto& options : every_option(extras.sinks, extras.bias)) {
     const auto expected = reference(text, options);
-    for (KvType type : kTypes) {
+    for (const KvFormat& type : kTypes) {
       const Errors e = compare(Runner(detect_cpu().isas.back(), type).whole(text, 600, options), expected);
-      EXPECT_LT(e.worst, allowed(type).worst) << kv_type_name(type);
-      EXPECT_LT(e.rms, allowed(type).rms) << kv_type_name(type);
+      EXPECT_LT(e.worst, allowed(type).worst) << kv_format_name(type);
+      EXPECT_LT(e.rms, allowed(type).rms) << kv_format_name(type);
     }
   }
 }
@@ -195,12 +213,12 @@ TEST(KvCache, AttentionOfEveryWidthMatchesReferenceAndGeneric) {
     const Text text(70, 11, h);
     const AttentionOptions options{.scale = float(0.5 / std::sqrt(double(h.k_width)))};
     const auto expected = reference(text, options);
-    for (KvType type : kTypes) {
+    for (const KvFormat& type : kTypes) {
       const auto generic = Runner(Isa::generic, type, 1, h).whole(text, 70, options);
-      EXPECT_LT(compare(generic, expected).worst, allowed(type).worst) << kv_type_name(type) << " " << h.k_width;
+      EXPECT_LT(compare(generic, expected).worst, allowed(type).worst) << kv_format_name(type) << " " << h.k_width;
       for (Isa isa : detect_cpu().isas)
         EXPECT_TRUE(same(Runner(isa, type, 3, h).whole(text, 9, options), generic))
-            << isa_name(isa) << " " << kv_type_name(type) << " " << h.k_width;
+            << isa_name(isa) << " " << kv_format_name(type) << " " << h.k_width;
     }
   }
 }
@@ -209,28 +227,43 @@ TEST(KvCache, BitIdentityChunksThreadsAndSets) {
   const Text text(300, 9);
   const Extras extras;
   for (const auto& options : every_option(extras.sinks, extras.bias))
-    for (KvType type : kTypes) {
+    for (const KvFormat& type : kTypes) {
       const auto expected = Runner(Isa::generic, type).whole(text, 300, options);
       for (Isa isa : detect_cpu().isas) {
         if (isa == Isa::generic) continue;
         for (int64_t chunk : {1, 7, 133})
-          EXPECT_TRUE(same(Runner(isa, type, 2).whole(text, chunk, options), expected)) << isa_name(isa) << " chunk " << chunk;
+          EXPECT_TRUE(same(Runner(isa, type, 2).whole(text, chunk, options), expected))
+              << isa_name(isa) << " " << kv_format_name(type) << " chunk " << chunk;
       }
     }
+}
+
+// Where blocks begin is nobody's business but the memory's.
+TEST(KvCache, BitIdentityBlocksOfEverySize) {
+  const Text text(300, 9);
+  for (const AttentionOptions& options : {AttentionOptions{.scale = 0.2f}, AttentionOptions{.scale = 0.2f, .window = 70}})
+    for (const KvFormat& type : kTypes)
+      for (Isa isa : {detect_cpu().isas.front(), detect_cpu().isas.back()}) {
+        const auto expected = Runner(isa, type).whole(text, 300, options);
+        for (int64_t slots : {16, 32})
+          for (int64_t chunk : {0, 1})
+            EXPECT_TRUE(same(Runner(isa, {type.k, type.v, slots}, 2).whole(text, chunk, options), expected))
+                << kv_format_name(type) << " " << slots << " " << isa_name(isa);
+      }
 }
 
 // Positions 0..1099: five spans, rows in one tile and in many, parts of a row on several threads and in several rounds.
 TEST(KvCache, BitIdentityLongTextsInEveryChunking) {
   const Heads h{6, 1, 12, 20};
   const Text text(1100, 21, h);
-  for (KvType type : kTypes)
+  for (const KvFormat& type : kTypes)
     for (const AttentionOptions& options : {AttentionOptions{.scale = 0.2f}, AttentionOptions{.scale = 0.2f, .window = 400}}) {
       const Isa isa = detect_cpu().isas.back();
       const auto expected = Runner(isa, type, 1, h).whole(text, 1100, options);
       for (int threads : {1, 2, 5})
         for (int64_t chunk : {0, 1, 7, 13, 64})
           EXPECT_TRUE(same(Runner(isa, type, threads, h).whole(text, chunk, options), expected))
-              << kv_type_name(type) << " chunk " << chunk << " threads " << threads;
+              << kv_format_name(type) << " chunk " << chunk << " threads " << threads;
     }
 }
 
@@ -238,7 +271,7 @@ TEST(KvCache, BitIdentityLongTextsInEveryChunking) {
 TEST(KvCache, BitIdentityInABatch) {
   const AttentionOptions options{.scale = 0.2f, .window = 300};
   const Text a(700, 1), b(90, 2), c(400, 3);
-  for (KvType type : kTypes) {
+  for (const KvFormat& type : kTypes) {
     const Isa isa = detect_cpu().isas.back();
     std::vector<float> alone;
     for (const Text* text : {&a, &b, &c}) {
@@ -252,19 +285,20 @@ TEST(KvCache, BitIdentityInABatch) {
       run.step({{*text, track, 0, text->n - 30}}, options);
       last.push_back({*text, track, text->n - 30, 30});
     }
-    EXPECT_TRUE(same(run.step(last, options), alone)) << kv_type_name(type);
+    EXPECT_TRUE(same(run.step(last, options), alone)) << kv_format_name(type);
   }
 }
 
 // Magnitudes where the bf16 instruction would flush what two fused multiply-adds keep.
 TEST(KvCache, BitIdentityTinyAndHugeValues) {
   for (float range : {1e-38f, 1e-20f, 3e-17f, 1e-12f, 1e9f, 1e18f})
-    for (KvType type : kTypes) {
+    for (const KvFormat& type : kTypes) {
       const Text text(150, 31, {}, range);
       const AttentionOptions options{.scale = range > 1 ? 1e-20f : 1.0f};
       const auto expected = Runner(Isa::generic, type).whole(text, 150, options);
       for (Isa isa : detect_cpu().isas)
-        EXPECT_TRUE(same(Runner(isa, type).whole(text, 40, options), expected)) << isa_name(isa) << " " << range;
+        EXPECT_TRUE(same(Runner(isa, type).whole(text, 40, options), expected))
+            << isa_name(isa) << " " << kv_format_name(type) << " " << range;
     }
 }
 
@@ -272,7 +306,7 @@ TEST(KvCache, BitIdentityTinyAndHugeValues) {
 TEST(KvCache, BitIdentityControlSpansMatter) {
   const Text text(530, 9);
   const AttentionOptions options{.scale = 0.2f};
-  for (KvType type : kTypes) {
+  for (const KvFormat& type : kTypes) {
     const Isa isa = detect_cpu().isas.back();
     const auto expected = Runner(isa, type).whole(text, 530, options);
     Runner run(isa, type);
@@ -288,7 +322,7 @@ TEST(KvCache, BitIdentityControlSpansMatter) {
       return t;
     };
     const Tensor y = run.kv.attend(run.ctx, 0, batch, rows(text.q, 6, 40), rows(text.k, 2, 40), rows(text.v, 2, 72), options);
-    EXPECT_FALSE(same({y.data<float>(), y.data<float>() + y.elements()}, expected)) << kv_type_name(type);
+    EXPECT_FALSE(same({y.data<float>(), y.data<float>() + y.elements()}, expected)) << kv_format_name(type);
   }
 }
 
@@ -300,7 +334,7 @@ TEST(KvCache, BitIdentityRecycledPagesAndHugeValues) {
     for (size_t i = from; i < values.size(); i += 3) values[i] = i % 2 ? std::nanf("") : i % 4 ? -INFINITY : 1e30f;
   };
   for (Isa isa : detect_cpu().isas)
-    for (KvType type : kTypes) {
+    for (const KvFormat& type : kTypes) {
       const auto clean = Runner(isa, type).whole(text, 50, options);
       Runner run(isa, type);
       Text bad(200, 4);
@@ -319,16 +353,24 @@ TEST(KvCache, BitIdentityRecycledPagesAndHugeValues) {
 }
 
 TEST(KvCache, TypesByName) {
-  for (KvType type : kTypes) EXPECT_EQ(choose_kv_type(kv_type_name(type), true), type);
-  EXPECT_EQ(choose_kv_type("", true), KvType::f32);
-  EXPECT_THROW(choose_kv_type("q3", false), Error);
+  for (const KvFormat& type : kTypes) EXPECT_EQ(choose_kv_format(kv_format_name(type), true), type);
+  EXPECT_EQ(choose_kv_format("", true), KvType::f32);
+  EXPECT_EQ(choose_kv_format("", false, 16), KvFormat(KvType::bf16, KvType::bf16, 16));
+  for (const char* bad : {"q3", "q8_0/", "/q8_0", "q8_0/q4_0/f16", "Q8_0"})
+    EXPECT_THROW(choose_kv_format(bad, false), Error) << bad;
+  for (int64_t slots : {0, 8, 48, 128}) EXPECT_THROW(choose_kv_format("f16", false, slots), Error) << slots;
 }
 
 TEST(KvCache, PoolAccounting) {
   KvCache kv({SelfLayer{1, 16, 16}, NoLayer{}, SharedLayer{0}}, KvType::f16, 4);
-  const auto block_bytes = [](const SelfLayer& layer, KvType type) { return KvCache::needs({layer}, type, 1, 1)[0].block_bytes; };
+  const auto block_bytes = [](const SelfLayer& layer, const KvFormat& type) {
+    return KvCache::needs({layer}, type, 1, 1)[0].block_bytes;
+  };
   EXPECT_EQ(block_bytes({1, 16, 16}, KvType::f16), 64 * 16 * 2 * 2);
   EXPECT_EQ(block_bytes({2, 128, 128}, KvType::q8_0), 64 * 2 * (128 + 4 * 2 + 128 + 2));
+  EXPECT_EQ(block_bytes({2, 128, 128}, KvType::fp8), 64 * 2 * (128 + 2 + 128 + 2));
+  EXPECT_EQ(block_bytes({2, 128, 128}, KvType::q4_0), 64 * 2 * (2 * (64 + 4 * 2)));
+  EXPECT_EQ(block_bytes({2, 128, 128}, {KvType::q8_0, KvType::q4_0, 16}), 16 * 2 * (128 + 4 * 2 + 64 + 4 * 2));
   const TrackId a = kv.open(), b = kv.open();
   EXPECT_NE(a, b);
   EXPECT_TRUE(kv.reserve(a, 65));
@@ -367,7 +409,7 @@ std::vector<BlockName> names_for(int64_t slots, int32_t token) {
 
 // What one text left is another's beginning, and the rows behind it come out as if they had made all of it themselves.
 TEST(KvCache, ATextGoesOnFromWhatAnotherLeft) {
-  for (const KvType type : kTypes) {
+  for (const KvFormat& type : kTypes) {
     Runner run(Isa::generic, type);
     const Text text(300, 5);
     const auto names = names_for(300, 1);

@@ -14,7 +14,7 @@ bool is_worth_it(int64_t common, const Sequence& s) { return common > 0 && commo
 
 // Whether a text may take over what others make: from inside a block of its own it could not.
 bool takes_over(const BlockNames* names, const Sequence& s) {
-  return names != nullptr && !s.all_rows && s.computed % KvCache::kBlockSlots == 0;
+  return names != nullptr && !s.all_rows && s.computed % names->block_slots() == 0;
 }
 
 // Tokens up to `computed` came from others.
@@ -29,15 +29,15 @@ void go_on_from(Sequence& s, int64_t computed) {
 std::span<const BlockName> Scheduler::names_of(Sequence& s) const {
   if (limits_.names == nullptr || s.all_rows) return {};
   limits_.names->extend(s.names, s.root, s.tokens);
-  return std::span(s.names).first(std::min(s.names.size(), (s.tokens.size() - 1) / KvCache::kBlockSlots));
+  return std::span(s.names).first(std::min(s.names.size(), (s.tokens.size() - 1) / size_t(kv_.block_slots())));
 }
 
 // Tokens from `from` on that are the same in both, up to the end of the block after it. 0 where anything before them differs.
 int64_t Scheduler::in_common(const Sequence& a, const Sequence& b, int64_t from) const {
-  const size_t block = size_t(from / KvCache::kBlockSlots), first = block * KvCache::kBlockSlots;
+  const auto slots = size_t(kv_.block_slots()), block = size_t(from) / slots, first = block * slots;
   if (a.root != b.root) return 0;
   if (block > 0 && (a.names.size() < block || b.names.size() < block || a.names[block - 1] != b.names[block - 1])) return 0;
-  const size_t end = std::min({a.tokens.size(), b.tokens.size(), first + 2 * KvCache::kBlockSlots});
+  const size_t end = std::min({a.tokens.size(), b.tokens.size(), first + 2 * slots});
   size_t same = first;
   while (same < end && a.tokens[same] == b.tokens[same]) ++same;
   return std::max<int64_t>(0, int64_t(same) - from);

@@ -118,7 +118,7 @@ void Scheduler::make_way() {
 bool Scheduler::fits(Sequence& sequence) {
   KvRoom room(kv_);
   for (const Sequence* s : running_)
-    room.grow(s->track, std::min(int64_t(s->tokens.size()) + KvCache::kBlockSlots, limits_.context));
+    room.grow(s->track, std::min(int64_t(s->tokens.size()) + kv_.block_slots(), limits_.context));
   return room.join(names_of(sequence), int64_t(sequence.tokens.size()));
 }
 

@@ -31,6 +31,14 @@ const CpuKernels& kernels();
 }
 #endif
 
+std::vector<LayoutKernels> join_layouts(std::initializer_list<std::span<const LayoutKernels>> lists) {
+  std::vector<LayoutKernels> out;
+  for (const auto& list : lists)
+    for (const LayoutKernels& entry : list)
+      if (std::ranges::find(out, entry.layout, &LayoutKernels::layout) == out.end()) out.push_back(entry);
+  return out;
+}
+
 const CpuKernels& cpu_kernels(Isa isa) {
   switch (isa) {
     case Isa::generic:

@@ -1,37 +1,15 @@
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <span>
+#include <vector>
 
 #include "base/cpu.h"
+#include "kernels/cpu/matmul_kernels.h"
 #include "kernels/kv_pages.h"
-#include "kernels/matrix.h"
-#include "kernels/rounded.h"
 #include "kernels/scale_search.h"
 
 namespace gale {
-
-/// y[rows, out rows] = x W^T over some panels of W.
-struct MatmulArgs {
-  const std::byte* panels = nullptr;  ///< panel 0 of the matrix
-  PanelGeometry geometry;
-  Layout layout;
-  int64_t columns = 0, out_rows = 0;
-  int64_t rows = 0;
-  const int32_t* input_rows = nullptr;  ///< [rows] which input row each output row takes; null: the same
-  RoundedRows rounded;                  ///< where the layout takes rounded inputs
-  const float* x = nullptr;             ///< [input rows, columns] otherwise
-  float* y = nullptr;                   ///< [rows, y_stride]
-  int64_t y_stride = 0;
-  int64_t ahead_one = 0;  ///< Tuning's
-};
-using MatmulKernel = void (*)(const MatmulArgs&, int64_t panel_begin, int64_t panel_end);
-
-/// The kernels of one layout.
-struct LayoutKernels {
-  Layout layout;
-  MatmulKernel rounded;  ///< on rounded inputs; nullptr where layout_rounding() is none
-  MatmulKernel exact;    ///< on f32 inputs
-};
 
 /// Queries of one kv head that an item of attention takes together. A query is one query head of one row; those of a kv head are
 /// numbered row x group + head, and a tile holds [begin, end) of them, all of rows with the same block table.
@@ -146,6 +124,9 @@ struct CpuKernels {
   /// Throws Error{internal} for a layout nobody arranged.
   const LayoutKernels& find(const Layout& layout) const;
 };
+
+/// The entries of all lists, each layout once: that of the first list which has it.
+std::vector<LayoutKernels> join_layouts(std::initializer_list<std::span<const LayoutKernels>> lists);
 
 /// The kernels of an instruction set that choose_isa() gave.
 const CpuKernels& cpu_kernels(Isa isa);

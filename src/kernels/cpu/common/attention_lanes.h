@@ -1,16 +1,15 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/cpu/common/attention_group.h"
+#include "kernels/cpu/common/floats8.h"
 #include "kernels/cpu/common/groups.h"
 #include "kernels/cpu/common/math.h"
-#include "kernels/cpu/kernels.h"
 
-// Dots over pages of f32, f16 and bf16. Scores: a lane is a slot, one chain over the channels. Values: a lane is a channel, one
-// chain over the slots of a span. How many chains run side by side (queries x vectors) touches no bit.
+// Dots over pages of f32, f16, bf16 and fp8. Scores: a lane is a slot, one chain over the channels. Values: a lane is a channel,
+// one chain over the slots of a span. How many chains run side by side (queries x vectors) touches no bit.
 namespace gale::GALE_ISA {
 
-constexpr int64_t kSpan = kSpanSlots;  // slots reduced together; spans lie at absolute positions and are merged in order
-constexpr int64_t kSpanPages = kSpan / kPageSlots, kPageTiles = kPageSlots / 16;
 constexpr float kNone = -__builtin_inff();
 constexpr float kLowest = -3.402823466e38f;
 
@@ -34,6 +33,7 @@ struct F32 {
   using Element = float;
   using Word = float;  // what every lane of a dot takes: of a query `kStep` channels, of the weights `kStep` slots
   static constexpr int64_t kStep = 1;
+  static constexpr bool kScaled = false;
   static constexpr int kRows = kLaneRows, kVectors = kLaneVectors;
   static f32x16 get(const float* p) { return load(p); }
   static f32x16 all(const float* p) { return set1(*p); }
@@ -48,6 +48,7 @@ struct F16 {
   using Element = uint16_t;
   using Word = float;
   static constexpr int64_t kStep = 1;
+  static constexpr bool kScaled = false;
   static constexpr int kRows = kLaneRows, kVectors = kLaneVectors;
   static f32x16 get(const uint16_t* p) { return load_f16(p); }
   static f32x16 all(const float* p) { return set1(*p); }
@@ -62,6 +63,7 @@ struct Bf16 {
   using Element = uint16_t;
   using Word = PairWord;
   static constexpr int64_t kStep = 2;
+  static constexpr bool kScaled = false;
   static constexpr int kRows = kPairRows, kVectors = kPairVectors;
   static bf16x32 get(const uint16_t* p) { return load_pairs(p); }
   static bf16x32 all(const PairWord* p) { return spread(p); }
@@ -72,87 +74,100 @@ struct Bf16 {
   static void put(uint16_t* to, f32x16 v) { store_bf16(to, query(v)); }
 };
 
-// What a kernel asks for while it works: the page that comes next, spread evenly over all the groups and vectors that read this
-// one.
-struct Ahead {
-  const std::byte* from;
-  int64_t pitch;  // bytes a step
-
-  template <int N>
-  void fetch(int64_t step) const {
-    for (int i = 0; i < N; ++i) prefetch_far(from + step * pitch + 64 * i);
+// e4m3 under an f16 scale for each slot: that of a key meets its score, that of a value its weight.
+struct Fp8 : Bf16 {
+  using Element = uint8_t;
+  static constexpr bool kScaled = true;
+  static bf16x32 get(const uint8_t* p) {
+    const i32x16 high = bits_of(load_bf16(reinterpret_cast<const uint16_t*>(p)));  // two bytes in the high half of each lane
+    return join_pairs(floats8<4, 2>(high), floats8<4, 3>(high));
   }
 };
-// The share of `rows` of `count` queries and vectors [first, first + n) of a page of `steps` steps with so many bytes a vector.
-inline Ahead share_of(const std::byte* page, int64_t row, int64_t rows, int64_t count, int64_t vectors, int64_t first, int64_t n,
-                      int64_t steps, int64_t bytes) {
-  return {page + (row * vectors + rows * first) * steps * bytes / count, n * bytes * rows / count};
+
+// Where the scales of a page's slots are: behind its `steps` of elements for each slot.
+template <class Kv>
+const uint16_t* scales_of(const std::byte* page, int64_t slots, int64_t elements) {
+  return reinterpret_cast<const uint16_t*>(page + slots * elements * int64_t(sizeof(typename Kv::Element)));
 }
 
-// Scores of R queries with S tiles of 16 slots.
+// Scores of R queries with S tiles of 16 slots; `scales` of their slots where the type has them.
 template <class Kv, int R, int S>
-void score_lanes(const typename Kv::Element* k, int64_t tile, const typename Kv::Word* q, int64_t q_stride, int64_t steps,
-                 float* scores, Ahead ahead) {
+void score_lanes(const typename Kv::Element* const (&k)[S], const uint16_t* const (&scales)[S], const typename Kv::Word* q,
+                 int64_t q_stride, int64_t steps, float* scores, Ahead ahead) {
   f32x16 acc[R][S];
   for (int r = 0; r < R; ++r)
     for (int s = 0; s < S; ++s) acc[r][s] = zero();
   for (int64_t i = 0; i < steps; ++i) {
-    decltype(Kv::get(k)) key[S];
-    for (int s = 0; s < S; ++s) key[s] = Kv::get(k + s * tile + i * 16 * Kv::kStep);
+    decltype(Kv::get(k[0])) key[S];
+    for (int s = 0; s < S; ++s) key[s] = Kv::get(k[s] + i * 16 * Kv::kStep);
     ahead.fetch<S>(i);
     for (int r = 0; r < R; ++r) {
       const auto word = Kv::all(q + r * q_stride + i);
       for (int s = 0; s < S; ++s) acc[r][s] = Kv::dot(acc[r][s], key[s], word);
     }
   }
-  for (int r = 0; r < R; ++r)
-    for (int s = 0; s < S; ++s) store(scores + r * kSpan + 16 * s, acc[r][s]);
+  for (int s = 0; s < S; ++s)
+    for (int r = 0; r < R; ++r) {
+      if constexpr (Kv::kScaled) acc[r][s] = mul(acc[r][s], load_f16(scales[s]));
+      store(scores + r * kSpan + 16 * s, acc[r][s]);
+    }
 }
 
-// out [R, C x 16] += weights x values over `steps` steps of slots.
+// out [R, C x 16] += weights x values over steps [begin, end) of slots of a group, from element `at` of each step on.
 template <class Kv, int R, int C>
-void sum_lanes(const typename Kv::Element* v, int64_t stride, const typename Kv::Word* w, int64_t steps, float* out,
+void sum_lanes(const Group& group, int64_t at, int64_t stride, const typename Kv::Word* w, int64_t begin, int64_t end, float* out,
                int64_t out_stride, Ahead ahead) {
+  const int64_t page_steps = group.page_slots() / Kv::kStep;
   f32x16 acc[R][C];
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) acc[r][c] = load(out + r * out_stride + 16 * c);
-  for (int64_t i = 0; i < steps; ++i) {
-    decltype(Kv::get(v)) value[C];
-    for (int c = 0; c < C; ++c) value[c] = Kv::get(v + i * stride + c * 16 * Kv::kStep);
-    ahead.fetch<C>(i);
-    for (int r = 0; r < R; ++r) {
-      const auto word = Kv::all(w + r * (kSpan / Kv::kStep) + i);
-      for (int c = 0; c < C; ++c) acc[r][c] = Kv::dot(acc[r][c], value[c], word);
+  for (int64_t i = begin; i < end;) {
+    const int64_t page = i / page_steps, stop = (page + 1) * page_steps < end ? (page + 1) * page_steps : end;
+    const auto* v = reinterpret_cast<const typename Kv::Element*>(group.pages[page]) + (i - page * page_steps) * stride + at;
+    for (; i < stop; ++i, v += stride) {
+      decltype(Kv::get(v)) value[C];
+      for (int c = 0; c < C; ++c) value[c] = Kv::get(v + c * 16 * Kv::kStep);
+      ahead.fetch<C>(i - begin);
+      for (int r = 0; r < R; ++r) {
+        const auto word = Kv::all(w + r * (kSpan / Kv::kStep) + i);
+        for (int c = 0; c < C; ++c) acc[r][c] = Kv::dot(acc[r][c], value[c], word);
+      }
     }
   }
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) store(out + r * out_stride + 16 * c, acc[r][c]);
 }
 
-// The queries of a tile and their weights in the span at hand, as pages of Kv take them.
+// The queries of a tile, as keys of Kv take them.
 template <class Kv>
-class LaneMath {
+class LaneKeys final : public Keys {
  public:
-  LaneMath(const KvPages& pages, int64_t count)
+  LaneKeys(const KvPages& pages, int64_t count)
       : count_(count),
-        steps_((pages.k_width + Kv::kStep - 1) / Kv::kStep),
-        query_words_((pages.k_width + 15) / 16 * 16 / Kv::kStep),
-        channels_((pages.v_width + 15) / 16 * 16) {}
+        width_(pages.k_width),
+        steps_((width_ + Kv::kStep - 1) / Kv::kStep),
+        query_words_((width_ + 15) / 16 * 16 / Kv::kStep) {}
 
-  void take_query(int64_t i, const float* q, int64_t width) {
-    for (int64_t c = 0; c < width; c += 16)
-      Kv::put_words(queries_ + i * query_words_ + c / Kv::kStep, Kv::query(load_first(q + c, width - c)));
+  void take_query(int64_t i, const float* q) override {
+    for (int64_t c = 0; c < width_; c += 16)
+      Kv::put_words(queries_ + i * query_words_ + c / Kv::kStep, Kv::query(load_first(q + c, width_ - c)));
   }
 
-  // Raw scores of tiles [from, to) of a page go to scores [queries, kSpan].
-  void score(const std::byte* page, int64_t from, int64_t to, float* scores, const std::byte* ahead) const {
+  void score(const Group& group, int64_t from, int64_t to, float* scores, const Group& ahead) const override {
     const int64_t tile = steps_ * 16 * Kv::kStep;
     in_groups<Kv::kRows>(count_, [&](int64_t q, auto rows) {
-      const auto* k = reinterpret_cast<const Element*>(page);
       const auto run = [&](int64_t t, auto tiles) {
+        const Element* k[tiles.value];
+        const uint16_t* scales[tiles.value] = {};
+        for (int s = 0; s < tiles.value; ++s) {
+          const std::byte* page = group.page_of_tile(t + s);
+          const int64_t in_page = group.tile_in_page(t + s);
+          k[s] = reinterpret_cast<const Element*>(page) + in_page * tile;
+          if constexpr (Kv::kScaled) scales[s] = scales_of<Kv>(page, group.page_slots(), steps_ * Kv::kStep) + in_page * 16;
+        }
         score_lanes<Kv, rows.value, tiles.value>(
-            k + t * tile, tile, queries_ + q * query_words_, query_words_, steps_, scores + q * kSpan + 16 * t,
-            share_of(ahead, q, rows.value, count_, kPageTiles, t, tiles.value, steps_, kVectorBytes));
+            k, scales, queries_ + q * query_words_, query_words_, steps_, scores + q * kSpan + 16 * t,
+            share_of(ahead, q * kGroupTiles + rows.value * t, rows.value * tiles.value, count_ * kGroupTiles, steps_));
       };
       int64_t t = from;
       for (; t + Kv::kVectors <= to; t += Kv::kVectors) run(t, Int<Kv::kVectors>{});
@@ -160,34 +175,46 @@ class LaneMath {
     });
   }
 
+ private:
+  using Element = typename Kv::Element;
+  int64_t count_, width_, steps_, query_words_;
+  alignas(64) typename Kv::Word queries_[kMaxTileFloats / Kv::kStep];
+};
+
+// The weights of a tile's queries in the span at hand, as values of Kv take them.
+template <class Kv>
+class LaneValues {
+ public:
+  LaneValues(const KvPages& pages, int64_t count) : count_(count), channels_((pages.v_width + 15) / 16 * 16) {}
+
   static f32x16 weight(f32x16 below) { return Kv::weight(below); }
-  // Weights of query i in the 16 slots from `at` of the span on.
-  void take_weights(int64_t i, int64_t at, f32x16 w, const std::byte* const*) {
+  // Weights of query i in the 16 slots from `at` of the span on, which are in `group`.
+  void take_weights(int64_t i, int64_t at, f32x16 w, const Group& group) {
+    if constexpr (Kv::kScaled) {
+      const int64_t t = at % kGroupSlots / 16;
+      w = mul(w, load_f16(scales_of<Kv>(group.page_of_tile(t), group.page_slots(), channels_) + group.tile_in_page(t) * 16));
+    }
     Kv::put_words(weights_ + (i * kSpan + at) / Kv::kStep, w);
   }
   void end_weights(int64_t, int64_t) {}
 
-  // sums [queries, channels] += weights x values of slots [from, to) of page `index` of the span.
-  void add_values(const std::byte* page, int64_t index, int64_t from, int64_t to, float* sums, const std::byte* ahead) const {
-    const int64_t stride = channels_ * Kv::kStep, first = from / Kv::kStep, steps = (to + Kv::kStep - 1) / Kv::kStep - first;
+  // sums [queries, channels] += weights x values of slots [from, to) of group `index` of the span.
+  void add_values(const Group& group, int64_t index, int64_t from, int64_t to, float* sums, const Group& ahead) const {
+    const int64_t begin = from / Kv::kStep, end = (to + Kv::kStep - 1) / Kv::kStep;
     in_groups<Kv::kRows>(count_, [&](int64_t q, auto rows) {
-      const auto* v = reinterpret_cast<const Element*>(page) + first * stride;
-      const Word* w = weights_ + (q * kSpan + index * kPageSlots) / Kv::kStep + first;
+      const Word* w = weights_ + (q * kSpan + index * kGroupSlots) / Kv::kStep;
       in_groups<Kv::kVectors>(channels_ / 16, [&](int64_t c, auto vectors) {
-        const int64_t at = c * 16 * Kv::kStep;
-        sum_lanes<Kv, rows.value, vectors.value>(
-            v + at, stride, w, steps, sums + q * channels_ + 16 * c, channels_,
-            share_of(ahead, q, rows.value, count_, channels_ / 16, c, vectors.value, steps, kVectorBytes));
+        sum_lanes<Kv, rows.value, vectors.value>(group, c * 16 * Kv::kStep, channels_ * Kv::kStep, w, begin, end,
+                                                 sums + q * channels_ + 16 * c, channels_,
+                                                 share_of(ahead, q * (channels_ / 16) + rows.value * c,
+                                                          rows.value * vectors.value, count_ * (channels_ / 16), end - begin));
       });
     });
   }
 
  private:
-  using Element = typename Kv::Element;
   using Word = typename Kv::Word;
-  static constexpr int64_t kVectorBytes = 16 * Kv::kStep * int64_t(sizeof(Element));
-  int64_t count_, steps_, query_words_, channels_;
-  alignas(64) Word queries_[kMaxTileFloats / Kv::kStep];
+  int64_t count_, channels_;
   alignas(64) Word weights_[kMaxTileQueries * kSpan / Kv::kStep];
 };
 

@@ -12,11 +12,12 @@ namespace gale::GALE_ISA {
 
 alignas(64) inline constexpr float kLaneIndex[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-template <class Math>
+template <class Values>
 class Tile {
  public:
-  Tile(const AttentionArgs& a, int64_t kv_head, AttentionTile tile)
+  Tile(const AttentionArgs& a, int64_t kv_head, AttentionTile tile, Keys& keys)
       : a_(a),
+        keys_(keys),
         kv_head_(kv_head),
         partials_(tile.partials),
         first_(tile.begin),
@@ -24,7 +25,7 @@ class Tile {
         group_(a.heads / a.pages.heads),
         channels_((a.pages.v_width + 15) / 16 * 16),
         table_(a.seen.tables[tile.begin / group_]),
-        math_(a.pages, count_) {
+        values_(a.pages, count_) {
     for (int64_t i = 0; i < count_; ++i) {
       const int64_t row = row_of(i), own = a.seen.slots[row];
       begin_[i] = a.seen.begin[row];
@@ -38,12 +39,17 @@ class Tile {
     if (!last_part_) high_ = int64_t(tile.end_span) * kSpan;
     for (int64_t i = 0; i < kPaddedQueries; ++i) top_[i] = kLowest, sum_[i] = 0;
     for (int64_t i = 0; i < count_ * channels_; i += 16) store(out_ + i, zero());
+    const int shift = group_shift(a.pages.slots);
+    for (int64_t g = 0; g < kSpanGroups; ++g) {
+      k_[g].bytes = next_k_[g].bytes = a.pages.k_page;
+      v_[g].bytes = a.pages.v_page;
+      k_[g].shift = next_k_[g].shift = v_[g].shift = shift;
+    }
   }
 
   // Walks the spans of this part.
   void run() {
-    for (int64_t i = 0; i < count_; ++i)
-      math_.take_query(i, a_.q + (row_of(i) * a_.heads + head_of(i)) * a_.pages.k_width, a_.pages.k_width);
+    for (int64_t i = 0; i < count_; ++i) keys_.take_query(i, a_.q + (row_of(i) * a_.heads + head_of(i)) * a_.pages.k_width);
     for (int64_t span = low_ / kSpan * kSpan; span < high_; span += kSpan) {
       const int64_t from = low_ > span ? low_ - span : 0, to = high_ < span + kSpan ? high_ - span : kSpan;
       find_pages(span, from, to);
@@ -91,33 +97,39 @@ class Tile {
 
   // The pages of a span; those of the next span's keys are asked for while this one's values are read.
   void find_pages(int64_t span, int64_t from, int64_t to) {
-    const int64_t last_page = (high_ - 1) / kPageSlots;
-    for (int64_t p = from / kPageSlots; p <= (to - 1) / kPageSlots; ++p) {
-      const int64_t here = span / kPageSlots + p, next = here + kSpanPages < last_page ? here + kSpanPages : last_page;
-      const int64_t page = table_[here] * a_.pages.heads + kv_head_;
-      k_pages_[p] = a_.pages.k + page * a_.pages.k_page;
-      v_pages_[p] = a_.pages.v + page * a_.pages.v_page;
-      next_pages_[p] = a_.pages.k + (table_[next] * a_.pages.heads + kv_head_) * a_.pages.k_page;
+    const int64_t slots = a_.pages.slots, pages = kGroupSlots / slots, last_of_all = (high_ - 1) / slots;
+    const int64_t first = (span + from) / slots, last = (span + to - 1) / slots;
+    const auto address = [&](const std::byte* base, int64_t bytes, int64_t page) {
+      return base + (table_[page] * a_.pages.heads + kv_head_) * bytes;
+    };
+    for (int64_t g = from / kGroupSlots; g * kGroupSlots < to; ++g)
+      for (int64_t i = 0; i < pages; ++i) {
+        const int64_t wanted = span / slots + g * pages + i, next = wanted + kSpan / slots;
+        const int64_t page = wanted < first ? first : wanted < last ? wanted : last;
+        k_[g].pages[i] = address(a_.pages.k, a_.pages.k_page, page);
+        v_[g].pages[i] = address(a_.pages.v, a_.pages.v_page, page);
+        next_k_[g].pages[i] = address(a_.pages.k, a_.pages.k_page, next < last_of_all ? next : last_of_all);
+      }
+  }
+
+  // Calls f(group, from, to) for each that [from, to) of the span touches, with what it touches of it.
+  template <class F>
+  static void each_group(int64_t from, int64_t to, const F& f) {
+    for (int64_t g = from / kGroupSlots; g * kGroupSlots < to; ++g) {
+      const int64_t start = g * kGroupSlots;
+      f(g, from > start ? from - start : 0, to - start < kGroupSlots ? to - start : kGroupSlots);
     }
   }
 
   void score(int64_t from, int64_t to) {
-    const int64_t first = from / kPageSlots, last = (to - 1) / kPageSlots;
-    for (int64_t p = first; p <= last; ++p) {
-      const int64_t start = p * kPageSlots, a = from > start ? from - start : 0,
-                    b = to - start < kPageSlots ? to - start : kPageSlots;
-      math_.score(k_pages_[p], a / 16, (b + 15) / 16, scores_ + start, v_pages_[p]);
-    }
+    each_group(from, to, [&](int64_t g, int64_t a, int64_t b) {
+      keys_.score(k_[g], a / 16, (b + 15) / 16, scores_ + g * kGroupSlots, v_[g]);
+    });
   }
 
   void add_values(int64_t from, int64_t to) {
-    const int64_t first = from / kPageSlots, last = (to - 1) / kPageSlots;
     for (int64_t i = 0; i < count_ * channels_; i += 16) store(span_out_ + i, zero());
-    for (int64_t p = first; p <= last; ++p) {
-      const int64_t start = p * kPageSlots, a = from > start ? from - start : 0,
-                    b = to - start < kPageSlots ? to - start : kPageSlots;
-      math_.add_values(v_pages_[p], p, a, b, span_out_, next_pages_[p]);
-    }
+    each_group(from, to, [&](int64_t g, int64_t a, int64_t b) { values_.add_values(v_[g], g, a, b, span_out_, next_k_[g]); });
   }
 
   // -inf where a query that sees slots [begin, end) of the span does not see.
@@ -159,7 +171,7 @@ class Tile {
     return highest > kLowest ? highest : kLowest;
   }
 
-  // Scores of query i -> weights in all pages that [from, to) touches.
+  // Scores of query i -> weights in all groups that [from, to) touches.
   void soften(int64_t i, int64_t span, int64_t from, int64_t to) {
     const int64_t begin = begin_[i] > span ? begin_[i] - span : 0, end = end_[i] < span + kSpan ? end_[i] - span : kSpan;
     const int64_t first = begin < end ? begin / 16 * 16 : to, last = begin < end ? end : from;
@@ -167,14 +179,14 @@ class Tile {
     const float top = begin < end ? find_top(i, span, begin, end, factor) : kLowest;
     const float* scores = scores_ + i * kSpan;
     f32x16 sum = zero();
-    for (int64_t p = from / kPageSlots; p * kPageSlots < to; ++p) {
-      for (int64_t at = p * kPageSlots; at < (p + 1) * kPageSlots; at += 16) {
+    for (int64_t g = from / kGroupSlots; g * kGroupSlots < to; ++g) {
+      for (int64_t at = g * kGroupSlots; at < (g + 1) * kGroupSlots; at += 16) {
         f32x16 w = zero();
-        if (first <= at && at < last) w = Math::weight(sub(mul(load(scores + at), set1(factor)), set1(top)));
-        math_.take_weights(i, at, w, v_pages_);
+        if (first <= at && at < last) w = Values::weight(sub(mul(load(scores + at), set1(factor)), set1(top)));
+        values_.take_weights(i, at, w, v_[g]);
         sum = add(sum, w);
       }
-      math_.end_weights(i, p);
+      values_.end_weights(i, g);
     }
     span_top_[i] = top;
     span_sum_[i] = reduce_add(sum);
@@ -219,6 +231,7 @@ class Tile {
 
   static constexpr int64_t kPaddedQueries = (kMaxTileQueries + 15) / 16 * 16;
   const AttentionArgs& a_;
+  Keys& keys_;
   int64_t kv_head_;
   float* partials_;
   int64_t first_, count_, group_, channels_;
@@ -226,12 +239,12 @@ class Tile {
   int64_t low_ = INT64_MAX, high_ = 0;  // slots of this part that some query sees
   bool first_part_ = true, last_part_ = true;
   int64_t begin_[kMaxTileQueries], end_[kMaxTileQueries];
-  const std::byte *k_pages_[kSpanPages], *v_pages_[kSpanPages], *next_pages_[kSpanPages];
+  Group k_[kSpanGroups], v_[kSpanGroups], next_k_[kSpanGroups];
   alignas(64) float top_[kPaddedQueries], sum_[kPaddedQueries], span_top_[kPaddedQueries], span_sum_[kPaddedQueries];
   float keep_[kPaddedQueries], gain_[kPaddedQueries];
   alignas(64) float scores_[kMaxTileQueries * kSpan];
   alignas(64) float out_[kMaxTileFloats], span_out_[kMaxTileFloats];
-  Math math_;
+  Values values_;
 };
 
 }  // namespace gale::GALE_ISA

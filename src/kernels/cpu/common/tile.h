@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/matmul_kernels.h"
 
 // What the tiles of every layout share. A tile is N rows of x against the 16 outputs of a panel, over some units of K: it goes on
 // from the sums that y holds, unless it is at K's start, and leaves its own there, so that K can be walked in pieces that stay in

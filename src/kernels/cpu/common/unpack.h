@@ -1,7 +1,8 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/common/floats8.h"
+#include "kernels/cpu/matmul_kernels.h"
 
 // From the codes of a panel to vectors of bytes as dot4 wants them, and from the scales to f32. A kind of codes says
 //   kBits                  its bytes are below 2^kBits; without a minimum they stand for half of that range less
@@ -213,15 +214,13 @@ inline f32x16 e4m3_scale(const uint8_t* subs, int64_t i, f32x16 top, bool divide
 
 // Codes that stand for f32 numbers. kColumns of a panel are a vector; numbers<I>(vector) are those of its column I.
 
-// 8-bit floats with as many bits of exponent: moved to where an f32 has them, the sign first, they are a power of two too small.
 template <int Exponent>
 struct Floats8 {
   static constexpr int kColumns = 4;
   explicit Floats8(CodeTable) {}
   template <int I>
   f32x16 numbers(i32x16 codes) const {
-    const i32x16 moved = isra<8 - Exponent>(ishl<24 - 8 * I>(codes));
-    return mul(float_of(iand(moved, INT32_MIN | 0x7f << (16 + Exponent))), set1(Exponent == 4 ? 0x1p120f : 0x1p112f));
+    return floats8<Exponent, I>(codes);
   }
 };
 using E4m3 = Floats8<4>;

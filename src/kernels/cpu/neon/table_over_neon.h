@@ -8,18 +8,18 @@ const CpuKernels& kernels();
 }
 namespace GALE_ISA {
 
-extern const LayoutKernels* const kLayouts;
-extern const size_t kLayoutCount;
+extern const std::span<const LayoutKernels> kKnownKernels, kAffineKernels;
 void store_kv(const float*, const float*, const KvPages&, const KvRows&, int64_t, int64_t);
 void attention(const AttentionArgs&, int64_t, int64_t);
 void merge_attention(const AttentionArgs&, int64_t, int64_t);
 int64_t peak_int8(int64_t, float*);
 
 const CpuKernels& kernels() {
+  static const std::vector<LayoutKernels> layouts = join_layouts({kKnownKernels, kAffineKernels});
   static const CpuKernels table = [] {
     CpuKernels out = neon::kernels();
     out.isa = Isa::GALE_ISA;
-    out.layouts = {kLayouts, kLayoutCount};
+    out.layouts = layouts;
     out.store_kv = store_kv;
     out.attention = attention;
     out.merge_attention = merge_attention;

@@ -4,4 +4,4 @@
 #include "kernels/cpu/avx2/dots.h"
 #include "kernels/cpu/common/pairs.h"
 // after pairs.h and dots.h
-#include "kernels/cpu/common/matmul.h"
+#include "kernels/cpu/common/matmul_known.h"

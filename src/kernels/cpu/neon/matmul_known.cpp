@@ -6,4 +6,4 @@
 #include "kernels/cpu/common/dots.h"
 #include "kernels/cpu/common/pairs.h"
 // after quads.h, pairs.h and dots.h
-#include "kernels/cpu/common/matmul.h"
+#include "kernels/cpu/common/matmul_known.h"

@@ -1,0 +1,9 @@
+#define GALE_ISA neon_dotprod
+#include "kernels/cpu/neon/simd.h"
+// after simd.h: they name the vocabulary
+#include "kernels/cpu/neon_dotprod/quads.h"
+// after the dots of quads
+#include "kernels/cpu/common/dots.h"
+#include "kernels/cpu/common/pairs.h"
+// after quads.h, pairs.h and dots.h
+#include "kernels/cpu/common/matmul_affine.h"
