@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,9 +19,29 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+namespace {
+// A file without a name in that folder: whoever is killed, by Ctrl-C or worse, leaves nothing behind. nullptr where the file
+// system has none.
+std::FILE* open_nameless(const std::filesystem::path& folder) {
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "wb");
+  if (fd >= 0 && file == nullptr) ::close(fd);
+  return file;
+}
+
+bool give_name(std::FILE* file, const std::filesystem::path& name) {
+  const std::string open_file = "/proc/self/fd/" + std::to_string(::fileno(file));
+  std::error_code ignored;
+  std::filesystem::remove(name, ignored);  // of a process that had this number and is no more
+  return ::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+}  // namespace
+
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), temporary_(path_.string() + ".tmp-" + std::to_string(::getpid())) {
-  file_ = std::fopen(temporary_.c_str(), "wb");
+  file_ = open_nameless(path_.parent_path());
+  nameless_ = file_ != nullptr;
+  if (!nameless_) file_ = std::fopen(temporary_.c_str(), "wb");
   require(file_ != nullptr, ErrorCode::not_found, "cannot write {}: {}", temporary_.string(), std::strerror(errno));
 }
 
@@ -43,7 +64,7 @@ void AtomicFile::overwrite(size_t offset, std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
-  const bool flushed = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
+  const bool flushed = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0 && (!nameless_ || give_name(file_, temporary_));
   const int error = errno;
   const bool closed = std::fclose(file_) == 0;
   file_ = nullptr;

@@ -11,8 +11,9 @@ namespace gale {
 /// The whole file as text. Throws Error{not_found}, or Error{corrupt} above `max_bytes` (small files only: configs, templates).
 std::string read_text(const std::filesystem::path& path, size_t max_bytes = size_t(64) << 20);
 
-/// Writes a file that appears whole or not at all: bytes go to `<path>.tmp-<pid>`, commit() renames it; without commit() the
-/// temporary is removed. Throws Error{out_of_memory} when the disk is full, Error{not_found} when the folder is missing.
+/// Writes a file that appears whole or not at all: bytes go to a file without a name, or `<path>.tmp-<pid>` where the file system
+/// has none, and commit() gives it its name; without commit() it is gone. Throws Error{out_of_memory} when the disk is full,
+/// Error{not_found} when the folder is missing.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -30,6 +31,7 @@ class AtomicFile {
  private:
   std::filesystem::path path_, temporary_;
   std::FILE* file_;
+  bool nameless_ = false;
   size_t written_ = 0;
 };
 

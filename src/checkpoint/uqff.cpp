@@ -38,8 +38,11 @@ struct Layer {
 
   const RawTensor& part(std::string_view suffix) const {
     const auto found = parts.find(suffix);
-    require(found != parts.end(), ErrorCode::corrupt, "{}: no tensor \"{}.weight{}{}\", which a UQFF layer of its family has",
-            parts.begin()->second.source, key, suffix.empty() ? "" : ".", suffix);
+    require(
+        found != parts.end(), ErrorCode::corrupt,
+        "{}: no tensor \"{}.weight{}{}\", which a UQFF layer of its family has; if the set has one more file (...-N.uqff), the "
+        "last is missing",
+        parts.begin()->second.source, key, suffix.empty() ? "" : ".", suffix);
     return found->second;
   }
   /// As "<key>.<name>".

@@ -45,7 +45,7 @@ int imatrix(const Flags& flags) {
   if (std::filesystem::equivalent(output, flags.text.file, error)) throw UsageError("-o " + flags.output + " is the text itself");
   const auto windows = windows_of(flags.text, calibration->engine());
   {
-    Progress bar("calibrating");
+    Progress bar("calibrating", Progress::Unit::windows);
     for (size_t i = 0; i < windows.size(); ++i) {
       calibration->engine().logits(windows[i]);
       bar.update(int64_t(i + 1), int64_t(windows.size()));

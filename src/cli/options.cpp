@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cstdlib>
 
 #include "cli/cli.h"
 #include "cli/progress.h"
@@ -226,7 +227,14 @@ void check_calibration(const std::string& model, const std::string& text) {
 }
 
 EngineOptions engine_options(const ModelFlags& flags) {
-  check_calibration(flags.model, flags.calibrate);
+  // What a variable says of quantizing waits for a command that quantizes.
+  const bool quantizes = !flags.quant.empty() || !flags.topology.empty();
+  const auto wanted = [&](const std::string& value, const char* variable) {
+    const char* set = std::getenv(variable);
+    return quantizes || set == nullptr || value != set ? value : std::string();
+  };
+  const std::string imatrix = wanted(flags.imatrix, "GALE_IMATRIX"), calibrate = wanted(flags.calibrate, "GALE_CALIBRATE");
+  check_calibration(flags.model, calibrate);
   EngineOptions out;
   const LocalModel local = find_model(flags.model, flags.quant, ModelFiles::all);
   out.model = local.path;
@@ -234,8 +242,8 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.quant = local.quant;
   out.topology = flags.topology;
   const bool chosen = local.quant.empty() && !flags.quant.empty();  // a file that has the type already: nothing is quantized
-  out.imatrix = chosen ? "" : flags.imatrix;
-  out.calibrate = chosen ? "" : flags.calibrate;
+  out.imatrix = chosen ? "" : imatrix;
+  out.calibrate = chosen ? "" : calibrate;
   out.quant_experts = flags.quant_experts && !chosen;
   out.exact = flags.precision == "exact";
   out.kv_type = flags.kv_type;

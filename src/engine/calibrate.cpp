@@ -110,6 +110,7 @@ class Calibrator {
       return last;
     };
     int64_t done = 0, total = 0;
+    const int64_t bytes = source_->sizes().bytes;  // each window runs through all of them
     for (size_t first = 0; first < inputs_.size(); first = end_of_pass(first)) total += int64_t(windows.size());
     for (size_t first = 0, last; first < inputs_.size(); first = last) {
       last = end_of_pass(first);
@@ -117,7 +118,7 @@ class Calibrator {
       watched_.sums->start(inputs);
       for (const auto& window : windows) {
         watched_.engine->logits(window);
-        if (run_.progress) run_.progress(++done, total);
+        if (run_.progress) run_.progress(++done * bytes, total * bytes);
       }
       for (const Input& input : inputs) round(input, watched_.sums->take(input));
     }

@@ -19,7 +19,7 @@ struct CalibrationRun {
   std::string isa = {};
   bool exact = false;
   int64_t sums_bytes = 0;                                          ///< memory for sums at a time; 0: a quarter of what is free
-  std::function<void(int64_t done, int64_t total)> progress = {};  ///< windows of text
+  std::function<void(int64_t done, int64_t total)> progress = {};  ///< bytes of weights that windows of text run through
 };
 
 /// The checkpoint with every matrix made that the plan wants in a format whose codes make up for each other's errors

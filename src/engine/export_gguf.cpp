@@ -184,7 +184,12 @@ class Exporter {
  public:
   Exporter(const Checkpoint& source, const QuantRecipe& recipe, const std::filesystem::path& output, ThreadPool& pool,
            const ExportProgress& progress)
-      : source_(source), types_(WeightPlan::of(recipe, source)), writer_(output), pool_(pool), progress_(progress) {}
+      : source_(source),
+        types_(WeightPlan::of(recipe, source)),
+        calibrated_(!recipe.calibrate.empty()),
+        writer_(output),
+        pool_(pool),
+        progress_(progress) {}
 
   ExportReport run() {
     const GgufTarget target = gguf_target(source_);
@@ -192,6 +197,8 @@ class Exporter {
     set_general(writer_, source_, types_.type());
     set_tokenizer(writer_, source_);
     declare(target);
+    if (calibrated_ && std::ranges::none_of(plans_, [](const Plan& plan) { return plan.to->quantize_by != nullptr; }))
+      types_.note("nothing becomes gptq2 to gptq8: no text was needed to calibrate");
     for (const Plan& plan : plans_) write(plan);
     if (!target.rope_factors.empty()) write_values(target.rope_factors);
     finish_writing();
@@ -307,6 +314,7 @@ class Exporter {
 
   const Checkpoint& source_;
   WeightPlan types_;
+  const bool calibrated_;
   GgufWriter writer_;
   ThreadPool& pool_;
   const CpuKernels& cpu_ = cpu_kernels(isa_to_run(detect_cpu()));

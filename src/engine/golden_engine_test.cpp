@@ -26,6 +26,12 @@ std::vector<std::string> golden_names() {
   return out;
 }
 
+/// The folder, or the GGUF in it.
+fs::path stored_model(const std::string& name) {
+  const fs::path gguf = golden_path(name) / "model.gguf";
+  return fs::exists(gguf) ? gguf : golden_path(name);
+}
+
 class GoldenEngine : public ::testing::TestWithParam<std::string> {
  protected:
   void check(const fs::path& model) {
@@ -69,11 +75,11 @@ class GoldenEngine : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Families, GoldenEngine, ::testing::ValuesIn(golden_names()),
                          [](const auto& info) { return info.param; });
 
-TEST_P(GoldenEngine, FromSafetensors) { check(golden_path(GetParam())); }
+TEST_P(GoldenEngine, FromItsFiles) { check(stored_model(GetParam())); }
 
 TEST_P(GoldenEngine, FromOurOwnGguf) {
   const TemporaryFolder folder;
-  quantize_model(golden_path(GetParam()).string(), "f32", folder / "model.gguf", 2);
+  quantize_model(stored_model(GetParam()).string(), "f32", folder / "model.gguf", 2);
   check(folder / "model.gguf");
 }
 

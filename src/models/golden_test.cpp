@@ -33,7 +33,8 @@ std::string case_name(const ::testing::TestParamInfo<fs::path>& info) { return i
 struct Runner {
   explicit Runner(const fs::path& path, Isa isa = detect_cpu().isas.back())
       : pool(2), arena(size_t(64) << 20), ctx{arena, pool, cpu_kernels(isa), Precision::exact} {
-    checkpoint = Checkpoint::open(path);
+    const fs::path gguf = path / "model.gguf";
+    checkpoint = Checkpoint::open(fs::exists(gguf) ? gguf : path);
     Loader loader(checkpoint, pool, {});
     model = find_architecture(checkpoint->architecture()).build(Config(checkpoint->config(), path.string()), Weights(loader));
     loader.finish();

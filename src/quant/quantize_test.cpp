@@ -289,6 +289,22 @@ TEST(Quantize, ValuesThatDoNotFitAreRefusedNotTurnedIntoInfinity) {
   }
 }
 
+// Of a GGUF, beside the weight.
+TEST(Quantize, ScalesOverAMatrixOfNvfp4MustBeAboveZero) {
+  const Format& format = find_format("nvfp4");
+  quant_test::Weight weight(format.stored, 1, 64, quantize(format, weights_like(1, 64, 0.02f), 64));
+  RawTensor scale;
+  scale.name = "model.layers.0.mlp.up_proj.scale", scale.type = TensorType::f32, scale.shape = {1};
+  weight.group.parts["scale"] = &scale;
+  for (const float value : {1.5f, 0.0f, -1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    scale.bytes = std::as_bytes(std::span(&value, 1));
+    if (value == 1.5f)
+      EXPECT_NO_THROW(dequantize(format, weight, weight.whole()));
+    else
+      EXPECT_THROW(dequantize(format, weight, weight.whole()), Error) << value;
+  }
+}
+
 TEST(Quantize, ColumnsThatCutABlockAreRefused) {
   for (const Format* format : made_formats()) {
     if (format->columns_multiple == 1) continue;

@@ -55,6 +55,17 @@ CASES = {
     "qwen3_hqq": "--arch qwen3 --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized hqq --dtype f32",
     # ... and MLX of 6 bits.
     "llama_afq": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --quantized afq --dtype f32",
+    # What packages save themselves: bitsandbytes through transformers (rows are whole blocks, though it may
+    # cut blocks across rows when it quantizes: reading them on a CPU, 0.50.2 takes each row to begin one), ...
+    "llama_bnb_int8": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --saved bnb_int8 --dtype f32",
+    "llama_bnb_fp4": "--arch llama --hidden 64 --intermediate 128 --vocab 64 --prompts 24 --saved bnb_fp4 --dtype f32",
+    "qwen2_bnb_nf4": "--arch qwen2 --hidden 64 --intermediate 128 --vocab 64 --prompts 24 --saved bnb_nf4 --dtype f32",
+    # ... hqq, compressed-tensors and MLX with every layer in another of their forms, ...
+    "llama_hqq_saved": "--arch llama --hidden 64 --intermediate 64 --vocab 64 --prompts 24 --saved hqq --dtype f32",
+    "llama_compressed": "--arch llama --hidden 64 --intermediate 64 --vocab 64 --prompts 24 --saved compressed --dtype f32",
+    "llama_mlx": "--arch llama --hidden 128 --intermediate 128 --vocab 64 --prompts 24 --saved mlx --dtype f32",
+    # ... and gguf.
+    "llama_gguf": "--arch llama --hidden 256 --intermediate 96 --head-dim 16 --kv-heads 2 --vocab 64 --prompts 24 --gguf --dtype f32",
     # mistral.rs's container: every family of its layers, in two shards, and stacks of experts.
     "llama_uqff": "--arch llama --hidden 64 --intermediate 96 --vocab 64 --prompts 24 --uqff --dtype f32",
     "mixtral_uqff": "--arch mixtral --hidden 64 --intermediate 64 --experts 4 --vocab 64 --prompts 24 --uqff --dtype f32",

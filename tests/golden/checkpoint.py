@@ -92,7 +92,7 @@ def deviation(name: str, p: torch.Tensor, tied: bool) -> float:
 
 def write(model: PreTrainedModel, args: argparse.Namespace, out: Path, packed=None) -> None:
     """config.json, generation_config.json and the weights, in one file or several; those in `packed` (gptq.py) in their parts."""
-    config = config_json(model, args) | ({"quantization_config": packed.config} if packed and packed.config else {})
+    config = config_json(model, args) | (packed.config if packed else {})
     write_json(out / "config.json", {key: value for key, value in config.items() if key not in args.drop})
     write_json(out / "generation_config.json",
                {"bos_token_id": 1, "eos_token_id": 2, "do_sample": True, "temperature": 0.6, "top_p": 0.9})
@@ -101,7 +101,7 @@ def write(model: PreTrainedModel, args: argparse.Namespace, out: Path, packed=No
     tensors = {n: t.detach().to(DTYPES[args.dtype]).contiguous() for n, t in state.items()}
     if args.tied:
         tensors.pop("lm_head.weight", None)
-    if packed and args.uqff:
+    if hasattr(packed, "write"):
         packed.write(tensors, out)
         return
     if packed:

@@ -23,8 +23,9 @@ class Packed:
         self.misread: dict[str, dict[str, torch.Tensor]] = {"gptq zeros": {}}
         if args.gptq_act_order:
             self.misread["gptq act-order"] = {}
-        self.config = {"quant_method": "gptq", "bits": 4, "group_size": args.gptq, "desc_act": args.gptq_act_order,
-                       "sym": args.gptq_sym, "checkpoint_format": args.gptq_format, "damp_percent": 0.01, "lm_head": False}
+        self.config = {"quantization_config": {
+            "quant_method": "gptq", "bits": 4, "group_size": args.gptq, "desc_act": args.gptq_act_order,
+            "sym": args.gptq_sym, "checkpoint_format": args.gptq_format, "damp_percent": 0.01, "lm_head": False}}
         rng = np.random.default_rng(seed)
         for name, module in model.named_modules():
             if isinstance(module, torch.nn.Linear) and "lm_head" not in name:

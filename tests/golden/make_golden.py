@@ -26,9 +26,11 @@ import torch
 import transformers
 
 import checkpoint
+import gguf_file
 import gptq
 import quantized
 import reference
+import saved
 import uqff
 from cases import CASES
 
@@ -82,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
     q.add_argument("--gptq-format", choices=("gptq", "gptq_v2"), default="gptq", help="checkpoint_format (default gptq)")
 
     q.add_argument("--quantized", choices=sorted(quantized.FORMS), help="another format instead, for experts too")
+    q.add_argument("--saved", choices=sorted(saved.SAVERS), help="as a Python package itself saves it")
+    q.add_argument("--gguf", action="store_true", help="a GGUF of the types that the package gguf makes, for Llama")
     q.add_argument("--uqff", action="store_true", help="mistral.rs's container instead, each layer in another of its families")
 
     f = p.add_argument_group("the files")
@@ -105,7 +109,8 @@ def make(args: argparse.Namespace, out: Path, command: str) -> None:
             draft = Path(scratch)
             drawn = checkpoint.draw(args, seed)
             packed = (gptq.Packed(drawn, args, seed) if args.gptq else quantized.Packed(drawn, args) if args.quantized else
-                      uqff.Packed(drawn) if args.uqff else None)
+                      saved.Packed(drawn, args) if args.saved else uqff.Packed(drawn) if args.uqff else
+                      gguf_file.Packed(drawn) if args.gguf else None)
             checkpoint.write(drawn, args, draft)
             model = reference.load(draft)
             golden, tensors, refusal = reference.judge(model, lengths, args.greedy, seed, packed.misread if packed else {})

@@ -168,7 +168,8 @@ class Packed:
     """The tensors that replace "<layer>.weight", and the weights a reader makes of them, read rightly or in some wrong way."""
 
     def __init__(self, model: PreTrainedModel, args: argparse.Namespace):
-        form, self.config = FORMS[args.quantized]
+        form, config = FORMS[args.quantized]
+        self.config = {"quantization_config": config}
         self.tensors: Parts = {}
         self.weights: Parts = {}  # what they stand for
         wrong: Parts = {}

@@ -1,3 +1,7 @@
+#include <fmt/ranges.h>
+
+#include <set>
+
 #include "base/checked.h"
 #include "base/json.h"
 #include "quant/grouped.h"
@@ -38,16 +42,26 @@ struct CompressedTensors {
   void codes(const Slice2& slice, uint8_t* to) const;
 };
 
-/// The "weights" of the config's groups that say how many bits; all groups of a checkpoint agree but in exotic ones, and shapes
-/// are checked against it.
-int64_t bits_of(const TensorGroup& group) {
-  const Json* config = group.quantization_config;
-  if (config == nullptr || !config->is_object()) return 0;
+/// What the config's groups of layers say of their widths.
+std::set<int64_t> bits_said(const Json* config) {
+  std::set<int64_t> out;
+  if (config == nullptr || !config->is_object()) return out;
   const auto all = config->find("config_groups");
-  if (all == config->end() || !all->is_object()) return 0;
+  if (all == config->end() || !all->is_object()) return out;
   for (const auto& [name, one] : all->items())
-    if (one.is_object() && one.contains("weights")) return hf::config_number(&one["weights"], "num_bits", 0);
-  return 0;
+    if (one.is_object() && one.contains("weights"))
+      if (const int64_t bits = hf::config_number(&one["weights"], "num_bits", 0); bits != 0) out.insert(bits);
+  return out;
+}
+
+/// Of codes in `words` for `in` columns. Where groups of layers differ ("mixed-precision") the shape tells whose this is.
+int bits_of(const TensorGroup& group, int64_t words, int64_t in) {
+  const std::set<int64_t> said = bits_said(group.quantization_config);
+  require(said.empty() || said.contains(4) || said.contains(8), ErrorCode::unsupported,
+          "{}: compressed-tensors of {} bits are not read, only of 4 and 8; quantize the model to one of these", group.name,
+          fmt::join(said, ", "));
+  if (said.size() == 1) return int(*said.begin());
+  return words != hf::packed_words(in, 4) && words == hf::packed_words(in, 8) ? 8 : 4;
 }
 
 CompressedTensors::CompressedTensors(const TensorGroup& group)
@@ -73,11 +87,7 @@ CompressedTensors::CompressedTensors(const TensorGroup& group)
       return shape.type == TensorType::i64 ? hf::element<int64_t>(shape, i) : int64_t(hf::element<int32_t>(shape, i));
     };
     in = dim(1), words = weight->shape[1];
-    const int64_t said = bits_of(group);
-    bits = int(said != 0 ? said : 4);
-    require(bits == 4 || bits == 8, ErrorCode::unsupported,
-            "{}: compressed-tensors of {} bits are not read, only of 4 and 8; quantize the model to one of these", group.name,
-            said);
+    bits = bits_of(group, words, in);
     require(dim(0) == out && in > 0 && in <= INT32_MAX && words == hf::packed_words(in, bits), ErrorCode::corrupt,
             "{}: {} of {} bits are not the {} x {} that weight_shape says", weight->name, weight->shape.text(), bits, dim(0), in);
   }

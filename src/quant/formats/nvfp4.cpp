@@ -94,6 +94,8 @@ float top_of(const TensorGroup& group, int64_t row) {
   require(n == 1 || n == matrices, ErrorCode::corrupt, "{} is {}, but must be one number for each matrix of {}", scales->name,
           scales->shape.text(), weight.name);
   const float scale = hf::finite_number(*scales, n == 1 ? 0 : row / (weight.rows() / matrices));
+  require(scale > 0, ErrorCode::corrupt, "{}: a scale of {} over all, which must be above 0; {} is damaged", scales->name, scale,
+          file_of(*scales));
   require(std::isfinite(scale * 480 * 12), ErrorCode::corrupt, "{}: with a scale of {}, weights can be infinite; {} is damaged",
           scales->name, scale, file_of(*scales));
   return 0.5f * scale;
