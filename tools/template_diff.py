@@ -13,6 +13,7 @@ import json
 import pathlib
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ sys.path.insert(0, str(DATA))
 from make_cases import environment  # noqa: E402
 
 TODAY = 1721995200  # make_cases.NOW in UTC
+MEMORY = 4 << 30
 BY_DESIGN = re.compile(r"64 bits|not supported|is refused|limit \d|levels deep|more than \d+|too (wide|long|large|big)|nested too deep"
                        r"|Max string recursion|cannot change lists|does not fit"
                        # jinja2 works out what is constant while it compiles, and there what cannot be sliced is undefined
@@ -133,6 +135,7 @@ def bench(args):
 
 
 def main():
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # a template that Python would follow to the end of memory is not comparable
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("templates", nargs="*")
     parser.add_argument("--binary", default=str(ROOT / "build/release/tests/template_cases"))

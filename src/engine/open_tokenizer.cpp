@@ -27,7 +27,7 @@ constexpr KindName kKinds[] = {
     {"gpt2", VocabSpec::Kind::byte_bpe},   {"llama", VocabSpec::Kind::sentencepiece_bpe},
     {"bert", VocabSpec::Kind::wordpiece},  {"t5", VocabSpec::Kind::unigram},
     {"rwkv", VocabSpec::Kind::rwkv},       {"wordlevel", VocabSpec::Kind::wordlevel},
-    {"gemma4", VocabSpec::Kind::byte_bpe},
+    {"gemma4", VocabSpec::Kind::byte_bpe}, {"whitespace", VocabSpec::Kind::byte_bpe},
 };
 
 VocabSpec::Kind kind_of(std::string_view model) {
@@ -36,7 +36,7 @@ VocabSpec::Kind kind_of(std::string_view model) {
   fail(ErrorCode::unsupported,
        "tokenizer.ggml.model \"{}\" is not known; gpt2 (byte-level BPE), llama (sentencepiece BPE), bert (WordPiece), t5 "
        "(Unigram), "
-       "rwkv, gemma4 and wordlevel are",
+       "rwkv, gemma4, whitespace and wordlevel are",
        model);
 }
 
@@ -50,7 +50,7 @@ bool adds_bos_by_default(const VocabSpec& spec) {
   if (spec.kind != VocabSpec::Kind::byte_bpe)
     return spec.kind == VocabSpec::Kind::sentencepiece_bpe || spec.kind == VocabSpec::Kind::wordpiece;
   return is_one_of(spec.pre, {"llama3", "llama-v3", "llama-bpe", "tekken", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
-                              "chameleon", "gemma4", "jina-v5-nano"});
+                              "chameleon", "gemma4", "granite-embed-multi-311m", "jina-v5-nano"});
 }
 
 // The same for the end: WordPiece's separator, T5's end, and RoBERTa's vocabularies.
@@ -80,7 +80,7 @@ VocabSpec vocab_spec(const GgufFile& file) {
   const std::string* model = file.text("tokenizer.ggml.model");
   require(model != nullptr, ErrorCode::corrupt, "the GGUF has tokens but no tokenizer.ggml.model");
   spec.kind = kind_of(*model);
-  if (*model == "gemma4") spec.pre = *model;
+  if (*model == "gemma4" || *model == "whitespace") spec.pre = *model;
   if (const auto* pre = file.text("tokenizer.ggml.pre")) spec.pre = *pre;
   if (const auto* tokens = file.texts("tokenizer.ggml.tokens")) spec.tokens = *tokens;
   if (const auto* scores = file.numbers("tokenizer.ggml.scores"))
@@ -99,6 +99,8 @@ VocabSpec vocab_spec(const GgufFile& file) {
     if (!spec.bos) spec.bos = spec.cls;
     if (!spec.eos) spec.eos = spec.sep;
   }
+  spec.lowercase = file.boolean("tokenizer.ggml.normalizer.lowercase").value_or(spec.pre != "whitespace");
+  spec.strip_accents = file.boolean("tokenizer.ggml.normalizer.strip_accents").value_or(spec.lowercase);
   spec.remove_extra_whitespaces = file.boolean("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
   if (const auto* map = file.integers("tokenizer.ggml.precompiled_charsmap"))
     for (const int64_t byte : *map) spec.charsmap += char(byte);

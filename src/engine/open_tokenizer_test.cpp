@@ -92,6 +92,37 @@ TEST(EndTokens, FromGenerationConfigAsNumberOrList) {
   EXPECT_EQ(with(R"({})"), (std::vector<int32_t>{2}));
 }
 
+/// Cased vocabularies say so; without a word WordPiece takes capitals and accents off.
+TEST(OpenTokenizer, CasedWordPiece) {
+  const TemporaryFolder folder;
+  const auto ids = [&](std::optional<bool> lowercase, std::optional<bool> strip, const char* text) {
+    const auto file = metadata_only(folder / "v.gguf", [&](GgufWriter& w) {
+      w.set("tokenizer.ggml.model", std::string("bert"), Width::string);
+      w.set("tokenizer.ggml.tokens", std::vector<std::string>{"[UNK]", "\u2581Élan", "\u2581élan", "\u2581elan", "\u2581Elan"},
+            Width::string_array);
+      w.set("tokenizer.ggml.unknown_token_id", int64_t(0), Width::u32);
+      if (lowercase) w.set("tokenizer.ggml.normalizer.lowercase", *lowercase, Width::boolean);
+      if (strip) w.set("tokenizer.ggml.normalizer.strip_accents", *strip, Width::boolean);
+    });
+    return open_tokenizer(*file)->encode(text, {.add_special = false});
+  };
+  EXPECT_EQ(ids({}, {}, "Élan"), std::vector<TokenId>{3});
+  EXPECT_EQ(ids(false, {}, "Élan"), std::vector<TokenId>{1});
+  EXPECT_EQ(ids(true, false, "Élan"), std::vector<TokenId>{2});
+  EXPECT_EQ(ids(false, true, "Élan"), std::vector<TokenId>{4});
+}
+
+/// BPE over plain words, as llama.cpp's converter names it.
+TEST(OpenTokenizer, WhitespaceModel) {
+  const TemporaryFolder folder;
+  const auto file = metadata_only(folder / "v.gguf", [&](GgufWriter& w) {
+    w.set("tokenizer.ggml.model", std::string("whitespace"), Width::string);
+    w.set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "ab", "A"}, Width::string_array);
+    w.set("tokenizer.ggml.merges", std::vector<std::string>{"a b"}, Width::string_array);
+  });
+  EXPECT_EQ(open_tokenizer(*file)->encode("ab  a b\nA"), (std::vector<TokenId>{2, 0, 1, 3}));
+}
+
 TEST(OpenTokenizer, UnknownKindsAreRefusedByName) {
   const TemporaryFolder folder;
   const auto file = metadata_only(folder / "v.gguf", [](GgufWriter& w) {

@@ -174,6 +174,7 @@ bool is_character_bpe(std::string_view pre) {
 void fill_character_bpe(VocabSpec& spec, TokenizerParts& parts) {
   BpeModel& m = parts.rules;
   if (spec.pre == "whitespace") {
+    if (spec.lowercase) parts.normalizer = Normalizer({{.kind = NormalizerStep::Kind::lowercase}});
     parts.pre = PreTokenizer(
         {{.kind = PreStep::Kind::characters, .behavior = PreStep::Behavior::removed, .members = PreStep::Class::space}});
   } else {
@@ -213,7 +214,8 @@ void make_wordpiece(VocabSpec& spec, TokenizerParts& parts) {
     else if (parts.types[id] == VocabSpec::normal)
       text.insert(0, "##");
   }
-  parts.normalizer = Normalizer({{.kind = NormalizerStep::Kind::bert}});
+  parts.normalizer = Normalizer(
+      {{.kind = NormalizerStep::Kind::bert, .bert = {.strip_accents = spec.strip_accents, .lowercase = spec.lowercase}}});
   parts.pre =
       PreTokenizer({{.kind = PreStep::Kind::characters, .behavior = PreStep::Behavior::removed, .members = PreStep::Class::space},
                     {.kind = PreStep::Kind::characters, .members = PreStep::Class::punctuation}});

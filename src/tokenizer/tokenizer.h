@@ -25,7 +25,8 @@ struct VocabSpec {
   std::optional<TokenId> bos, eos, unk, pad;
   std::optional<TokenId> cls, sep;  ///< WordPiece; default: bos and eos
   bool add_bos = false, add_eos = false, add_space_prefix = true;
-  bool remove_extra_whitespaces = false;  ///< unigram
+  bool lowercase = true, strip_accents = true;  ///< WordPiece, and BPE over plain words ("whitespace")
+  bool remove_extra_whitespaces = false;        ///< unigram
   /// sentencepiece's own files: user-defined tokens are found after normalization, which leaves them alone, and are no end of a
   /// text.
   bool symbols_in_text = false;

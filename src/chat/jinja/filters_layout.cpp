@@ -185,10 +185,13 @@ class Printer {
     return out;
   }
 
+  /// Python leaves types with a repr() of their own alone, as the pairs of |groupby.
+  static bool is_plain_tuple(const Value& v) { return v.is_seq(SeqKind::tuple) && !v.seq()->group; }
+
   /// repr() with the keys of dicts in order.
   void add_repr(TextBuilder& out, const Value& v) {
     heap_.step();
-    const bool items = v.is_seq(SeqKind::list) || v.is_seq(SeqKind::tuple);
+    const bool items = v.is_seq(SeqKind::list) || is_plain_tuple(v);
     if (!items && !v.dict()) return append_repr(out, heap_, v);
     const bool list = v.is_seq(SeqKind::list);
     out.add(v.dict() ? "{" : list ? "[" : "(");
@@ -234,7 +237,7 @@ class Printer {
     if (text_length(plain) <= kWidth - indent - after) return out_.add(plain);
     if (v.dict()) return format_dict(*v.dict(), indent, after + 1);
     if (v.is_seq(SeqKind::list)) return format_items(v.seq()->items, indent, after + 1, "[", "]");
-    if (v.is_seq(SeqKind::tuple)) {
+    if (is_plain_tuple(v)) {
       const bool one = v.seq()->items.size() == 1;
       return format_items(v.seq()->items, indent, after + (one ? 2 : 1), "(", one ? ",)" : ")");
     }

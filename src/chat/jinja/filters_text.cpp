@@ -232,7 +232,7 @@ Value round(Interpreter&, const Value& v, const Args& args) {
     if (a.has(0) && !a[0].is_number()) raise("round: a number is expected, not {}", a[0].type_name());
     const double unit = std::pow(10.0, a.has(0) ? a[0].number() : 0);
     const double scaled = v.number() * unit;
-    return (method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit;
+    return ((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) + 0.0) / unit;  // from an int of Python's: no -0
   }
   const int64_t precision = a.integer(0, 0);
   if (v.is_float()) return round_decimal(v.number(), precision);

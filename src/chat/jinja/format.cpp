@@ -190,14 +190,27 @@ class Supply {
   }
   void finish() const {
     const size_t given = values_.is_seq(SeqKind::tuple) ? values_.seq()->items.size() : 1;
-    const bool container = values_.dict() || (values_.seq() && !values_.is_seq(SeqKind::tuple));
-    if (used_ < given && !container) raise("not all arguments converted during string formatting");
+    // What can be subscripted counts as a mapping, which may be left over.
+    const bool mapping =
+        values_.dict() || values_.is_undefined() || values_.is_seq(SeqKind::list) || values_.is_seq(SeqKind::range);
+    if (used_ < given && !mapping) raise("not all arguments converted during string formatting");
   }
 
  private:
   const Value& values_;
   size_t used_ = 0;
 };
+
+// A width or precision: digits, or a star for the next value.
+int64_t read_size(std::string_view s, size_t& at, Supply& supply) {
+  if (at == s.size() || s[at] != '*') return read_number(s, at, 0);
+  ++at;
+  const Value v = supply.next();
+  if (!v.is_int()) raise("* wants int");
+  if (v.integer() > kMaxWidth || v.integer() < -kMaxWidth)
+    raise("a width or precision of more than {} is not supported", kMaxWidth);
+  return v.integer();
+}
 
 std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supply, bool markup) {
   Spec spec;
@@ -216,8 +229,12 @@ std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supp
     if (s[at] == '-') spec.align = '<';
     if (s[at] == '+' || (s[at] == ' ' && spec.sign != '+')) spec.sign = s[at];
   }
-  spec.width = read_number(s, at, 0);
-  if (at < s.size() && s[at] == '.') spec.precision = read_number(s, ++at, 0);
+  spec.width = read_size(s, at, supply);
+  if (spec.width < 0) {
+    spec.align = '<';
+    spec.width = -spec.width;
+  }
+  if (at < s.size() && s[at] == '.') spec.precision = std::max<int64_t>(read_size(s, ++at, supply), 0);
   while (at < s.size() && std::string_view("hlL").find(s[at]) != std::string_view::npos) ++at;
   if (at == s.size()) raise("incomplete format");
   spec.type = s[at++];

@@ -70,6 +70,9 @@ class Heap {
     return made;
   }
 
+  /// Containers and namespaces being printed, outermost first: through a namespace a value can hold itself.
+  std::vector<const void*> printing;
+
   /// Empties every namespace, because those may refer to each other in a ring. For the end of a rendering.
   void clear_namespaces();
 

@@ -120,7 +120,8 @@ TEST(Jinja, HostileTemplatesEnd) {
       "%}{% endif %}{% endfor %}",
       "{{ 'a\t'.expandtabs(10**10) }}",
       "{% for i in range(100000) %}{% if ('a' * 1000000).translate({}) %}{% endif %}{% endfor %}",
-      "{% set ns = namespace() %}{% set ns.n = ns %}{{ ns }}",
+      "{% set ns = namespace(v=1) %}{% for i in range(50000) %}{% set ns.v = namespace(v=ns.v) %}{% endfor %}{{ ns }}",
+      "{% set ns = namespace(v=1) %}{% for i in range(50000) %}{% set ns.v = namespace(v=[ns.v]) %}{% endfor %}{{ ns|pprint }}",
       "{{ 'abc'|indent(10**9, true) }}",
       "{{ ['b', 'a'] * 500000|int }}{% for i in range(1000) %}{% if (['b', 'a'] * 500000)|sort %}{% endif %}{% endfor %}",
       "{{ [1] | random }}",
@@ -129,6 +130,36 @@ TEST(Jinja, HostileTemplatesEnd) {
     const std::string text = render(source);
     EXPECT_TRUE(text.starts_with("error: ")) << source.substr(0, 200) << "\ngives " << text.substr(0, 200);
   }
+}
+
+/// As Python prints them.
+TEST(Jinja, RingsArePrintedOnce) {
+  EXPECT_EQ(render("{% set ns = namespace(a=1) %}{% set ns.v = ns %}{{ ns }}{{ ns.v.v.a }}"),
+            "<Namespace {'a': 1, 'v': <Namespace {...}>}>1");
+  EXPECT_EQ(render("{% set ns = namespace() %}{% set ns.v = [ns, {'k': ns}] %}{{ ns.v }}"),
+            "[<Namespace {'v': [...]}>, {'k': <Namespace {'v': [...]}>}]");
+  EXPECT_EQ(render("{% set ns = namespace() %}{% set ns.v = (ns,) %}{{ ns.v }}{{ ns.v|pprint }}"),
+            "(<Namespace {'v': (...)}>,)(<Namespace {'v': (<Namespace {...}>,)}>,)");
+  EXPECT_EQ(render("{% set ns = namespace() %}{% set ns.v = {'k': ns}.items() %}{{ ns.v }}"),
+            "dict_items([('k', <Namespace {'v': ...}>)])");
+}
+
+TEST(Jinja, ViewsOfDictsCompareAsSets) {
+  EXPECT_EQ(render("{% set d = {'a': 1, 'b': 2} %}{% set v = d.values() %}{{ v == v }}{{ d.values() == d.values() }}"),
+            "TrueFalse");
+  EXPECT_EQ(render("{{ {'a': 1, 'b': 2}.keys() == {'b': 3, 'a': 4}.keys() }}{{ {'a': 1}.items() == {'a': 2}.items() }}"),
+            "TrueFalse");
+  EXPECT_EQ(render("{% set d = {'a': 1} %}{% set e = {'a': 1, 'b': 2} %}{{ d.keys() < e.keys() }}{{ e.items() <= d.items() }}"
+                   "{{ d.keys() >= d.keys() }}"),
+            "TrueFalseTrue");
+}
+
+TEST(Jinja, PercentTakesStarsAndLeavesMappingsOver) {
+  EXPECT_EQ(render("{{ '%*d|%-*d|%0*d' % (4, 7, 4, 7, 4, 7) }}"), "   7|7   |0007");
+  EXPECT_EQ(render("{{ '%*d|%*.*f' % (-4, 7, 6, 2, 3.14159) }}"), "7   |  3.14");
+  EXPECT_EQ(render("{{ 'x' % nope }}{{ 'x' % [1] }}{{ 'x' % {'a': 1} }}"), "xxx");
+  EXPECT_THAT(render("{{ 'x' % {'a': 1}.values() }}"), testing::HasSubstr("not all arguments converted"));
+  EXPECT_THAT(render("{{ '%*d' % (none, 1) }}"), testing::HasSubstr("* wants int"));
 }
 
 TEST(Jinja, RingsOfObjectsAreFreed) {  // leaks are seen by the sanitizer build

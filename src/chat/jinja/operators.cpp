@@ -18,9 +18,20 @@ bool truth(const Value& v) {
 
 namespace {
 
+// Python's views of a dict's keys and items are sets, its values are equal to nothing else.
+bool members_of(Heap& heap, const Seq& a, const Seq& b) {
+  return std::all_of(a.items.begin(), a.items.end(), [&](const Value& v) {
+    return std::any_of(b.items.begin(), b.items.end(), [&](const Value& w) { return equals(heap, v, w); });
+  });
+}
+
+bool is_set(const Seq& s) { return s.kind == SeqKind::keys || s.kind == SeqKind::items; }
+
 bool all_equal(Heap& heap, const Seq& a, const Seq& b) {
-  if (a.kind != b.kind || a.items.size() != b.items.size()) return false;
+  if (a.items.size() != b.items.size()) return false;
   if (&a == &b) return true;
+  if (is_set(a) && is_set(b)) return members_of(heap, a, b);
+  if (a.kind != b.kind || a.kind == SeqKind::values) return false;
   heap.step(int64_t(a.items.size() / 8));  // for the elements that are the same
   for (size_t i = 0; i < a.items.size(); ++i) {
     if (!a.items[i].same_as(b.items[i]) && !equals(heap, a.items[i], b.items[i])) return false;
@@ -93,6 +104,12 @@ bool ordered(Heap& heap, CompareOp op, const Value& a, const Value& b) {
   if (a.str() && b.str()) {
     heap.step(int64_t(std::min(a.str()->text.size(), b.str()->text.size()) / 256));
     return in_order(op, a.str()->text.compare(b.str()->text), 0);
+  }
+  if (a.seq() && b.seq() && is_set(*a.seq()) && is_set(*b.seq())) {  // subsets
+    const bool up = op == CompareOp::less || op == CompareOp::less_equal;
+    const Seq &small = up ? *a.seq() : *b.seq(), &large = up ? *b.seq() : *a.seq();
+    const bool proper = op == CompareOp::less || op == CompareOp::greater;
+    return small.items.size() + (proper ? 1 : 0) <= large.items.size() && members_of(heap, small, large);
   }
   const bool sequences = a.seq() && b.seq() && a.seq()->kind == b.seq()->kind;
   if (!sequences || a.seq()->kind > SeqKind::tuple) {

@@ -1,51 +1,77 @@
 // str() and repr().
+#include <algorithm>
+
 #include "chat/jinja/operators.h"
 #include "chat/jinja/text.h"
 
 namespace gale::jinja {
 namespace {
 
-void append_items(TextBuilder& out, Heap& heap, const std::vector<Value>& items) {
+// Notes a container as being printed. Namespaces make rings, and chains longer than any value may be deep.
+class Printing {
+ public:
+  Printing(Heap& heap, const void* container) : heap_(heap) {
+    auto& open = heap.printing;
+    again_ = std::find(open.begin(), open.end(), container) != open.end();
+    if (open.size() >= size_t(heap.limits().depth))
+      raise("a value to be printed is nested more than {} levels deep", open.size());
+    open.push_back(container);
+  }
+  ~Printing() { heap_.printing.pop_back(); }
+  Printing(const Printing&) = delete;
+  Printing& operator=(const Printing&) = delete;
+  /// It holds itself: Python writes three dots in its place.
+  bool again() const { return again_; }
+
+ private:
+  Heap& heap_;
+  bool again_;
+};
+
+struct Brackets {
+  std::string_view open, close;
+};
+
+Brackets brackets_of(const Seq& s) {
+  switch (s.kind) {
+    case SeqKind::list:
+      return {"[", "]"};
+    case SeqKind::tuple:
+      return {"(", s.items.size() == 1 ? ",)" : ")"};
+    case SeqKind::keys:
+      return {"dict_keys([", "])"};
+    case SeqKind::values:
+      return {"dict_values([", "])"};
+    case SeqKind::items:
+      return {"dict_items([", "])"};
+    case SeqKind::range:
+      break;
+  }
+  return {};
+}
+
+void append_seq(TextBuilder& out, Heap& heap, const Seq& s) {
+  if (s.kind == SeqKind::range) {
+    out.add(fmt::format("range({}, {}", s.range[0], s.range[1]));
+    return out.add(s.range[2] == 1 ? ")" : fmt::format(", {})", s.range[2]));
+  }
+  const Printing now(heap, &s);
+  if (now.again()) return out.add(s.kind == SeqKind::list ? "[...]" : s.kind == SeqKind::tuple ? "(...)" : "...");
+  const Brackets brackets = brackets_of(s);
+  out.add(brackets.open);
   bool first = true;
-  for (const Value& v : items) {
+  for (const Value& v : s.items) {
     heap.step();
     if (!first) out.add(", ");
     first = false;
     append_repr(out, heap, v);
   }
-}
-
-void append_seq(TextBuilder& out, Heap& heap, const Seq& s) {
-  switch (s.kind) {
-    case SeqKind::range:
-      out.add(fmt::format("range({}, {}", s.range[0], s.range[1]));
-      out.add(s.range[2] == 1 ? ")" : fmt::format(", {})", s.range[2]));
-      return;
-    case SeqKind::list:
-      out.add("[");
-      break;
-    case SeqKind::tuple:
-      out.add("(");
-      break;
-    case SeqKind::keys:
-      out.add("dict_keys([");
-      break;
-    case SeqKind::values:
-      out.add("dict_values([");
-      break;
-    case SeqKind::items:
-      out.add("dict_items([");
-      break;
-  }
-  append_items(out, heap, s.items);
-  if (s.kind == SeqKind::tuple) {
-    out.add(s.items.size() == 1 ? ",)" : ")");
-  } else {
-    out.add(s.kind == SeqKind::list ? "]" : "])");
-  }
+  out.add(brackets.close);
 }
 
 void append_dict(TextBuilder& out, Heap& heap, const Dict& d) {
+  const Printing now(heap, &d);
+  if (now.again()) return out.add("{...}");
   out.add('{');
   bool first = true;
   for (const auto& [key, value] : d.items()) {
@@ -59,13 +85,10 @@ void append_dict(TextBuilder& out, Heap& heap, const Dict& d) {
   out.add('}');
 }
 
-void append_namespace(TextBuilder& out, Heap& heap, Namespace& ns) {
-  if (ns.printing) raise("a namespace that holds itself cannot be printed");
-  ns.printing = true;
+void append_namespace(TextBuilder& out, Heap& heap, const Namespace& ns) {
   out.add("<Namespace ");
   append_dict(out, heap, ns.fields());
   out.add(">");
-  ns.printing = false;
 }
 
 }  // namespace

@@ -195,7 +195,6 @@ class Namespace : public Object {
  public:
   std::string type_name() const override { return "Namespace"; }
   const Dict& fields() const { return fields_; }
-  bool printing = false;  ///< it may hold itself
   std::optional<Value> attribute(std::string_view name) const override;
   /// Raises for names that begin with an underscore, as transformers does.
   void set(std::string_view name, Value value);
