@@ -86,7 +86,7 @@ std::unique_ptr<Engine> open_base(const Flags& flags) {
   if (flags.against.empty()) return nullptr;
   ModelFlags base = flags.model;
   base.model = flags.against;
-  base.quant = base.topology = base.imatrix = base.calibrate = "";
+  base.quant = base.topology = base.imatrix = base.calibrate = base.kv_type = "";
   base.quant_experts = false;
   return open(flags, base);
 }
@@ -151,7 +151,7 @@ void add_perplexity(CommandLine& line) {
   sub->add_option(
       "--against", flags->against,
       "A base model with the same vocabulary: print mean KL divergence from it and how often both find the same token "
-      "most likely; opened as it is, without --quant");
+      "most likely; opened as it is, without --quant and --kv-type");
   sub->add_flag("--json", flags->json, "Print one JSON object");
   sub->callback([&line, flags] { line.action = [flags] { return perplexity(*flags); }; });
 }

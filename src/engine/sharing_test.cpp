@@ -185,7 +185,7 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
   const char* wish = std::getenv("GALE_SOAK");
   const int rounds = wish ? std::atoi(wish) : 1;
   for (int round = 0; round < rounds; ++round)
-    for (const char* type : {"f32", "bf16", "q8_0"}) {
+    for (const char* type : {"f32", "bf16", "q8_0", "fp8/q4_0"}) {
       SplitMix64 rng{uint64_t(round) * 7 + uint64_t(type[0])};
       const auto below = [&](uint64_t n) { return int64_t(rng() % n); };
       const auto plain = open_tiny([&](auto& o) { o.kv_type = type, o.prefix_cache = false; });
@@ -205,7 +205,7 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
       for (const Request& r : requests) expected.push_back(ask(*plain, r));
       const int64_t blocks = 12 + below(20);
       const auto busy = open_tiny([&](auto& o) {
-        o.kv_type = type, o.context = 600, o.max_queue_tokens = 1 << 30,
+        o.kv_type = type, o.kv_block = 16 << below(3), o.context = 600, o.max_queue_tokens = 1 << 30,
         o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
         o.threads = 1 + int(below(3)), o.step_tokens = 1 + below(130), o.max_sequences = int32_t(1 + below(12));
         o.step_seconds = below(2) == 0 ? 1e-4 : 0.1;

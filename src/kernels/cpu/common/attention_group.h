@@ -19,6 +19,7 @@ struct Group {
   const std::byte* page_of_tile(int64_t t) const { return pages[t >> shift]; }
   int64_t tile_in_page(int64_t t) const { return t & ((int64_t(1) << shift) - 1); }
   int64_t page_slots() const { return int64_t(16) << shift; }
+  int64_t page_of_slot(int64_t slot) const { return slot >> (4 + shift); }
 };
 inline int group_shift(int64_t page_slots) { return page_slots == 64 ? 2 : page_slots == 32 ? 1 : 0; }
 
@@ -32,12 +33,24 @@ struct Ahead {
     for (int i = 0; i < N; ++i) prefetch_far(from + step * pitch + 64 * i);
   }
 };
-// What does [first, first + n) of `all` in so many steps takes its share of the group. It may run beyond a page's end: what is
-// fetched there is wasted, nothing more.
-inline Ahead share_of(const Group& group, int64_t first, int64_t n, int64_t all, int64_t steps) {
-  const int64_t total = group.bytes * (kGroupTiles >> group.shift), at = total * first / all, page = at / group.bytes;
-  return {group.pages[page] + (at - page * group.bytes), total * n / (all * steps)};
-}
+// Shares a group out over `all` pieces of work that take so many steps. A share may run beyond a page's end: what is fetched
+// there is wasted, nothing more. One division for all shares, because a call for one is short.
+class Shares {
+ public:
+  Shares(const Group& group, int64_t all, int64_t steps)
+      : group_(group), steps_(steps), bytes_(group.bytes * (kGroupTiles >> group.shift) * kOne / (all * steps)) {}
+  // Of pieces [first, first + n).
+  Ahead of(int64_t first, int64_t n) const {
+    int64_t at = first * steps_ * bytes_ / kOne, page = 0;
+    for (; at >= group_.bytes; at -= group_.bytes) ++page;
+    return {group_.pages[page] + at, n * bytes_ / kOne};
+  }
+
+ private:
+  static constexpr int64_t kOne = 1 << 16;
+  const Group& group_;
+  int64_t steps_, bytes_;  // of a piece and step, times kOne
+};
 
 // The queries of a tile and how they meet keys of one type. Called once for a group, so that a virtual call costs nothing and
 // keys and values of every two types go together.

@@ -122,7 +122,7 @@ void sum_lanes(const Group& group, int64_t at, int64_t stride, const typename Kv
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) acc[r][c] = load(out + r * out_stride + 16 * c);
   for (int64_t i = begin; i < end;) {
-    const int64_t page = i / page_steps, stop = (page + 1) * page_steps < end ? (page + 1) * page_steps : end;
+    const int64_t page = group.page_of_slot(i * Kv::kStep), stop = (page + 1) * page_steps < end ? (page + 1) * page_steps : end;
     const auto* v = reinterpret_cast<const typename Kv::Element*>(group.pages[page]) + (i - page * page_steps) * stride + at;
     for (; i < stop; ++i, v += stride) {
       decltype(Kv::get(v)) value[C];
@@ -155,6 +155,7 @@ class LaneKeys final : public Keys {
 
   void score(const Group& group, int64_t from, int64_t to, float* scores, const Group& ahead) const override {
     const int64_t tile = steps_ * 16 * Kv::kStep;
+    const Shares shares(ahead, count_ * kGroupTiles, steps_);
     in_groups<Kv::kRows>(count_, [&](int64_t q, auto rows) {
       const auto run = [&](int64_t t, auto tiles) {
         const Element* k[tiles.value];
@@ -165,9 +166,9 @@ class LaneKeys final : public Keys {
           k[s] = reinterpret_cast<const Element*>(page) + in_page * tile;
           if constexpr (Kv::kScaled) scales[s] = scales_of<Kv>(page, group.page_slots(), steps_ * Kv::kStep) + in_page * 16;
         }
-        score_lanes<Kv, rows.value, tiles.value>(
-            k, scales, queries_ + q * query_words_, query_words_, steps_, scores + q * kSpan + 16 * t,
-            share_of(ahead, q * kGroupTiles + rows.value * t, rows.value * tiles.value, count_ * kGroupTiles, steps_));
+        score_lanes<Kv, rows.value, tiles.value>(k, scales, queries_ + q * query_words_, query_words_, steps_,
+                                                 scores + q * kSpan + 16 * t,
+                                                 shares.of(q * kGroupTiles + rows.value * t, rows.value * tiles.value));
       };
       int64_t t = from;
       for (; t + Kv::kVectors <= to; t += Kv::kVectors) run(t, Int<Kv::kVectors>{});
@@ -188,12 +189,16 @@ class LaneValues {
   LaneValues(const KvPages& pages, int64_t count) : count_(count), channels_((pages.v_width + 15) / 16 * 16) {}
 
   static f32x16 weight(f32x16 below) { return Kv::weight(below); }
-  // Weights of query i in the 16 slots from `at` of the span on, which are in `group`.
-  void take_weights(int64_t i, int64_t at, f32x16 w, const Group& group) {
-    if constexpr (Kv::kScaled) {
-      const int64_t t = at % kGroupSlots / 16;
-      w = mul(w, load_f16(scales_of<Kv>(group.page_of_tile(t), group.page_slots(), channels_) + group.tile_in_page(t) * 16));
-    }
+  // Group `index` of the span is this one: what weights need to know of it.
+  void take_group(int64_t index, const Group& group) {
+    if constexpr (Kv::kScaled)
+      for (int64_t t = 0; t < kGroupTiles; ++t)
+        store(scales_ + index * kGroupSlots + 16 * t,
+              load_f16(scales_of<Kv>(group.page_of_tile(t), group.page_slots(), channels_) + group.tile_in_page(t) * 16));
+  }
+  // Weights of query i in the 16 slots from `at` of the span on.
+  void take_weights(int64_t i, int64_t at, f32x16 w) {
+    if constexpr (Kv::kScaled) w = mul(w, load(scales_ + at));
     Kv::put_words(weights_ + (i * kSpan + at) / Kv::kStep, w);
   }
   void end_weights(int64_t, int64_t) {}
@@ -201,13 +206,13 @@ class LaneValues {
   // sums [queries, channels] += weights x values of slots [from, to) of group `index` of the span.
   void add_values(const Group& group, int64_t index, int64_t from, int64_t to, float* sums, const Group& ahead) const {
     const int64_t begin = from / Kv::kStep, end = (to + Kv::kStep - 1) / Kv::kStep;
+    const Shares shares(ahead, count_ * (channels_ / 16), end - begin);
     in_groups<Kv::kRows>(count_, [&](int64_t q, auto rows) {
       const Word* w = weights_ + (q * kSpan + index * kGroupSlots) / Kv::kStep;
       in_groups<Kv::kVectors>(channels_ / 16, [&](int64_t c, auto vectors) {
         sum_lanes<Kv, rows.value, vectors.value>(group, c * 16 * Kv::kStep, channels_ * Kv::kStep, w, begin, end,
                                                  sums + q * channels_ + 16 * c, channels_,
-                                                 share_of(ahead, q * (channels_ / 16) + rows.value * c,
-                                                          rows.value * vectors.value, count_ * (channels_ / 16), end - begin));
+                                                 shares.of(q * (channels_ / 16) + rows.value * c, rows.value * vectors.value));
       });
     });
   }
@@ -215,6 +220,7 @@ class LaneValues {
  private:
   using Word = typename Kv::Word;
   int64_t count_, channels_;
+  alignas(64) float scales_[Kv::kScaled ? kSpan : 16];
   alignas(64) Word weights_[kMaxTileQueries * kSpan / Kv::kStep];
 };
 

@@ -122,7 +122,7 @@ void sum_quads(const Group& group, int64_t at, int64_t stride, const uint8_t* w,
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) acc[r][c] = izero();
   for (int64_t i = begin; i < end;) {
-    const int64_t page = i / page_quads, stop = (page + 1) * page_quads < end ? (page + 1) * page_quads : end;
+    const int64_t page = group.page_of_slot(i * 4), stop = (page + 1) * page_quads < end ? (page + 1) * page_quads : end;
     const auto* v = reinterpret_cast<const uint8_t*>(group.pages[page]) + (i - page * page_quads) * stride + at;
     for (; i < stop; ++i, v += stride) {
       u8x64 value[C];
@@ -165,6 +165,7 @@ class QuadKeys final : public Keys {
 
   void score(const Group& group, int64_t from, int64_t to, float* scores, const Group& ahead) const override {
     const int64_t tile = quads_ / Codes::kParts * 64;
+    const Shares shares(ahead, count_ * kGroupTiles, quads_ / Codes::kParts);
     in_groups<kQuadRows>(count_, [&](int64_t q, auto rows) {
       const auto run = [&](int64_t t, auto tiles) {
         const uint8_t* k[tiles.value];
@@ -177,8 +178,7 @@ class QuadKeys final : public Keys {
         }
         score_quads<Codes, rows.value, tiles.value>(k, scales, queries_ + q * quads_ * 4, scales_ + q * blocks_,
                                                     starts_ + q * blocks_, quads_, scores + q * kSpan + 16 * t,
-                                                    share_of(ahead, q * kGroupTiles + rows.value * t, rows.value * tiles.value,
-                                                             count_ * kGroupTiles, quads_ / Codes::kParts));
+                                                    shares.of(q * kGroupTiles + rows.value * t, rows.value * tiles.value));
       };
       int64_t t = from;
       for (; t + kQuadVectors <= to; t += kQuadVectors) run(t, Int<kQuadVectors>{});
@@ -206,15 +206,22 @@ class QuadValues {
         stride_(Codes::kValuesInBlocks ? blocks_ * 64 : channels_ * 4) {}
 
   static f32x16 weight(f32x16 below) { return exp_weight(below); }
-  void take_weights(int64_t, int64_t at, f32x16 w, const Group& group) {
-    const int64_t t = at % kGroupSlots / 16, slots = group.page_slots();
-    const auto* scales =
-        reinterpret_cast<const uint16_t*>(group.page_of_tile(t) + slots / 4 * stride_) + group.tile_in_page(t) * 16;
-    for (int64_t b = 0; b < blocks_; ++b) store(scaled_ + b * kGroupSlots + 16 * t, mul(w, load_f16(scales + b * slots)));
+  void take_group(int64_t index, const Group& group) {
+    const int64_t slots = group.page_slots();
+    for (int64_t t = 0; t < kGroupTiles; ++t) {
+      const auto* scales =
+          reinterpret_cast<const uint16_t*>(group.page_of_tile(t) + slots / 4 * stride_) + group.tile_in_page(t) * 16;
+      for (int64_t b = 0; b < blocks(); ++b)
+        store(scales_ + b * kSpan + index * kGroupSlots + 16 * t, load_f16(scales + b * slots));
+    }
+  }
+  void take_weights(int64_t, int64_t at, f32x16 w) {
+    for (int64_t b = 0; b < blocks(); ++b)
+      store(scaled_ + b * kGroupSlots + at % kGroupSlots, mul(w, load(scales_ + b * kSpan + at)));
   }
   // All weights of query i in group `index` are there: rounds them.
   void end_weights(int64_t i, int64_t index) {
-    for (int64_t b = 0; b < blocks_; ++b) {
+    for (int64_t b = 0; b < blocks(); ++b) {
       const float* w = scaled_ + b * kGroupSlots;
       f32x16 tops = zero();
       for (int64_t at = 0; at < kGroupSlots; at += 16) tops = max(load(w + at), tops);
@@ -229,16 +236,17 @@ class QuadValues {
 
   void add_values(const Group& group, int64_t index, int64_t from, int64_t to, float* sums, const Group& ahead) const {
     const int64_t begin = from / 4, end = (to + 3) / 4, vectors = channels_ / 16;
+    const Shares shares(ahead, count_ * vectors, end - begin);
     const auto run = [&](int64_t b, int64_t q, auto rows, int64_t c, auto together) {
       const int64_t row = b * count_ + q;
       sum_quads<Codes, rows.value, together.value>(
           group, Codes::kValuesInBlocks ? b * 64 : c * 64, stride_, weights_ + row * kSpan + index * kGroupSlots,
           weight_scales_ + row * kSpanGroups + index, begin, end, sums + q * channels_ + 16 * c, channels_,
-          share_of(ahead, q * vectors + rows.value * c, rows.value * together.value, count_ * vectors, end - begin));
+          shares.of(q * vectors + rows.value * c, rows.value * together.value));
     };
     in_groups<kRows>(count_, [&](int64_t q, auto rows) {
       if constexpr (Codes::kValuesInBlocks) {
-        for (int64_t b = 0; b < blocks_; ++b)
+        for (int64_t b = 0; b < blocks(); ++b)
           vectors - 2 * b >= 2 ? run(b, q, rows, 2 * b, Int<2>{}) : run(b, q, rows, 2 * b, Int<1>{});
       } else {
         in_groups<kLaneVectors>(vectors, [&](int64_t c, auto together) { run(0, q, rows, c, together); });
@@ -251,8 +259,11 @@ class QuadValues {
   static constexpr int64_t kBlocks = Codes::kValuesInBlocks ? kMaxHeadWidth / kScaledChannels : 1;
   static constexpr int64_t kRowsOfWeights =
       Codes::kValuesInBlocks ? kMaxTileFloats / kScaledChannels + kMaxTileQueries : kMaxTileQueries;
+  int64_t blocks() const { return Codes::kValuesInBlocks ? blocks_ : 1; }
+
   int64_t count_, channels_, blocks_, stride_;
-  alignas(64) float scaled_[kBlocks * kGroupSlots];  // weights x scales of the query at hand
+  alignas(64) float scales_[kBlocks * kSpan];
+  alignas(64) float scaled_[kBlocks * kGroupSlots];  // weights x scales of the query and group at hand
   alignas(64) uint8_t weights_[kRowsOfWeights * kSpan];
   float weight_scales_[kRowsOfWeights * kSpanGroups];
 };

@@ -110,6 +110,7 @@ class Tile {
         v_[g].pages[i] = address(a_.pages.v, a_.pages.v_page, page);
         next_k_[g].pages[i] = address(a_.pages.k, a_.pages.k_page, next < last_of_all ? next : last_of_all);
       }
+    for (int64_t g = from / kGroupSlots; g * kGroupSlots < to; ++g) values_.take_group(g, v_[g]);
   }
 
   // Calls f(group, from, to) for each that [from, to) of the span touches, with what it touches of it.
@@ -183,7 +184,7 @@ class Tile {
       for (int64_t at = g * kGroupSlots; at < (g + 1) * kGroupSlots; at += 16) {
         f32x16 w = zero();
         if (first <= at && at < last) w = Values::weight(sub(mul(load(scores + at), set1(factor)), set1(top)));
-        values_.take_weights(i, at, w, v_[g]);
+        values_.take_weights(i, at, w);
         sum = add(sum, w);
       }
       values_.end_weights(i, g);
