@@ -6,8 +6,8 @@
 namespace gale {
 
 void check_drafter(const EngineOptions& options) {
-  require(options.draft.empty() || options.draft == "off" || options.draft == "ngram", ErrorCode::invalid_argument,
-          "draft is \"{}\", but drafters are ngram and off", options.draft);
+  require(options.draft.empty() || options.draft == "none" || options.draft == "ngram", ErrorCode::invalid_argument,
+          "draft is \"{}\", but must be ngram or none", options.draft);
 }
 
 std::unique_ptr<Drafter> open_drafter(const EngineOptions& options) {
