@@ -357,6 +357,26 @@ TEST(Drafts, TakeNoRowAndNoBlockThatOthersNeed) {
   EXPECT_EQ(tight.kv.free_blocks(), 20);
 }
 
+// All of it is wrong: what it lay in is free after the step, and within it for whoever needs it.
+TEST(Drafts, GiveTheirBlocksBack) {
+  House house({5, 5}, {.step_tokens = 150, .max_sequences = 4, .context = 320});
+  Sequence& a = house.add(text(70, 1), 40);
+  while (a.generated() == 0) house.step();
+  a.draft.assign(140, 7);
+  house.step();
+  EXPECT_EQ(house.drafted, 140);
+  EXPECT_EQ(house.accepted, 0);
+  EXPECT_EQ(house.kv.free_blocks(), 3);
+  const uint64_t last = house.add(text(120, 2), 4).id;
+  for (int64_t i = 0; house.live.contains(last); ++i) {
+    ASSERT_LT(i, 30);
+    a.draft.assign(140, 7);
+    house.step();
+  }
+  EXPECT_GT(house.drafted, 500);
+  EXPECT_EQ(house.scheduler.preemptions(), 0);
+}
+
 // Ten thousand requests of all kinds over pools that are too small for them: everyone ends, every row sees the right slots, and
 // every block comes back.
 TEST(Sharing, Soak) {
