@@ -1,15 +1,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <map>
+#include <string>
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "engine/calibration_text.h"
 #include "gale/engine.h"
 
 // What requests see of one another, as ratios within one run: a shared prefix against a cold one, the gaps between tokens while
-// prompts keep coming, many sequences against one.
+// prompts keep coming, many sequences against one, answers that quote with drafts against without.
 //
-//   build/release/bench/engine_bench MODEL [many | load | prefix]
+//   build/release/bench/engine_bench MODEL [many | load | prefix | draft]
 namespace gale {
 namespace {
 
@@ -20,16 +25,62 @@ std::vector<int32_t> prompt_of(uint64_t seed, int64_t length, int64_t vocab) {
   return out;
 }
 
+EngineOptions many_of(std::string model) {
+  EngineOptions options;
+  options.model = std::move(model);
+  options.context = 10000;
+  options.max_sequences = 64;
+  options.kv_bytes = int64_t(4) << 30;
+  return options;
+}
+
+EngineOptions drafting(std::string model) {
+  EngineOptions options;
+  options.model = std::move(model);
+  options.context = 4096;
+  options.max_sequences = 4;
+  options.draft = "ngram";
+  return options;
+}
+
+// Words, spaces and marks, each a token, numbered as they come: the weights are random, only what repeats matters.
+class Words {
+ public:
+  std::vector<int32_t> ids(std::string_view text) {
+    std::vector<int32_t> out;
+    for (size_t at = 0, end = 0; at < text.size(); at = end) {
+      end = at + 1;
+      const bool word = std::isalnum(static_cast<unsigned char>(text[at])) != 0;
+      while (word && end < text.size() && std::isalnum(static_cast<unsigned char>(text[end]))) ++end;
+      if (!word && text[at] == ' ' && end < text.size()) continue;  // as most vocabularies have it
+      out.push_back(ids_.try_emplace(std::string(text.substr(at, end - at)), int32_t(ids_.size())).first->second);
+    }
+    return out;
+  }
+  int32_t fresh() { return int32_t(ids_.size()) + fresh_++; }
+
+ private:
+  std::map<std::string, int32_t> ids_;
+  int32_t fresh_ = 0;
+};
+
+// The model goes along a text, whatever its weights say.
+class Along final : public LogitProcessor {
+ public:
+  explicit Along(std::vector<int32_t> text) : text_(std::move(text)) {}
+  void process(std::span<float> logits, const LogitContext& context) const override {
+    const auto next = size_t(text_[context.generated.size()]);
+    std::ranges::fill(logits, -INFINITY);
+    logits[next] = 0;
+  }
+
+ private:
+  std::vector<int32_t> text_;
+};
+
 class Bench {
  public:
-  explicit Bench(std::string model) {
-    EngineOptions options;
-    options.model = std::move(model);
-    options.context = 10000;
-    options.max_sequences = 64;
-    options.kv_bytes = int64_t(4) << 30;
-    engine_ = Engine::open(options);
-  }
+  explicit Bench(const EngineOptions& options) : engine_(Engine::open(options)) {}
 
   void shared_prefix() {
     const auto prefix = prompt_of(1, 8192, vocab());
@@ -80,6 +131,21 @@ class Bench {
     }
   }
 
+  // The prompt is a text, the answer the same text with its words changed here and there, or one that has nothing to do with it.
+  void drafts() {
+    constexpr size_t kPrompt = 800, kAnswer = 120;
+    Words words;
+    const auto text = words.ids(calibration_text());
+    const std::vector<int32_t> prompt(text.begin(), text.begin() + kPrompt);
+    answer_of(prompt, std::vector<int32_t>(text.end() - kAnswer, text.end()), 0);  // the prompt is known, clocks settle
+    for (const size_t every : {size_t(0), size_t(12), size_t(8)}) {
+      std::vector<int32_t> answer(text.begin() + 200, text.begin() + 200 + kAnswer);
+      for (size_t i = every; every > 0 && i < answer.size(); i += every) answer[i] = words.fresh();
+      print_drafts(every == 0 ? "a quote" : fmt::format("a quote, every {}th word another", every), prompt, answer);
+    }
+    print_drafts("something else", prompt, std::vector<int32_t>(text.end() - kAnswer, text.end()));
+  }
+
  private:
   int64_t vocab() const { return engine_->info().vocab; }
 
@@ -96,6 +162,38 @@ class Bench {
     const auto stream = engine_->submit(request(prompt, 1));
     stream->next();
     return now_seconds() - begin;
+  }
+
+  EndEvent answer_of(const std::vector<int32_t>& prompt, const std::vector<int32_t>& answer, int32_t most) {
+    Request ask = request(prompt, int64_t(answer.size()));
+    ask.sampling.processors = {std::make_shared<Along>(answer)};
+    ask.draft_max = most;
+    const auto stream = engine_->submit(ask);
+    EndEvent out{};
+    while (const auto event = stream->next())
+      if (const auto* end = std::get_if<EndEvent>(&*event)) out = *end;
+    return out;
+  }
+
+  // The median of runs with and without in turn: a machine that others use has its moods.
+  void print_drafts(const std::string& what, const std::vector<int32_t>& prompt, const std::vector<int32_t>& answer) {
+    constexpr size_t kRuns = 3;
+    std::vector<double> times;
+    EndEvent total{};
+    const auto tokens = double(answer.size() * kRuns);
+    int64_t steps = 0;
+    for (size_t run = 0; run < kRuns; ++run) {
+      const int64_t before = engine_->stats().steps;
+      const EndEvent with = answer_of(prompt, answer, -1);
+      steps += engine_->stats().steps - before;
+      total.drafted_tokens += with.drafted_tokens;
+      total.accepted_tokens += with.accepted_tokens;
+      times.push_back(answer_of(prompt, answer, 0).decode_seconds / with.decode_seconds);
+    }
+    std::ranges::sort(times);
+    fmt::print("{}: {:.2f} of {} drafted tokens accepted, {:.2f} tokens a step, {:.2f} ({:.2f} to {:.2f}) times without drafts\n",
+               what, double(total.accepted_tokens) / double(std::max<int64_t>(total.drafted_tokens, 1)), total.drafted_tokens,
+               tokens / double(steps), times[kRuns / 2], times.front(), times.back());
   }
 
   // Tokens a second once all of them decode.
@@ -117,10 +215,13 @@ class Bench {
 }  // namespace gale
 
 int main(int argc, char** argv) {
-  if (argc < 2) return fmt::print(stderr, "usage: engine_bench MODEL [many | load | prefix]\n"), 2;
+  if (argc < 2) return fmt::print(stderr, "usage: engine_bench MODEL [many | load | prefix | draft]\n"), 2;
   const std::string_view which = argc > 2 ? argv[2] : "";
-  gale::Bench bench(argv[1]);
-  if (which.empty() || which == "many") bench.many_sequences();
-  if (which.empty() || which == "load") bench.steady_load();
-  if (which.empty() || which == "prefix") bench.shared_prefix();
+  if (which != "draft") {
+    gale::Bench bench(gale::many_of(argv[1]));
+    if (which.empty() || which == "many") bench.many_sequences();
+    if (which.empty() || which == "load") bench.steady_load();
+    if (which.empty() || which == "prefix") bench.shared_prefix();
+  }
+  if (which.empty() || which == "draft") gale::Bench(gale::drafting(argv[1])).drafts();
 }

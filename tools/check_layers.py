@@ -21,7 +21,7 @@ LAYERS = {
     5: ["nn"],
     6: ["multimodal"],
     7: ["models"],
-    8: ["diffusion", "speech", "scheduler"],
+    8: ["diffusion", "speech", "scheduler", "speculation"],
     9: ["engine"],
     10: ["agent"],
     11: ["server", "tui", "python"],

@@ -37,6 +37,9 @@ struct EngineOptions {
   int64_t max_queue_tokens = 0;    ///< prompt tokens that may wait, beyond them submit() refuses; 0: 16 full contexts
   double step_seconds = 0.1;       ///< how long a step may take while somebody waits for its next token; prompts give way
   bool prefix_cache = true;        ///< keep what was computed for texts that begin the same way
+  std::string draft = {};          ///< who guesses ahead: "ngram" (what came next where the text quotes itself), "none"; none
+  int32_t draft_max = 16;          ///< tokens guessed at once at most, 1 to 128; how many are worth it is learned
+  int32_t draft_min = 0;           ///< and at least, even where they do not pay
   std::string chat_template = {};  ///< a .jinja or .json file with the chat template to use instead of the model's own
   std::function<void(int64_t done, int64_t total)> progress = {};  ///< bytes loaded, from the opening thread
 };
@@ -56,6 +59,7 @@ struct EngineStats {
   int64_t running = 0, waiting = 0, waiting_tokens = 0;  ///< sequences, sequences, prompt tokens of those that wait
   int64_t kv_held_bytes = 0, kv_kept_bytes = 0;          ///< of the KV pool: in use, and kept for texts that may come
   int64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, preemptions = 0;
+  int64_t drafted_tokens = 0, accepted_tokens = 0;  ///< guessed ahead, and of these chosen by the model too
 };
 
 /// The events of one request, in order. One consumer thread. Destroying it cancels the request.

@@ -96,7 +96,8 @@ struct Request {
   std::string salt;               ///< requests share what was computed for their prompts only where this is the same
   bool include_stop = false;      ///< send the token that ended the text
   int32_t prompt_logprobs =
-      -1;  ///< -1: none; n >= 0: of each prompt token but the first, and the n most likely there, at most 20
+      -1;                  ///< -1: none; n >= 0: of each prompt token but the first, and the n most likely there, at most 20
+  int32_t draft_max = -1;  ///< tokens drafted at once at most (EngineOptions::draft); 0: none, -1: as the engine has it
 };
 
 enum class Finish : uint8_t { stop, length, cancelled, timeout, error };
@@ -125,6 +126,8 @@ struct EndEvent {
   std::string error;        ///< with Finish::error
   int32_t stop_token = -1;  ///< the end token or stop id that ended it; -1: none did
   int32_t choice = 0;
+  int64_t drafted_tokens = 0;   ///< proposed by the drafter and tried
+  int64_t accepted_tokens = 0;  ///< of these, what the model chose too
 };
 using Event = std::variant<TokenEvent, EndEvent, PromptEvent>;
 

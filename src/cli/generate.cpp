@@ -94,10 +94,9 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
   if (!g.stop.empty()) out["stop"] = g.stop;
   if (e.stop_token >= 0) out["stop_token"] = e.stop_token;
   const auto generated = int64_t(ids.size());
-  out["usage"] = {{"prompt_tokens", e.prompt_tokens},
-                  {"cached_tokens", e.cached_tokens},
-                  {"completion_tokens", generated},
-                  {"total_tokens", e.prompt_tokens + generated}};
+  out["usage"] = {{"prompt_tokens", e.prompt_tokens},     {"cached_tokens", e.cached_tokens},
+                  {"completion_tokens", generated},       {"drafted_tokens", e.drafted_tokens},
+                  {"accepted_tokens", e.accepted_tokens}, {"total_tokens", e.prompt_tokens + generated}};
   out["timings"] = {{"load_seconds", load_seconds},
                     {"queue_seconds", e.queue_seconds},
                     {"prefill_seconds", e.prefill_seconds},
@@ -110,10 +109,12 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
 }
 
 std::string speed_text(const EndEvent& e) {
+  const std::string drafts =
+      e.drafted_tokens > 0 ? fmt::format("; {} of {} guessed tokens right", e.accepted_tokens, e.drafted_tokens) : "";
   const std::string known = e.cached_tokens > 0 ? fmt::format(" ({} known)", e.cached_tokens) : "";
-  return fmt::format("prompt {} tokens{}, {:.1f} t/s; answer {} tokens, {:.1f} t/s", e.prompt_tokens, known,
+  return fmt::format("prompt {} tokens{}, {:.1f} t/s; answer {} tokens, {:.1f} t/s{}", e.prompt_tokens, known,
                      rate(e.prompt_tokens - e.cached_tokens, e.prefill_seconds), e.generated_tokens,
-                     rate(std::max<int64_t>(e.generated_tokens - 1, 0), e.decode_seconds));
+                     rate(std::max<int64_t>(e.generated_tokens - 1, 0), e.decode_seconds), drafts);
 }
 
 }  // namespace gale::cli

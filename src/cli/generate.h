@@ -27,7 +27,7 @@ Generation generate(Engine& engine, const Request& request, const std::vector<st
 const char* finish_name(Finish finish);
 /// The object that `gale run --json` prints.
 Json generation_json(const Engine& engine, const Generation& generation, double load_seconds, const Request& request);
-/// Prefill and decode speed on one line.
+/// Prefill and decode speed on one line, and what became of drafts.
 std::string speed_text(const EndEvent& end);
 
 }  // namespace gale::cli

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "cli/text.h"
+#include "engine/drafting.h"
 #include "engine/model_source.h"
 #include "engine/weight_plan.h"
 #include "gale/features.h"
@@ -220,6 +221,17 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
                "Compute every prompt anew, also where it begins as an earlier text did");
 }
 
+void add_draft_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("--spec-type", flags.spec_type,
+                 "Guess tokens ahead, the answer stays the same: ngram takes what came next where the text quotes itself")
+      ->check(CLI::IsMember({"none", "ngram"}))
+      ->capture_default_str();
+  add_number(app, "--draft-max", flags.draft_max, "Tokens guessed at once at most; how many are worth it is learned", 1,
+             kMostDrafted, "from 1 to 128");
+  add_number(app, "--draft-min", flags.draft_min, "And at least, also where they do not pay", 0, kMostDrafted,
+             "from 0 to --draft-max");
+}
+
 void check_calibration(const std::string& model, const std::string& text) {
   if (!text.empty() && is_random_model(model))
     throw UsageError(fmt::format(
@@ -252,6 +264,12 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.step_tokens = flags.batch_tokens;
   out.chat_template = flags.chat_template;
   out.prefix_cache = !flags.no_prefix_cache;
+  out.draft = flags.spec_type;
+  out.draft_max = flags.draft_max;
+  out.draft_min = flags.draft_min;
+  if (out.draft_min > out.draft_max)
+    throw UsageError(
+        fmt::format("--draft-min is {}, but at most {} tokens are guessed (--draft-max)", out.draft_min, out.draft_max));
   return out;
 }
 

@@ -17,11 +17,15 @@ struct ModelFlags {
   std::string quant, topology, imatrix, calibrate, precision = "default", kv_type, chat_template;
   bool quant_experts = false, no_prefix_cache = false;
   int64_t context = 0, batch_tokens = 512, kv_block = 64;
+  std::string spec_type = "none";
+  int32_t draft_max = 16, draft_min = 0;
 };
 /// -m and those of add_load_flags. `fallback`: the model where none is named; "" makes -m a must.
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback = "");
 /// How the model is opened: threads, --quant and what goes with it, --precision, --kv-type, --kv-block, --ctx, --batch-tokens.
 void add_load_flags(CLI::App& app, ModelFlags& flags);
+/// How tokens are guessed ahead: --spec-type, --draft-max, --draft-min.
+void add_draft_flags(CLI::App& app, ModelFlags& flags);
 /// --topology, --imatrix, --calibrate and --quant-experts: what goes with a type, which the flag `type` names.
 void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, std::string& calibrate, bool& experts_only,
                       const std::string& type);

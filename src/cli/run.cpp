@@ -71,6 +71,7 @@ void add_run(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("run", "Chat with a model, or answer one prompt");
   const auto flags = std::make_shared<Flags>();
   add_model_flags(*sub, flags->model, "demo");
+  add_draft_flags(*sub, flags->model);
   CLI::Option* prompt =
       sub->add_option("-i,--prompt", flags->prompt, "The prompt; without it a conversation, or stdin where that is no terminal");
   sub->add_option("--system", flags->system, "System prompt");

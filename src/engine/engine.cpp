@@ -188,6 +188,10 @@ class EngineImpl final : public Engine {
     job->seed = request.sampling.seed;
     job->logprobs = request.sampling.logprobs;
     job->background = request.background;
+    if (runtime_.drafter) {
+      job->draft_max = request.draft_max < 0 ? options_.draft_max : request.draft_max;
+      job->draft_min = std::min(options_.draft_min, job->draft_max);
+    }
     job->submitted = now_seconds();
     if (request.timeout_seconds > 0) job->deadline = job->submitted + request.timeout_seconds;
     if (first != nullptr) {
@@ -213,6 +217,8 @@ class EngineImpl final : public Engine {
             "choices is {}, but must be from 1 to {}", request.choices, kMostChoices);
     require(request.timeout_seconds >= 0, ErrorCode::invalid_argument,
             "timeout_seconds is {}, but must be at least 0, or 0 for none", request.timeout_seconds);
+    require(request.draft_max >= -1 && request.draft_max <= kMostDrafted, ErrorCode::invalid_argument,
+            "draft_max is {}, but must be -1 (as the engine has it) or from 0 to {}", request.draft_max, kMostDrafted);
     for (const int32_t id : request.stop_ids)
       require(id >= 0 && id < info().vocab, ErrorCode::invalid_argument, "stop_ids has {}, but token ids go from 0 to {}", id,
               info().vocab - 1);

@@ -6,6 +6,7 @@
 
 #include "engine/event_queue.h"
 #include "scheduler/sequence.h"
+#include "speculation/depth.h"
 
 namespace gale {
 
@@ -26,6 +27,10 @@ struct Job : Sequence {
   std::shared_ptr<EventQueue> events;     ///< null: the logits of the prompt are the result
   std::vector<float> rows;
   std::promise<std::vector<float>> logits;
+
+  int32_t draft_max = 0, draft_min = 0;  ///< tokens to draft at once
+  DraftDepth depth;
+  int64_t drafted = 0, accepted = 0;
 
   int64_t queued = 0;                                  ///< tokens it is counted for among those that wait
   double deadline = 0;                                 ///< by now_seconds(), 0: none

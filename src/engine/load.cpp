@@ -10,7 +10,9 @@
 #include "checkpoint/packed_file.h"
 #include "engine/auto_quant.h"
 #include "engine/calibrate.h"
+#include "engine/drafting.h"
 #include "engine/model_source.h"
+#include "engine/open_drafter.h"
 #include "engine/open_tokenizer.h"
 #include "engine/runtime.h"
 #include "engine/sizing.h"
@@ -32,6 +34,10 @@ void check(const EngineOptions& o) {
   require(o.step_seconds > 0, ErrorCode::invalid_argument, "step_seconds is {}, but must be above 0", o.step_seconds);
   require(o.max_queue_tokens >= 0, ErrorCode::invalid_argument,
           "max_queue_tokens is {}, but must be at least 1, or 0 for 16 full contexts", o.max_queue_tokens);
+  require(o.draft_max >= 1 && o.draft_max <= kMostDrafted, ErrorCode::invalid_argument,
+          "draft_max is {}, but must be from 1 to {}", o.draft_max, kMostDrafted);
+  require(o.draft_min >= 0 && o.draft_min <= o.draft_max, ErrorCode::invalid_argument,
+          "draft_min is {}, but must be from 0 to draft_max, {}", o.draft_min, o.draft_max);
 }
 
 const CpuKernels& choose_kernels(const EngineOptions& options) { return cpu_kernels(isa_to_run(detect_cpu(), options.isa)); }
@@ -128,6 +134,7 @@ Runtime start(const EngineOptions& options) {
   check(options);
   kv_format(options);
   QuantRecipe::of(options).check();
+  check_drafter(options);
   Runtime out;
   out.cpu = &choose_kernels(options);
   out.pool = std::make_unique<ThreadPool>(choose_threads(options.threads));
@@ -152,6 +159,7 @@ Runtime finish(Runtime out, const EngineOptions& options) {
   if (beside) out.tokenizer = tokenizer.get();
   fill_info(out, options);
   make_memory(out, options);
+  out.drafter = open_drafter(options);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include "checkpoint/checkpoint.h"
 #include "gale/engine.h"
 #include "models/model.h"
+#include "speculation/drafter.h"
 #include "tokenizer/tokenizer.h"
 
 namespace gale {
@@ -25,6 +26,7 @@ struct Runtime {
   std::unique_ptr<KvCache> kv;
   std::unique_ptr<const BlockNames> names;  ///< null: texts share nothing
   std::unique_ptr<Arena> arena;
+  std::unique_ptr<Drafter> drafter;  ///< null: no drafts
   int64_t step_tokens = 0;
   int32_t max_sequences = 0;
   double step_seconds = 0;

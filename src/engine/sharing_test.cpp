@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/threads.h"
-#include "engine/open_engine.h"
+#include "engine/test_drafter.h"
 #include "engine/test_engine.h"
 
 // Requests that share what was computed, give way, come in several choices or too late: as the engine's callers see them.
@@ -15,7 +15,8 @@ namespace {
 
 using namespace gale::testing;
 
-std::unique_ptr<Engine> open_tiny(const std::function<void(EngineOptions&)>& change = {}) {
+std::unique_ptr<Engine> open_tiny(const std::function<void(EngineOptions&)>& change = {},
+                                  std::unique_ptr<Drafter> drafter = nullptr) {
   static ThreadPool pool(1);
   static const auto checkpoint = random_checkpoint(kTinyShape, "q8_0", pool);
   EngineOptions options;
@@ -23,7 +24,7 @@ std::unique_ptr<Engine> open_tiny(const std::function<void(EngineOptions&)>& cha
   options.threads = 1;
   options.context = 2048;
   if (change) change(options);
-  return open_engine(options, checkpoint);
+  return open_with(options, checkpoint, std::move(drafter));
 }
 
 Request drawn(std::vector<int32_t> prompt, int64_t max_tokens, uint64_t seed) {
@@ -180,10 +181,11 @@ TEST(Background, EndsAfterWhatCameLater) {
 }
 
 // Random requests, many of which begin alike: alone on an engine that shares nothing, then all at once under random arrival,
-// small pools, odd steps, several threads, choices and cancels. GALE_SOAK is the number of rounds.
+// small pools, odd steps, several threads, choices, cancels and drafts of all kinds. GALE_SOAK is the number of rounds.
 TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
   const char* wish = std::getenv("GALE_SOAK");
   const int rounds = wish ? std::atoi(wish) : 1;
+  int64_t accepted = 0;
   for (int round = 0; round < rounds; ++round)
     for (const char* type : {"f32", "bf16", "q8_0", "fp8/q4_0"}) {
       SplitMix64 rng{uint64_t(round) * 7 + uint64_t(type[0])};
@@ -199,17 +201,31 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
         }
         requests.push_back(drawn(std::move(prompt), 1 + below(40), rng()));
         if (below(3) == 0) requests.back().sampling.temperature = 0;
+        if (below(5) == 0 && requests.back().sampling.temperature > 0) requests.back().sampling.mirostat = int32_t(1 + below(2));
         if (below(4) == 0) requests.back().background = true;
+        if (below(5) == 0) requests.back().draft_max = int32_t(below(20));
       }
       std::vector<Text> expected;
-      for (const Request& r : requests) expected.push_back(ask(*plain, r));
+      std::vector<std::vector<int32_t>> texts;
+      for (const Request& r : requests) {
+        expected.push_back(ask(*plain, r));
+        texts.push_back(r.tokens);
+        texts.back().insert(texts.back().end(), expected.back().tokens.begin(), expected.back().tokens.end());
+      }
       const int64_t blocks = 12 + below(20);
-      const auto busy = open_tiny([&](auto& o) {
-        o.kv_type = type, o.kv_block = 16 << below(3), o.context = 600, o.max_queue_tokens = 1 << 30,
-        o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
-        o.threads = 1 + int(below(3)), o.step_tokens = 1 + below(130), o.max_sequences = int32_t(1 + below(12));
-        o.step_seconds = below(2) == 0 ? 1e-4 : 0.1;
-      });
+      const uint64_t wrong[] = {1, 2, 5, 20};
+      const bool lookup = below(4) == 0;
+      auto drafter = std::make_unique<GuessingDrafter>(std::move(texts), wrong[below(4)], int32_t(kTinyShape.vocab));
+      const auto busy = open_tiny(
+          [&](auto& o) {
+            o.kv_type = type, o.kv_block = 16 << below(3), o.context = 600, o.max_queue_tokens = 1 << 30,
+            o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
+            o.threads = 1 + int(below(3)), o.step_tokens = 1 + below(130), o.max_sequences = int32_t(1 + below(12));
+            o.step_seconds = below(2) == 0 ? 1e-4 : 0.1;
+            o.draft = lookup ? "ngram" : "";
+            o.draft_max = int32_t(1 + below(40)), o.draft_min = below(2) == 0 ? 0 : o.draft_max;
+          },
+          lookup ? nullptr : std::move(drafter));
       std::vector<std::unique_ptr<EventStream>> streams, noise;
       for (size_t i = 0; i < requests.size(); ++i) {
         if (below(4) == 0) {
@@ -221,8 +237,11 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
       }
       for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(read_all(*streams[i]), expected[i]) << type << ", request " << i;
       for (auto& stream : noise) read_all(*stream);
-      EXPECT_GT(busy->stats().cached_tokens, 0);
+      const EngineStats stats = busy->stats();
+      EXPECT_GT(stats.cached_tokens, 0);
+      accepted += stats.accepted_tokens;
     }
+  if (rounds > 3) EXPECT_GT(accepted, 0);
 }
 
 }  // namespace

@@ -12,6 +12,12 @@
 #include "gale/error.h"
 
 namespace gale {
+namespace {
+
+// The place in its text of the token whose row is batch.wanted[wanted].
+int64_t slot_of(const Scheduler::Step& step, size_t wanted) { return step.batch.slots[size_t(step.batch.wanted[wanted])]; }
+
+}  // namespace
 
 Stepper::Stepper(Runtime& runtime, Inbox& inbox)
     : runtime_(runtime),
@@ -21,6 +27,7 @@ Stepper::Stepper(Runtime& runtime, Inbox& inbox)
                                .context = runtime.info.context,
                                .names = runtime.names.get()}),
       pace_(runtime.step_seconds, runtime.step_tokens),
+      drafting_(runtime.drafter.get(), runtime.info),
       scratch_(size_t(runtime.pool->threads())) {
   renew_ctx();
 }
@@ -141,22 +148,24 @@ void Stepper::accept(std::unique_ptr<Job> job) {
 }
 
 void Stepper::step() {
+  drafting_.propose(scheduler_.active(), std::min(runtime_.step_tokens, pace_.rows()));
   Scheduler::Step& step = scheduler_.plan(pace_.rows());
   const double now = now_seconds();
   for (Sequence* s : step.owners)
     if (Job& job = *static_cast<Job*>(s); job.started == 0) begin(job, now);
   const int64_t rows = step.batch.rows();
   const bool done = rows == 0 || compute(step);
-  if (rows > step.decodes) pace_.took(rows, now_seconds() - now);
+  const double seconds = now_seconds() - now;
+  if (rows > step.decodes)
+    pace_.took(rows, seconds);
+  else
+    drafting_.took(rows, seconds);
   ++now_.steps;
   if (done) {
     scheduler_.computed();
-    for (size_t i = 0; i < step.wanted.size(); ++i) {
-      const bool last = i + 1 == step.wanted.size() || step.wanted[i + 1] != step.wanted[i];
-      if (last)
-        apply(*static_cast<Job*>(step.wanted[i]), picks_[i]);  // may be the end of the job
-      else if (!picks_[i].error.empty())
-        picks_[i + 1].error = std::move(picks_[i].error);
+    for (size_t begin = 0, end = 0; begin < step.wanted.size(); begin = end) {
+      while (end < step.wanted.size() && step.wanted[end] == step.wanted[begin]) ++end;
+      deliver(step, begin, end);
     }
   }
   for (Sequence* s : step.full) finish(*static_cast<Job*>(s), Finish::length);
@@ -175,22 +184,39 @@ bool Stepper::compute(Scheduler::Step& step) {
   }
 }
 
+// A row of a draft counts only where those before it came out as the draft has it: they are gone through in order.
 void Stepper::use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits) {
   const int64_t vocab = logits.dim(1);
-  runtime_.pool->for_each(logits.dim(0), 1, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t i = begin; i < end; ++i) {
-      const size_t wanted = size_t(first + i);
-      Job& job = *static_cast<Job*>(step.wanted[wanted]);
-      const float* row = logits.data<float>() + i * vocab;
-      const int32_t slot = step.batch.slots[size_t(step.batch.wanted[wanted])];
-      if (job.wants_logits())
-        std::memcpy(job.rows.data() + slot * vocab, row, size_t(vocab) * sizeof(float));
-      else if (size_t(slot) + 1 < job.tokens.size())
-        picks_[wanted].error = note_prompt(job, size_t(slot), {row, size_t(vocab)}, scratch_[size_t(thread)]);
-      else
-        picks_[wanted] = choose(job, {row, size_t(vocab)}, scratch_[size_t(thread)]);
-    }
+  units_.clear();
+  for (int64_t i = 0; i < logits.dim(0); ++i) {
+    const size_t wanted = size_t(first + i);
+    if (size_t(slot_of(step, wanted)) < step.wanted[wanted]->tokens.size())
+      units_.push_back({i, i + 1});
+    else if (!units_.empty() && step.wanted[size_t(first + units_.back().begin)] == step.wanted[wanted])
+      units_.back().end = i + 1;
+  }
+  runtime_.pool->for_each(int64_t(units_.size()), 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t u = begin; u < end; ++u)
+      for (int64_t i = units_[size_t(u)].begin; i < units_[size_t(u)].end; ++i)
+        use_row(step, size_t(first + i), {logits.data<float>() + i * vocab, size_t(vocab)}, scratch_[size_t(thread)]);
   });
+}
+
+// On any thread of the pool, each job's next token and draft on one.
+void Stepper::use_row(const Scheduler::Step& step, size_t wanted, std::span<const float> logits, Candidates& scratch) {
+  Job& job = *static_cast<Job*>(step.wanted[wanted]);
+  const auto slot = size_t(slot_of(step, wanted));
+  if (slot >= job.tokens.size()) return;  // the text has gone another way than its draft
+  if (job.wants_logits()) {
+    std::memcpy(job.rows.data() + slot * logits.size(), logits.data(), logits.size_bytes());
+  } else if (slot + 1 < job.tokens.size()) {
+    picks_[wanted].error = note_prompt(job, slot, logits, scratch);
+  } else {
+    const Pick& pick = picks_[wanted] = choose(job, logits, scratch);
+    const bool drafted = wanted + 1 < step.wanted.size() && step.wanted[wanted + 1] == &job && pick.error.empty() &&
+                         step.batch.tokens[size_t(step.batch.wanted[wanted + 1])] == pick.token;
+    if (drafted && !job.ends_at(pick.token)) job.tokens.push_back(pick.token);  // there is room: Drafting made it
+  }
 }
 
 // Rows of a prompt, on any thread of the pool: what its next token's chances were.
@@ -224,27 +250,51 @@ Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits, Candidate
   return pick;
 }
 
-void Stepper::apply(Job& job, const Pick& pick) {
-  if (!pick.error.empty()) return finish(job, Finish::error, pick.error);
-  if (job.remaining() > 0) return;  // a piece of a prompt of which all rows were wanted
-  if (job.wants_logits()) return finish(job, Finish::stop);
-  if (job.first_token == 0) {
-    job.first_token = now_seconds();
-    now_.prompt_tokens += job.prompt;
-    now_.cached_tokens += job.found;
-    if (job.prompt_logprobs >= 0) job.events->push(PromptEvent{std::exchange(job.prompt_tokens, {})});
-    job.all_rows = false;  // after a preemption they need not come again
-    if (job.max_tokens == 0) return finish(job, Finish::length);
+// What the rows [begin, end) of batch.wanted, all of one job, gave: pieces of its prompt, or tokens, the last of them one that no
+// draft had.
+void Stepper::deliver(const Scheduler::Step& step, size_t begin, size_t end) {
+  Job& job = *static_cast<Job*>(step.wanted[begin]);
+  const auto known = int64_t(job.tokens.size()), most = int64_t(end - begin) - 1;
+  if (most > 0 && !job.all_rows) note_draft(job, most, known - 1 - slot_of(step, begin));
+  for (size_t i = begin; i < end; ++i) {
+    const int64_t slot = slot_of(step, i);
+    if (!picks_[i].error.empty()) return finish(job, Finish::error, picks_[i].error);
+    if (slot + 1 < job.prompt) continue;
+    if (job.wants_logits()) return finish(job, Finish::stop);
+    if (job.first_token == 0) begin_answer(job);
+    if (!apply(job, picks_[i], slot + 1 < known) || slot + 1 == known) return;
   }
+}
+
+void Stepper::begin_answer(Job& job) {
+  job.first_token = now_seconds();
+  now_.prompt_tokens += job.prompt;
+  now_.cached_tokens += job.found;
+  if (job.prompt_logprobs >= 0) job.events->push(PromptEvent{std::exchange(job.prompt_tokens, {})});
+  job.all_rows = false;  // after a preemption they need not come again
+}
+
+void Stepper::note_draft(Job& job, int64_t drafted, int64_t accepted) {
+  job.depth.took(int32_t(drafted), int32_t(accepted));
+  job.drafted += drafted;
+  job.accepted += accepted;
+  now_.drafted_tokens += drafted;
+  now_.accepted_tokens += accepted;
+}
+
+// The next token of the text; where it was `drafted` it stands there already. False: it was the last.
+bool Stepper::apply(Job& job, const Pick& pick, bool drafted) {
+  if (job.max_tokens == 0) return finish(job, Finish::length), false;
   const bool ends = job.ends_at(pick.token);
   if (ends) job.stop_token = pick.token;
-  if (ends && !job.include_stop) return finish(job, Finish::stop);
-  job.tokens.push_back(pick.token);
+  if (ends && !job.include_stop) return finish(job, Finish::stop), false;
+  if (!drafted) job.tokens.push_back(pick.token);
   ++now_.generated_tokens;
   TokenEvent event{pick.token, 0, {}, job.choice};
   if (job.logprobs >= 0) event.logprob = pick.logprobs.chosen, event.top = pick.logprobs.top;
   job.events->push(std::move(event));
-  if (ends || job.generated() == job.max_tokens) finish(job, ends ? Finish::stop : Finish::length);
+  if (ends || job.generated() == job.max_tokens) return finish(job, ends ? Finish::stop : Finish::length), false;
+  return true;
 }
 
 void Stepper::begin(Job& job, double now) {
@@ -259,6 +309,7 @@ void Stepper::settle(Job& job) {
 void Stepper::finish(Job& job, Finish how, const std::string& error) {
   settle(job);
   scheduler_.remove(job);
+  drafting_.forget(job);
   if (job.wants_logits()) {
     if (how == Finish::stop)
       job.logits.set_value(std::move(job.rows));
@@ -278,6 +329,8 @@ void Stepper::finish(Job& job, Finish how, const std::string& error) {
     end.decode_seconds = now - first;
     if (how == Finish::error) end.error = error;
     end.stop_token = job.stop_token;
+    end.drafted_tokens = job.drafted;
+    end.accepted_tokens = job.accepted;
     job.events->push(std::move(end));
   }
   jobs_.erase(job.id);

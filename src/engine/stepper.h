@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/drafting.h"
 #include "engine/inbox.h"
 #include "engine/runtime.h"
 #include "scheduler/pace.h"
@@ -34,6 +35,11 @@ class Stepper {
     std::string error;
   };
 
+  /// Of a piece of logits, those [begin, end) that one thread works off in order.
+  struct Rows {
+    int64_t begin, end;
+  };
+
   void take_mail(Inbox::Mail mail);
   void accept(std::unique_ptr<Job> job);
   void renew_ctx();
@@ -46,8 +52,12 @@ class Stepper {
   bool compute(Scheduler::Step& step);
   void use_logits(const Scheduler::Step& step, int64_t first, const Tensor& logits);
   std::string note_prompt(Job& job, size_t slot, std::span<const float> logits, Candidates& scratch);
+  void use_row(const Scheduler::Step& step, size_t wanted, std::span<const float> logits, Candidates& scratch);
   Pick choose(Job& job, std::span<const float> logits, Candidates& scratch);
-  void apply(Job& job, const Pick& pick);
+  void deliver(const Scheduler::Step& step, size_t begin, size_t end);
+  void begin_answer(Job& job);
+  void note_draft(Job& job, int64_t drafted, int64_t accepted);
+  bool apply(Job& job, const Pick& pick, bool drafted);
   void begin(Job& job, double now);
   void settle(Job& job);
   void finish(Job& job, Finish how, const std::string& error = {});
@@ -58,8 +68,10 @@ class Stepper {
   std::optional<Ctx> ctx_;  // of what the runtime is now
   Scheduler scheduler_;
   Pace pace_;
+  Drafting drafting_;
   std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
   std::vector<Pick> picks_;
+  std::vector<Rows> units_;                 // of the logits in hand
   std::vector<Candidates> scratch_;         // of each thread of the pool
   std::vector<Change> changes_;             // that wait for the running requests to end
   std::vector<std::unique_ptr<Job>> held_;  // requests that came after them

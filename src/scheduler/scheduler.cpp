@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <tuple>
+#include <utility>
 
 #include "base/checked.h"
 #include "scheduler/pace.h"
@@ -33,6 +34,7 @@ void Scheduler::remove(Sequence& sequence) {
   if (sequence.track >= 0) kv_.close(sequence.track);
   sequence.track = -1;
   sequence.computed = 0;
+  sequence.draft.clear();
   std::erase(running_, &sequence);
   std::erase(waiting_, &sequence);
   std::erase_if(chosen_, [&](const Chosen& c) { return c.sequence == &sequence; });
@@ -44,7 +46,9 @@ Scheduler::Step& Scheduler::plan(int64_t beside_decodes) {
   step_.full.clear();
   admit();
   choose_decodes();
-  step_.decodes = int64_t(chosen_.size());
+  const auto decodes = int64_t(chosen_.size());
+  choose_drafts(std::min(limits_.step_tokens, beside_decodes) - decodes);
+  step_.decodes = limits_.step_tokens - budget_;
   if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, Pace::kLeast));
   choose_prefills();
   build_batch();
@@ -56,6 +60,21 @@ void Scheduler::choose_decodes() {
   scratch_ = running_;
   for (Sequence* s : scratch_)
     if (s->track >= 0 && s->decoding()) choose(*s, 1);
+}
+
+// As much of each draft as there is room for, in the step, in the context, and among the blocks that nobody holds.
+void Scheduler::choose_drafts(int64_t room) {
+  for (Chosen& c : chosen_) {
+    Sequence& s = *c.sequence;
+    const int64_t slots = s.computed + c.count;
+    int64_t count = std::min({int64_t(s.draft.size()), room, limits_.context - slots});
+    if (count > 0 && !kv_.reserve(s.track, slots + count))
+      count = std::min(count, round_up(slots, kv_.block_slots()) - slots);  // what its own blocks hold
+    if (count <= 0) continue;
+    c.drafts = count;
+    room -= count;
+    budget_ -= count;
+  }
 }
 
 // Half for the first, the rest for those that have the least left, the background after all others.
@@ -138,6 +157,7 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
     return false;
   }
   while (!kv_.reserve(sequence.track, slots)) {
+    if (drop_drafts()) continue;
     if (running_.size() == 1) {
       give_up(sequence);
       return false;
@@ -150,6 +170,19 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
   return true;
 }
 
+// Gives back the blocks of all drafts. False where there were none.
+bool Scheduler::drop_drafts() {
+  int64_t rows = 0;
+  for (Chosen& c : chosen_) {
+    if (c.drafts == 0) continue;
+    kv_.truncate(c.sequence->track, c.sequence->computed + c.count);
+    rows += std::exchange(c.drafts, 0);
+  }
+  budget_ += rows;
+  step_.decodes -= rows;
+  return rows > 0;
+}
+
 bool Scheduler::is_full(const Sequence& sequence) const { return std::ranges::find(step_.full, &sequence) != step_.full.end(); }
 
 void Scheduler::give_up(Sequence& sequence) {
@@ -158,7 +191,7 @@ void Scheduler::give_up(Sequence& sequence) {
 
 void Scheduler::preempt(Sequence& sequence) {
   for (const Chosen& c : chosen_)
-    if (c.sequence == &sequence) budget_ += c.count;
+    if (c.sequence == &sequence) budget_ += c.count + c.drafts;
   std::erase(step_.full, &sequence);
   remove(sequence);
   waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);
@@ -173,12 +206,14 @@ void Scheduler::build_batch() {
   b.patches.clear();
   step_.owners.clear();
   step_.wanted.clear();
-  for (const auto& [s, count] : chosen_) {
+  for (const auto& [s, count, drafts] : chosen_) {
     const int32_t first_row = b.rows();
-    b.add_causal(s->track, s->tokens.data() + s->computed, int32_t(count), int32_t(s->computed));
+    rows_.assign(s->tokens.begin() + s->computed, s->tokens.begin() + s->computed + count);
+    rows_.insert(rows_.end(), s->draft.begin(), s->draft.begin() + drafts);
+    b.add_causal(s->track, rows_.data(), int32_t(count + drafts), int32_t(s->computed));
     step_.owners.push_back(s);
     const bool last = count == s->remaining();
-    for (int32_t row = s->all_rows ? first_row : last ? b.rows() - 1 : b.rows(); row < b.rows(); ++row) {
+    for (int32_t row = s->all_rows ? first_row : last ? b.rows() - 1 - int32_t(drafts) : b.rows(); row < b.rows(); ++row) {
       b.wanted.push_back(row);
       step_.wanted.push_back(s);
     }
@@ -186,11 +221,13 @@ void Scheduler::build_batch() {
 }
 
 void Scheduler::computed() {
-  for (const auto& [s, count] : chosen_) {
-    s->computed += count;
+  for (const auto& [s, count, drafts] : chosen_) {
+    s->computed += std::min(count + drafts, s->remaining());
     if (limits_.names) limits_.names->extend(s->names, s->root, s->tokens);
     kv_.commit(s->track, s->computed, s->names);
+    if (drafts > 0) kv_.truncate(s->track, s->computed);  // blocks that only wrong rows are in
   }
+  for (Sequence* s : running_) s->draft.clear();
   chosen_.clear();
 }
 

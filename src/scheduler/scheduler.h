@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <vector>
 
 #include "batch/batch.h"
@@ -20,6 +21,9 @@ namespace gale {
 /// of them, and runs the rest of its tokens again, which gives the same bits. So the first always gets on, and a sequence that
 /// does not fit even alone has reached the end of its context.
 ///
+/// A text that decodes brings rows of its draft where a step has room and the cache has blocks that nobody needs: nobody gives
+/// way to a guess.
+///
 /// Nothing is computed twice while it is there: a text takes over the blocks that others made of its beginning, also while they
 /// are making them: then it waits for their step (see prefix.cpp).
 class Scheduler {
@@ -37,7 +41,7 @@ class Scheduler {
     std::vector<Sequence*> owners;  ///< of batch.slices
     std::vector<Sequence*> wanted;  ///< whose row batch.wanted[i] is
     std::vector<Sequence*> full;    ///< cannot go on: the context or the whole cache is full. The caller removes them
-    int64_t decodes = 0;            ///< rows that are the only ones of their sequence
+    int64_t decodes = 0;            ///< rows of texts that decode, those of their drafts among them
   };
 
   Scheduler(KvCache& kv, Limits limits);
@@ -51,8 +55,11 @@ class Scheduler {
   /// Chooses rows and reserves their cache slots. The Step is good until the next call. `beside_decodes`: rows of the step where
   /// somebody decodes in it, that is, waits for it.
   Step& plan(int64_t beside_decodes = INT64_MAX);
-  /// The rows of the last plan() are in the cache. Comes before tokens are appended.
+  /// The rows of the last plan() are in the cache. Comes before a token is appended that had no row in the step, and after those
+  /// of its draft that the text goes on with; the rest of the draft is gone then, as is every other.
   void computed();
+  /// Who runs, first come first.
+  std::span<Sequence* const> active() const { return running_; }
 
   size_t running() const { return running_.size(); }
   size_t waiting() const { return waiting_.size(); }
@@ -62,8 +69,11 @@ class Scheduler {
   struct Chosen {
     Sequence* sequence;
     int64_t count;
+    int64_t drafts = 0;  // rows behind them, of the draft
   };
   void choose_decodes();
+  void choose_drafts(int64_t room);
+  bool drop_drafts();
   void choose_prefills();
   void prefill(Sequence& sequence, int64_t budget);
   void admit();
@@ -88,6 +98,7 @@ class Scheduler {
   std::vector<Sequence*> running_;
   std::vector<Chosen> chosen_;
   std::vector<Sequence*> scratch_;
+  std::vector<int32_t> rows_;  // the tokens of one sequence's
   Step step_;
   int64_t budget_ = 0, preemptions_ = 0;
   uint64_t arrivals_ = 0;

@@ -17,6 +17,7 @@ struct Sequence {
   uint64_t id;
   int64_t prompt;               ///< tokens of the prompt, the first of `tokens`
   std::vector<int32_t> tokens;  ///< the prompt, then what was generated
+  std::vector<int32_t> draft;   ///< what may come next: where the text decodes and there is room, rows of these come along
   SamplerChain sampler;
   bool all_rows = false;    ///< every row of the prompt is wanted, not only the last: none is taken from other texts
   bool background = false;  ///< gives way to those that are not

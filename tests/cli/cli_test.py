@@ -251,6 +251,24 @@ class Run(CliTest):
         held = self.run_json("-i", "hello", "-n", "9", "--logit-bias", "5=1000", "--stop-id", "5", "--include-stop", "--min-tokens", "3")
         self.assertEqual((len(held["tokens"]), held["tokens"][-1], held["stop_token"], held["finish"]), (4, 5, 5, "stop"))
 
+    def test_drafts_change_nothing(self):
+        guess = ["--spec-type", "ngram", "--draft-max", "8", "--draft-min", "8"]
+        for flags in (["--logit-bias", "5=1000"], ["--temp", "1.5", "--allow-id", "5,6", "--seed", "3"]):
+            args = ["-i", "hello", "-n", "50", "--ignore-eos", *flags]
+            plain, drafted = self.run_json(*args), self.run_json(*args, *guess)
+            self.assertEqual(plain["tokens"], drafted["tokens"])
+            self.assertEqual(plain["usage"]["drafted_tokens"], 0)
+            self.assertGreater(drafted["usage"]["accepted_tokens"], 0)
+            self.assertGreaterEqual(drafted["usage"]["drafted_tokens"], drafted["usage"]["accepted_tokens"])
+            stop = plain["text"][30:36]  # in the middle of what is accepted at once
+            stopped = [self.run_json(*args, "--stop", stop, *more) for more in ([], guess)]
+            self.assertEqual(*([(s["text"], s["stop"], s["finish"]) for s in stopped]))
+            self.assertEqual(stopped[0]["stop"], stop)
+        result = gale("run", "-m", self.model, "-i", "hello", "-n", "50", "--ignore-eos", "--logit-bias", "5=1000", "-v", *guess)
+        self.assertRegex(result.stderr, r"\d+ of \d+ guessed tokens right")
+        self.fails(2, "run", "-i", "x", "--draft-min", "9", "--draft-max", "8", says="--draft-min")
+        self.fails(2, "run", "-i", "x", "--draft-max", "0", says="from 1 to 128")
+
     def test_every_sampling_stage_has_flags(self):
         args = ["-i", "hello hello hello", "-n", "12", "--ignore-eos", "--temp", "1.2", "--seed", "3"]
         plain = self.run_json(*args)["tokens"]
