@@ -35,6 +35,50 @@ void put(Rewriter& out, std::string_view text, size_t old_bytes, size_t old) {
   if (out.at() < end) out.skip(end - out.at());
 }
 
+// Where characters at the start of a text go, the `tokenizers` package does not count them: the others have the origins of as
+// many characters before them. `kept`: where the first one that stays begins.
+void move_origins(SourceText& text, size_t kept) {
+  if (!text.tracked || kept == 0) return;
+  const std::vector<Origin> origins = text.origins;
+  for (size_t from = 0, at = kept; at < text.bytes.size(); from += utf8_length(text.bytes[from]))
+    for (size_t left = utf8_length(text.bytes[at]); left > 0 && at < text.bytes.size(); --left)
+      text.origins[at++] = origins[from];
+}
+
+// Characters replaced and kept one after the other, with the origins that the `tokenizers` package gives them.
+class Placer {
+ public:
+  explicit Placer(SourceText& text) : text_(text), out_(text) {}
+
+  void replace(size_t bytes, std::string_view by) {
+    const size_t old = characters(std::string_view(text_.bytes).substr(out_.at(), bytes));
+    if (by.empty()) {
+      if (more_) out_.take_next();  // a character that was put in stands for the next one that goes
+      out_.skip(bytes);
+    } else {
+      start();
+      put(out_, by, bytes, old);
+    }
+    more_ = characters(by) > old;
+  }
+  void keep(size_t bytes) {
+    start();
+    out_.copy(bytes);
+    more_ = false;
+  }
+  size_t at() const { return out_.at(); }
+  void finish() { out_.finish(); }
+
+ private:
+  void start() {
+    if (out_.size() == 0) move_origins(text_, out_.at());
+  }
+
+  SourceText& text_;
+  Rewriter out_;
+  bool more_ = false;  // the last text put in has more characters than it replaced
+};
+
 bool joins(char32_t before, char32_t after) noexcept {
   using enum unicode::Grapheme;
   if (before == control || after == control) return false;
@@ -105,6 +149,10 @@ CharsMap::Found CharsMap::find(std::string_view text, bool longest) const {
 }
 
 void CharsMap::apply(SourceText& text, Match match, const AddedTokenFinder* kept) const {
+  match == Match::longest ? apply_longest(text, kept) : apply_clusters(text);
+}
+
+void CharsMap::apply_longest(SourceText& text, const AddedTokenFinder* kept) const {
   Rewriter out(text);
   const std::string_view bytes = text.bytes;
   std::vector<AddedTokenFinder::Place> places;  // the next one last
@@ -116,23 +164,28 @@ void CharsMap::apply(SourceText& text, Match match, const AddedTokenFinder* kept
       continue;
     }
     const std::string_view rest = bytes.substr(out.at());
-    if (match == Match::longest) {
-      const Found f = find(rest, true);
-      const bool whole = f.length > 0 && (f.length == rest.size() || (uint8_t(rest[f.length]) & 0xc0) != 0x80);
-      whole ? put(out, f.text, f.length, characters(rest.substr(0, f.length))) : out.copy(utf8_length(rest[0]));
-      continue;
-    }
-    const size_t cluster = grapheme_length(rest);
+    const Found f = find(rest, true);
+    const bool whole = f.length > 0 && (f.length == rest.size() || (uint8_t(rest[f.length]) & 0xc0) != 0x80);
+    whole ? put(out, f.text, f.length, characters(rest.substr(0, f.length))) : out.copy(utf8_length(rest[0]));
+  }
+  out.finish();
+}
+
+void CharsMap::apply_clusters(SourceText& text) const {
+  Placer out(text);
+  const std::string_view bytes = text.bytes;
+  while (out.at() < bytes.size()) {
+    const size_t cluster = grapheme_length(bytes.substr(out.at()));
     if (cluster < kCluster) {
-      if (const Found f = find(rest.substr(0, cluster), false); f.length > 0) {
-        put(out, f.text, cluster, characters(rest.substr(0, cluster)));
+      if (const Found f = find(bytes.substr(out.at(), cluster), false); f.length > 0) {
+        out.replace(cluster, f.text);
         continue;
       }
     }
     for (const size_t end = out.at() + cluster; out.at() < end;) {
       const size_t length = utf8_length(bytes[out.at()]);
       const Found f = find(bytes.substr(out.at(), length), false);
-      f.length > 0 ? put(out, f.text, length, 1) : out.copy(length);
+      f.length > 0 ? out.replace(length, f.text) : out.keep(length);
     }
   }
   out.finish();

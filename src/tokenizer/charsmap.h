@@ -25,7 +25,7 @@ class CharsMap {
   /// From base64, as tokenizer.json writes it.
   static CharsMap from_base64(std::string_view text, std::string_view where);
 
-  /// `kept`: what stays as it is wherever it is met; nullptr for none.
+  /// `kept`: what stays as it is wherever it is met, for Match::longest; nullptr for none.
   void apply(SourceText& text, Match match, const AddedTokenFinder* kept = nullptr) const;
   const std::string& blob() const { return blob_; }
 
@@ -35,6 +35,8 @@ class CharsMap {
     std::string_view text;
   };
   Found find(std::string_view text, bool longest) const;
+  void apply_longest(SourceText& text, const AddedTokenFinder* kept) const;
+  void apply_clusters(SourceText& text) const;
   std::string_view text_at(uint32_t offset) const;
 
   std::string blob_;

@@ -51,11 +51,12 @@ struct JsonAt {
   }
 };
 
-/// A pattern as files write it: {"String": "text"} or {"Regex": "expression"}. Says which by `is_regex`.
+/// A pattern as files write it: {"String": "text"} or {"Regex": "expression"}. Says which by `is_regex`; an empty text is an
+/// expression too, which matches between all characters.
 inline std::string json_pattern(const JsonAt& at, bool& is_regex) {
   is_regex = at.has("Regex");
   const std::string pattern = is_regex ? at.at("Regex").text() : at.at("String").text();
-  require(!pattern.empty(), ErrorCode::corrupt, "tokenizer.json: {} is an empty pattern", at.pointer);
+  is_regex |= pattern.empty();
   return pattern;
 }
 

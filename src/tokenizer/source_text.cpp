@@ -1,5 +1,7 @@
 #include "tokenizer/source_text.h"
 
+#include <algorithm>
+
 namespace gale {
 
 SourceText SourceText::read(std::string_view input, bool track) {
@@ -61,6 +63,12 @@ void Rewriter::insert(std::string_view text) {
 void Rewriter::insert_before(std::string_view text) {
   out_ += text;
   if (text_.tracked) origins_.resize(out_.size(), at_ < text_.origins.size() ? text_.origins[at_] : Origin{});
+}
+
+void Rewriter::take_next() {
+  if (!text_.tracked || out_.empty() || at_ >= text_.origins.size()) return;
+  const size_t length = utf8_before(out_, out_.size()).length;
+  std::fill(origins_.end() - long(length), origins_.end(), text_.origins[at_]);
 }
 
 void Rewriter::finish() {

@@ -51,6 +51,8 @@ class Rewriter {
   /// Characters that are put in, as part of what stands before them, or, before a first character, as part of that one.
   void insert(std::string_view text);
   void insert_before(std::string_view text);
+  /// The last character put in has the origin of the next one from here on.
+  void take_next();
 
   size_t at() const { return at_; }
   size_t size() const { return out_.size(); }

@@ -174,7 +174,6 @@ TEST(TokenizerJson, RefusesWhatItDoesNotKnowByName) {
       {"/pre_tokenizer/delimiter", R"({"pre_tokenizer":{"type":"CharDelimiterSplit","delimiter":""}})"},
       {"/pre_tokenizer/length", R"({"pre_tokenizer":{"type":"FixedLength","length":0}})"},
       {"/decoder/content", R"({"decoder":{"type":"Strip","content":"","start":1,"stop":0}})"},
-      {"/pre_tokenizer/pattern", R"({"pre_tokenizer":{"type":"Split","pattern":{"String":""},"behavior":"Isolated"}})"},
   };
   for (const auto& [part, patch] : corrupt) expect_error(ErrorCode::corrupt, part, with(patch));
   for (const char* text : {"", "{", "[]", "null", "{}", "{\"model\":3}", "{\"model\":{}}", "\xff"})

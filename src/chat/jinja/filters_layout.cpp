@@ -11,7 +11,8 @@ namespace {
 // --- wordwrap ---
 
 struct WrapStyle {
-  int64_t width;
+  size_t width = 0;
+  bool cuts_words = true;  ///< a width that is a float is no place to cut a word at
   bool break_long_words, break_on_hyphens;
 };
 
@@ -108,7 +109,7 @@ std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const Wrap
     return std::all_of(letters.begin() + std::ptrdiff_t(c.from), letters.begin() + std::ptrdiff_t(c.to),
                        [](auto one) { return is_space(code_of(one)); });
   };
-  const size_t width = size_t(style.width);
+  const size_t width = style.width;
   std::vector<std::string> lines;
   while (!chunks.empty()) {
     std::vector<Chunk> now;
@@ -122,7 +123,8 @@ std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const Wrap
     if (!chunks.empty() && chunks.back().size() > width) {
       Chunk& word = chunks.back();
       if (style.break_long_words) {
-        const size_t part = long_word_part(letters, word, width - used, style);
+        if (!style.cuts_words) raise("slice indices must be integers or None or have an __index__ method");
+        const size_t part = long_word_part(letters, word, std::max<size_t>(width, 1) - used, style);
         now.push_back({word.from, word.from + part});
         word.from += part;
       } else if (now.empty()) {
@@ -141,16 +143,26 @@ std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const Wrap
   return lines;
 }
 
+void set_width(WrapStyle& style, const Value& width) {
+  if (width.is_undefined()) width.raise_undefined();
+  if (!width.is_number()) raise("wordwrap: the width is a '{}', no number", width.type_name());
+  const double wide = width.number();
+  if (!(wide > 0)) raise("invalid width {} (must be > 0)", wide);
+  style.cuts_words = !width.is_float() || wide < 1;
+  style.width = size_t(std::min(wide, 1e15));  // all lengths are integers, so what is behind the point does not count
+}
+
 Value word_wrap(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("wordwrap", args, {"width", "break_long_words", "wrapstring", "break_on_hyphens"});
   if (v.is_undefined()) v.raise_undefined();
   if (!v.str()) raise("wordwrap: a str is expected, not {}", v.type_name());
-  const WrapStyle style{a.integer(0, 79), a.flag(1, true), a.flag(3, true)};
+  WrapStyle style{.break_long_words = a.flag(1, true), .break_on_hyphens = a.flag(3, true)};
   const std::string between = a.has(2) && !a[2].is_none() ? a.text(2) : "\n";
   TextBuilder out(in.heap);
   bool first = true;
-  for (const std::string_view line : split_lines(v.str()->text)) {
-    if (style.width <= 0) raise("invalid width {} (must be > 0)", style.width);
+  const auto lines = split_lines(v.str()->text);
+  if (!lines.empty()) set_width(style, a.get(0, Value(int64_t(79))));
+  for (const std::string_view line : lines) {
     if (!std::exchange(first, false)) out.add(between);
     bool first_part = true;
     for (const std::string& part : wrap_line(in.heap, line, style)) {

@@ -170,6 +170,7 @@ Dict dict_from_args(Interpreter& in, const char* function, const Args& args) {
   Dict out;
   if (!args.positional.empty()) {
     const Value& from = args.positional[0];
+    if (from.is_undefined()) from.raise_undefined();  // asked for its keys
     if (from.dict()) {
       in.heap.step(int64_t(from.dict()->size()));
       out = *from.dict();

@@ -74,6 +74,7 @@ class Lexer {
   }
 
   void comment(size_t tag) {
+    if (at_ == s_.size()) return;  // as in jinja2, which stops where no text is left
     const size_t end = s_.find("#}", at_);
     if (end == s_.npos) error(tag, "Missing end of comment tag");
     const char sign = end > at_ ? s_[end - 1] : 0;
@@ -91,6 +92,7 @@ class Lexer {
     const size_t tag = at_;
     at_ = at + (sign ? 3 : 2);
     after_tag(sign, false);
+    if (at_ == s_.size()) return true;
     const size_t from = at_;
     for (size_t open = s_.find("{%", from); open != s_.npos; open = s_.find("{%", open + 2)) {
       at_ = open + 2;

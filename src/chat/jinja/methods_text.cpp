@@ -152,7 +152,9 @@ Value rsplit(Interpreter& in, const Value& self, const Args& args) {
 
 Value split_by_lines(Interpreter& in, const Value& self, const Args& args) {
   const Bound a("splitlines", args, {"keepends"});
-  return pieces(in, self, split_lines(text_of(self), a.flag(0)));
+  const int64_t keep = a.integer(0, 0);
+  if (keep != int32_t(keep)) raise("splitlines(): {} is too large for a C int", keep);
+  return pieces(in, self, split_lines(text_of(self), keep != 0));
 }
 
 template <bool from_end>

@@ -129,6 +129,13 @@ def all_tokenizers():
         yield f"normalizer Bert {o}", front(n.BertNormalizer(**o), p.BertPreTokenizer())
     rules = {"ﬁ": "fi", "½": "1/2", "Ｆ": "F", "ｕ": "u", "e\u0301": "é", "\u3000": " ", "\u00ad": "", "テ": "テテ", "é": "e"}
     yield "normalizer Precompiled", front(n.Precompiled(charsmap(rules)), p.FixedLength(2))
+    gone = {"H": "", "-": "", "/": "xy", "Ｆ": "", "ｕ": "", "日": "", "本": "本本", "語": "", "a": "", "1": "", "2": "two", "3": "", "[": "", "П": ""}
+    yield "normalizer Precompiled removing", front(n.Precompiled(charsmap(gone)), p.FixedLength(1))
+    yield "normalizer Precompiled removing first", front(n.Precompiled(charsmap(gone)), p.Sequence([p.WhitespaceSplit(), p.Metaspace(prepend_scheme="first")]))
+    yield "normalizer Replace nothing", front(n.Replace("", "~"), p.FixedLength(2))
+    for behavior in ("isolated", "merged_with_previous", "contiguous"):
+        yield f"pre Split nothing {behavior}", front(None, p.Split("", behavior))
+    yield "pre Split nothing inverted", front(None, p.Split(Regex(""), "merged_with_next", invert=True))
     for o in ({}, {"add_prefix_space": False}, {"use_regex": False}):
         yield f"pre ByteLevel {o}", front(None, p.ByteLevel(**o))
     for scheme in ("always", "first", "never"):
