@@ -302,7 +302,7 @@ class Run(CliTest):
         args = ["-i", "a somewhat longer prompt, read in pieces", "-n", "8", "--ignore-eos"]
         base = self.run_json(*args)["tokens"]
         self.assertEqual(self.run_json(*args, "-t", "1", "--batch-tokens", "7")["tokens"], base)
-        for flags in (["--precision", "exact"], ["--kv-type", "bf16"], ["--quant", "q8_0"], ["--ctx", "64"]):
+        for flags in (["--precision", "exact"], ["--kv-type", "bf16"], ["--kv-type", "q8_0/q4_0", "--kv-block", "16"], ["--quant", "q8_0"], ["--ctx", "64"]):
             self.assertEqual(len(self.run_json(*args, *flags)["tokens"]), 8)
 
     def test_prompts_that_cannot_be(self):
