@@ -1,7 +1,9 @@
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
-#include <vector>
+#include <numeric>
+#include <span>
 
 #include "models/model.h"
 
@@ -18,9 +20,10 @@ void forward(Ctx& ctx, const Model& model, const Batch& batch, KvCache& kv, Use&
   const Tensor hidden = model.hidden(ctx, batch, kv);
   const int64_t wanted = int64_t(batch.wanted.size());
   for (int64_t first = 0; first < wanted; first += kLogitRows) {
-    std::vector<int32_t> rows;
-    for (int64_t i = first; i < std::min(wanted, first + kLogitRows); ++i) rows.push_back(int32_t(i));
-    use(first, model.head(ctx, ops::gather_rows(ctx, hidden, rows)));
+    std::array<int32_t, kLogitRows> rows;
+    std::iota(rows.begin(), rows.end(), int32_t(first));
+    const auto count = size_t(std::min(wanted - first, kLogitRows));
+    use(first, model.head(ctx, ops::gather_rows(ctx, hidden, std::span(rows).first(count))));
   }
 }
 
