@@ -135,7 +135,9 @@ def bench(args):
 
 
 def main():
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # a template that Python would follow to the end of memory is not comparable
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))  # a template that Python would follow to the end of memory is not comparable
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("templates", nargs="*")
     parser.add_argument("--binary", default=str(ROOT / "build/release/tests/template_cases"))

@@ -93,14 +93,14 @@ class Pipelines:
     def normalizer(self):
         n, f = normalizers, self.flag
         return self.some([n.NFC, n.NFD, n.NFKC, n.NFKD, n.Lowercase, n.StripAccents, n.Nmt, n.ByteLevel, lambda: n.Strip(f(), f()), lambda: n.Prepend("▁"),
-                          lambda: n.Replace(" ", "▁"), lambda: n.Replace(Regex(r"\s+|[[:punct:]]{2,}"), " "), lambda: n.Replace(Regex("[aeiou](?=n)"), ""),
+                          lambda: n.Replace(" ", "▁"), lambda: n.Replace("", "_"), lambda: n.Replace(Regex(r"\s+|[[:punct:]]{2,}"), " "), lambda: n.Replace(Regex("[aeiou](?=n)"), ""),
                           lambda: n.BertNormalizer(f(), f(), f(), f())], 3)
 
     def pre_tokenizer(self):
         p, f, c = pre_tokenizers, self.flag, self.random.choice
         behavior = lambda: c(["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"])
         patterns = [r"\w+|[^\w\s]+", r"\s+", r"\p{L}+", r"[[:digit:]]{1,3}", r"\S+?(?=\s|$)", r"(?i:'s|'t|'re)|\p{Han}", r"[^[:alnum:]]", r"▁", r"^.|\b"]
-        return self.some([lambda: p.ByteLevel(f(), use_regex=f()), lambda: p.Split(Regex(c(patterns)), behavior(), f()), lambda: p.Split(c(["e", " ", "▁"]), behavior()),
+        return self.some([lambda: p.ByteLevel(f(), use_regex=f()), lambda: p.Split(Regex(c(patterns)), behavior(), f()), lambda: p.Split(c(["e", " ", "▁", ""]), behavior()),
                           lambda: p.Digits(f()), lambda: p.Punctuation(behavior()), p.Whitespace, p.WhitespaceSplit, p.BertPreTokenizer, p.UnicodeScripts,
                           lambda: p.CharDelimiterSplit(c("- e")), lambda: p.FixedLength(c([1, 2, 5])),
                           lambda: p.Metaspace(c("▁▁_"), c(["always", "first", "never"]), f())], 3)

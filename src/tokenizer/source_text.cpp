@@ -31,6 +31,7 @@ SourceText SourceText::read(std::string_view input, bool track) {
 void SourceText::assign(const SourceText& from, size_t begin, size_t end) {
   bytes.assign(from.bytes, begin, end - begin);
   tracked = from.tracked;
+  start = tracked && begin < end ? from.origins[begin].begin : 0;
   origins.clear();
   if (tracked) origins.assign(from.origins.begin() + long(begin), from.origins.begin() + long(end));
 }
@@ -45,7 +46,7 @@ void Rewriter::put(std::string_view character, int change) {
   if (text_.tracked) {
     const bool before = change > 0;
     const bool known = before ? at_ > 0 : at_ < text_.origins.size();
-    origins_.resize(out_.size(), known ? text_.origins[before ? at_ - 1 : at_] : Origin{});
+    origins_.resize(out_.size(), known ? text_.origins[before ? at_ - 1 : at_] : Origin{text_.start, text_.start});
   }
   for (; change <= 0 && at_ < text_.bytes.size(); ++change) at_ += utf8_length(text_.bytes[at_]);
 }
@@ -57,7 +58,7 @@ void Rewriter::put(char32_t code, int change) {
 
 void Rewriter::insert(std::string_view text) {
   out_ += text;
-  if (text_.tracked) origins_.resize(out_.size(), at_ > 0 ? text_.origins[at_ - 1] : Origin{});
+  if (text_.tracked) origins_.resize(out_.size(), at_ > 0 ? text_.origins[at_ - 1] : Origin{text_.start, text_.start});
 }
 
 void Rewriter::insert_before(std::string_view text) {

@@ -17,6 +17,7 @@ struct Origin {
 struct SourceText {
   std::string bytes;
   std::vector<Origin> origins;  ///< by byte; empty unless tracked
+  uint32_t start = 0;           ///< where it begins in the input, for what is put in before all of it
   bool tracked = false;
 
   SourceText() = default;

@@ -206,7 +206,7 @@ class Faults(HubTest):
         repo, file = self.add_large()
         file.always = ("slow", MIB // 4, 0.02)
         process = self.start("inspect", "org/large")
-        while sum(p.stat().st_blocks * 512 for p in self.leftovers()) < 8 * MIB:
+        while sum(p.stat().st_blocks * 512 for p in self.leftovers()) < 12 * MIB:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         process.communicate()

@@ -15,7 +15,7 @@ constexpr int64_t kMaxWidth = 10000;
 struct Spec {
   std::string fill = " ";
   char align = 0;  // < > ^ =, 0: the type's own
-  char sign = '-';
+  char sign = 0;   // + - or a space, 0: none was asked for
   char group = 0;
   char type = 0;
   bool alternate = false;
@@ -34,10 +34,13 @@ int64_t read_number(std::string_view s, size_t& at, int64_t absent) {
   return n;
 }
 
-std::string group_digits(std::string digits, char separator) {
-  const size_t end = std::min(digits.find_first_not_of("0123456789"), digits.size());
-  for (size_t i = end; i > 3; i -= 3) digits.insert(i - 3, 1, separator);
-  return digits;
+/// The digits `text` begins with in groups of `each`. Zeros that fill the width, less the `sign`, are digits too.
+std::string group_digits(const Spec& spec, std::string text, size_t sign, size_t each = 3) {
+  size_t end = each == 3 ? std::min(text.find_first_not_of("0123456789"), text.size()) : text.size();
+  const bool zeros = spec.align == '=' && spec.fill == "0" && end > 0;
+  while (zeros && int64_t(text.size() + (end - 1) / each + sign) < spec.width) text.insert(0, 1, '0'), ++end;
+  for (size_t i = end; i > each; i -= each) text.insert(i - each, 1, spec.group);
+  return text;
 }
 
 /// Pads `body` to the width; `sign` goes before the padding where the alignment is '='.
@@ -57,12 +60,12 @@ std::string pad(const Spec& spec, const std::string& sign, const std::string& bo
 
 std::string sign_of(const Spec& spec, bool negative) {
   if (negative) return "-";
-  return spec.sign == '-' ? "" : std::string(1, spec.sign);
+  return spec.sign == '+' || spec.sign == ' ' ? std::string(1, spec.sign) : "";
 }
 
 std::string format_float(const Spec& spec, double v) {
   if (spec.precision > 400) raise("a precision of more than 400 is not supported for numbers");
-  const char type = spec.type == '%' || spec.type == 'F' ? 'f' : spec.type == 0 ? 'r' : spec.type;
+  const char type = spec.type == '%' || spec.type == 'F' ? 'f' : spec.type == 'n' ? 'g' : spec.type == 0 ? 'r' : spec.type;
   const double size = std::abs(v) * (spec.type == '%' ? 100 : 1);
   std::string body;
   if (!std::isfinite(v)) {
@@ -76,10 +79,11 @@ std::string format_float(const Spec& spec, double v) {
     body = buffer;
     if (type == 'r' && body.find_first_of(".e") == std::string::npos) body += ".0";
   }
-  if (spec.group) body = group_digits(std::move(body), spec.group);
   if (spec.type == '%') body += '%';
   const bool zero = body.find_first_of("123456789inf") == std::string::npos;
-  return pad(spec, sign_of(spec, std::signbit(v) && !std::isnan(v) && !(zero && spec.no_negative_zero)), body, '>');
+  const std::string sign = sign_of(spec, std::signbit(v) && !std::isnan(v) && !(zero && spec.no_negative_zero));
+  if (spec.group) body = group_digits(spec, std::move(body), sign.size());
+  return pad(spec, sign, body, '>');
 }
 
 std::string format_integer(const Spec& spec, int64_t v) {
@@ -101,10 +105,12 @@ std::string format_integer(const Spec& spec, int64_t v) {
     default:
       body = std::to_string(size);
   }
-  if (spec.alternate && std::string_view("xXob").find(spec.type) != std::string_view::npos) prefix = std::string("0") + spec.type;
+  const bool prefixed = spec.type != 0 && std::string_view("xXob").find(spec.type) != std::string_view::npos;
+  if (spec.alternate && prefixed) prefix = std::string("0") + spec.type;
   if (spec.precision > int64_t(body.size())) body.insert(0, size_t(spec.precision) - body.size(), '0');
-  if (spec.group) body = group_digits(std::move(body), spec.group);
-  return pad(spec, sign_of(spec, v < 0) + prefix, body, '>');
+  const std::string sign = sign_of(spec, v < 0) + prefix;
+  if (spec.group) body = group_digits(spec, std::move(body), sign.size(), prefixed ? 4 : 3);
+  return pad(spec, sign, body, '>');
 }
 
 std::string format_text(const Spec& spec, std::string_view text, char own_align) {
@@ -249,13 +255,15 @@ std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supp
   return convert(heap, spec, value ? *value : supply.next(), markup);
 }
 
-Spec parse_spec(std::string_view s) {
+/// `own`: alignment and type of what is formatted, where the text names none.
+Spec parse_spec(std::string_view s, char own_align, char own_type) {
   Spec spec;
   size_t at = 0;
   const auto is_align = [&](size_t i) { return i < s.size() && std::string_view("<>^=").find(s[i]) != std::string_view::npos; };
   size_t first = 0;
   if (!s.empty()) next_code_point(s, first);
-  if (is_align(first) && first > 0) {
+  const bool filled = is_align(first) && first > 0;
+  if (filled) {
     spec.fill = s.substr(0, first);
     spec.align = s[first];
     at = first + 1;
@@ -265,8 +273,9 @@ Spec parse_spec(std::string_view s) {
   if (at < s.size() && std::string_view("+- ").find(s[at]) != std::string_view::npos) spec.sign = s[at++];
   if (at < s.size() && s[at] == 'z') spec.no_negative_zero = ++at > 0;
   if (at < s.size() && s[at] == '#') spec.alternate = ++at > 0;
-  if (at < s.size() && s[at] == '0') {
-    if (!spec.align) spec.align = '=', spec.fill = "0";
+  if (at < s.size() && s[at] == '0' && !filled) {
+    spec.fill = "0";
+    if (!spec.align && own_align == '>') spec.align = '=';
     ++at;
   }
   spec.width = read_number(s, at, 0);
@@ -277,12 +286,16 @@ Spec parse_spec(std::string_view s) {
   }
   if (at < s.size()) spec.type = s[at++];
   if (at != s.size()) raise("Invalid format specifier '{}'", s);
+  const std::string_view grouped = spec.group == '_' ? "defgEG%FboxX" : "defgEG%F";
+  const char type = spec.type ? spec.type : own_type;
+  if (spec.group && type && grouped.find(type) == std::string_view::npos)
+    raise("Cannot specify '{}' with '{}'.", spec.group, type);
   return spec;
 }
 
 std::string format_value(Heap& heap, const Value& v, std::string_view text) {
   if (text.empty()) return to_text(heap, v);
-  const Spec spec = parse_spec(text);
+  const Spec spec = parse_spec(text, v.str() ? '<' : '>', v.str() ? 's' : v.is_int() ? 'd' : 0);
   const auto allowed = [&](std::string_view types) {
     if (spec.type && types.find(spec.type) == std::string_view::npos) {
       raise("Unknown format code '{}' for object of type '{}'", spec.type, v.type_name());
@@ -290,13 +303,19 @@ std::string format_value(Heap& heap, const Value& v, std::string_view text) {
   };
   if (v.str()) {
     allowed("s");
+    if (spec.sign) raise("{} not allowed in string format specifier", spec.sign == ' ' ? "Space" : "Sign");
+    if (spec.no_negative_zero) raise("Negative zero coercion (z) not allowed in string format specifier");
+    if (spec.alternate) raise("Alternate form (#) not allowed in string format specifier");
     if (spec.align == '=') raise("'=' alignment not allowed in string format specifier");
     return format_text(spec, v.str()->text, '<');
   }
   if (v.is_int() && std::string_view("eEfFgG%").find(spec.type ? spec.type : ' ') == std::string_view::npos) {
     allowed("dxXobnc");
-    if (spec.type == 'c') return format_text(spec, one_character(v), '<');
     if (spec.precision >= 0) raise("Precision not allowed in integer format specifier");
+    if (spec.no_negative_zero) raise("Negative zero coercion (z) not allowed in format specifier with integer format code");
+    if (spec.type == 'c' && spec.sign) raise("Sign not allowed with integer format specifier 'c'");
+    if (spec.type == 'c' && spec.alternate) raise("Alternate form (#) not allowed with integer format specifier 'c'");
+    if (spec.type == 'c') return format_text(spec, one_character(v), '>');
     return format_integer(spec, v.integer());
   }
   if (!v.is_number()) raise("unsupported format string passed to {}.__format__", v.type_name());

@@ -222,11 +222,7 @@ ExprPtr Parser::name_or_constant() {
   if (name == "true" || name == "True") return std::make_unique<ConstantExpr>(token.at, true);
   if (name == "false" || name == "False") return std::make_unique<ConstantExpr>(token.at, false);
   if (name == "none" || name == "None") return std::make_unique<ConstantExpr>(token.at, None{});
-  for (MacroUse& use : macros_) {
-    use.varargs |= name == "varargs";
-    use.kwargs |= name == "kwargs";
-    use.caller |= name == "caller";
-  }
+  used(name);
   return std::make_unique<NameExpr>(token.at, name);
 }
 

@@ -179,13 +179,16 @@ void Parser::macro_parts(MacroStatement& macro, std::string_view end) {
     macro.call = expression();
     if (macro.call->kind != ExprKind::call) error_at(macro.at, "expected a call");
   }
+  for (const auto& [name, fallback] : macro.parameters) set(name);
   const int loops = std::exchange(loops_, 0);
   macros_.emplace_back();
   macro.body = body_until(end);
-  macro.uses_varargs = macros_.back().varargs;
-  macro.uses_kwargs = macros_.back().kwargs;
-  macro.uses_caller = macros_.back().caller;
+  macro.uses_varargs = macros_.back().varargs.used;
+  macro.uses_kwargs = macros_.back().kwargs.used;
+  macro.uses_caller = macros_.back().caller.used;
   for (const auto& [name, fallback] : macro.parameters) {
+    if (name == "varargs") macro.uses_varargs = false;  // a parameter like others
+    if (name == "kwargs") macro.uses_kwargs = false;
     if (macro.uses_caller && name == "caller" && !fallback)
       error_at(macro.at, "the parameter 'caller' must be left out or have a default");
   }
@@ -225,7 +228,10 @@ std::unique_ptr<Statement> Parser::block_statement(uint32_t at) {
   skip_name("required");
   if (!blocks_.insert(name).second) error_at(at, fmt::format("block '{}' defined twice", name));
   const int loops = std::exchange(loops_, 0);  // jinja2 compiles the body to a function of its own
+  std::vector<MacroUse> macros;
+  macros.swap(macros_);
   node->body = body_until("endblock");
+  macros.swap(macros_);
   loops_ = loops;
   skip_name(name);
   return node;
@@ -241,9 +247,9 @@ std::unique_ptr<Statement> Parser::generation_statement(uint32_t at) {
   const auto define = [&](const char* name, ExprPtr value) {
     node->values.emplace_back(Target{.at = at, .name = name, .attribute = {}, .parts = {}}, std::move(value));
   };
-  if (use.varargs) define("varargs", std::make_unique<ItemsExpr>(ExprKind::tuple, at));
-  if (use.kwargs) define("kwargs", std::make_unique<DictExpr>(at));
-  if (use.caller) define("caller", std::make_unique<ConstantExpr>(at, Value::undefined("No caller defined")));
+  if (use.varargs.used) define("varargs", std::make_unique<ItemsExpr>(ExprKind::tuple, at));
+  if (use.kwargs.used) define("kwargs", std::make_unique<DictExpr>(at));
+  if (use.caller.used) define("caller", std::make_unique<ConstantExpr>(at, Value::undefined("No caller defined")));
   macros_.pop_back();
   loops_ = loops;
   return node;
@@ -267,6 +273,18 @@ std::string Parser::target_name() {
   return name;
 }
 
+void Parser::used(std::string_view name) {
+  for (MacroUse& macro : macros_) {
+    if (MacroUse::Name* special = macro.find(name); special && !special->set) special->used = true;
+  }
+}
+
+void Parser::set(std::string_view name) {
+  for (MacroUse& macro : macros_) {
+    if (MacroUse::Name* special = macro.find(name)) special->set = true;
+  }
+}
+
 Target Parser::one_target(bool with_attribute) {
   Target out;
   out.at = now().at;
@@ -284,7 +302,10 @@ Target Parser::one_target(bool with_attribute) {
     return out.is_tuple ? std::move(out) : Target(std::move(out.parts[0]));
   }
   out.name = target_name();
-  if (with_attribute && skip_op(".")) out.attribute = expect_any_name();
+  if (with_attribute && skip_op("."))
+    out.attribute = expect_any_name();
+  else
+    set(out.name);
   return out;
 }
 

@@ -26,9 +26,15 @@ class Parser {
     uint32_t at;
     std::string what;
   };
-  /// The macro being read: which of the special names its body uses.
+  /// The macro being read: which of the special names its body uses before anything in it, of whatever scope, sets them.
   struct MacroUse {
-    bool varargs = false, kwargs = false, caller = false;
+    struct Name {
+      bool used = false, set = false;
+    };
+    Name varargs, kwargs, caller;
+    Name* find(std::string_view name) {
+      return name == "varargs" ? &varargs : name == "kwargs" ? &kwargs : name == "caller" ? &caller : nullptr;
+    }
   };
 
   const Token& now() const { return tokens_[at_]; }
@@ -102,6 +108,8 @@ class Parser {
   Target target(bool with_attribute, std::string_view end_name = {});
   Target one_target(bool with_attribute);
   std::string target_name();
+  void used(std::string_view name);
+  void set(std::string_view name);
 
   std::string_view source_;
   std::vector<Token> tokens_;

@@ -133,6 +133,9 @@ def all_tokenizers():
     yield "normalizer Precompiled removing", front(n.Precompiled(charsmap(gone)), p.FixedLength(1))
     yield "normalizer Precompiled removing first", front(n.Precompiled(charsmap(gone)), p.Sequence([p.WhitespaceSplit(), p.Metaspace(prepend_scheme="first")]))
     yield "normalizer Replace nothing", front(n.Replace("", "~"), p.FixedLength(2))
+    t = front(n.Replace(Regex("^|(?=b)"), "~"), p.Metaspace(prepend_scheme="first"))
+    t.add_special_tokens(["ab", "[X]"])
+    yield "normalizer Replace nothing at starts", t
     for behavior in ("isolated", "merged_with_previous", "contiguous"):
         yield f"pre Split nothing {behavior}", front(None, p.Split("", behavior))
     yield "pre Split nothing inverted", front(None, p.Split(Regex(""), "merged_with_next", invert=True))
