@@ -73,6 +73,7 @@ Part find_part(const Checkpoint& source, const std::string& name) {
     TensorGroup alone;
     alone.name = name;
     alone.parts = {{"weight", out.raw}};
+    alone.quantization_config = out.group.quantization_config;
     out.from = &format_of(out.group.parts.empty() ? alone : out.group);
     out.group = std::move(alone);
     out.shape = out.raw->shape;

@@ -177,6 +177,10 @@ const Damage kDamages[] = {
      "row 1, column 6 is no finite number (byte 0xff)"},
     {"FP8 infinite scale", "fp8_tensor", ErrorCode::corrupt,
      [](HfWeight& w) { std::fill_n(w.part("weight_scale").bytes.begin(), 4, std::byte(0xff)); }, "not a finite number"},
+    {"FP8 without a scale", "fp8_tensor", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("weight_scale"); },
+     "up_proj.weight: neither \"model.layers.0.mlp.up_proj.weight_scale\" nor"},
+    {"FP8 without scales of blocks", "fp8_block", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("weight_scale_inv"); },
+     "nor \"model.layers.0.mlp.up_proj.weight_scale_inv\" is there"},
     {"FP8 integer scales", "fp8_tensor", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_scale").type = TensorType::i32; },
      "type i32"},
 
