@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <functional>
 #include <set>
 
@@ -221,6 +222,7 @@ const Damage kDamages[] = {
     {"bnb int8 arranged", "bnb_int8", ErrorCode::unsupported,
      [](HfWeight& w) { w.part("weight_format").bytes[0] = std::byte(1); }, "arranged for a GPU"},
     {"bnb int8 scales", "bnb_int8", ErrorCode::corrupt, [](HfWeight& w) { w.part("SCB").shape = {17}; }, "needs [18]"},
+    {"bnb int8 negative scale", "bnb_int8", ErrorCode::corrupt, [](HfWeight& w) { w.number("SCB", -1); }, "SCB: element 0 is -1"},
 
     {"HQQ bits", "hqq4", ErrorCode::unsupported, [](HfWeight& w) { w.part("nbits").bytes[0] = std::byte(5); }, "5 bits"},
     {"HQQ axis", "hqq4", ErrorCode::corrupt, [](HfWeight& w) { w.part("axis").bytes[0] = std::byte(2); }, "axis is 2"},
@@ -257,8 +259,18 @@ const Damage kDamages[] = {
      "are 2 groups, but there are"},
     {"GPTQ g_idx outside", "gptq3_f16", ErrorCode::corrupt, [](HfWeight& w) { w.part("g_idx").bytes[0] = std::byte(4); },
      "is in group 4, but there are 4"},
-    {"NVFP4 divided by 0", "nvfp4_ct", ErrorCode::corrupt,
-     [](HfWeight& w) { std::fill_n(w.part("weight_global_scale").bytes.begin(), 4, std::byte(0)); }, "divided by 0"},
+    {"NVFP4 divided by 0", "nvfp4_ct", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_global_scale", 0); },
+     "a scale of 0 over all, which must be above 0"},
+    {"NVFP4 divided by less than 0", "nvfp4_ct", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_global_scale", -1); },
+     "a scale of -1 over all, which must be above 0"},
+    {"NVFP4 times 0", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", 0); },
+     "a scale of 0 over all, which must be above 0"},
+    {"NVFP4 times less than 0", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", -1); },
+     "a scale of -1 over all, which must be above 0"},
+    {"NVFP4 times NaN", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", NAN); },
+     "weight_scale_2: element 0 is not a finite number"},
+    {"NVFP4 times infinity", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", INFINITY); },
+     "weight_scale_2: element 0 is not a finite number"},
 };
 
 // What a loader and everything that counts weights sees of a checkpoint: parts, with either spelling of the config.
