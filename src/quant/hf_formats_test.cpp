@@ -315,6 +315,32 @@ TEST(HfFormats, UnknownMethodsListTheTensorsAndTheNearestFormat) {
   }
 }
 
+// What a method that nobody here knows writes may have the names of one that is read, or those of plain weights.
+TEST(HfFormats, UnknownMethodsAreRefusedOverTensorsOfAnyNames) {
+  HfWeight plain;
+  plain.parts["weight"] = {TensorType::bf16, {2, 32}, std::vector<std::byte>(128)};
+  const auto refusal = [](HfWeight weight, const char* method) -> std::string {
+    weight.config = {{"quant_method", method}};
+    const HfGroup group(weight);
+    try {
+      return std::string("read as ") + std::string(format_of(group.group).name);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::unsupported);
+      return e.what();
+    }
+  };
+  const HfWeight fp8 = hf_vector("fp8_tensor").weight, int8 = hf_vector("ct_w8a8").weight;
+  EXPECT_THAT(refusal(fp8, "Quark"), HasSubstr("nearest to it is fp8 or mxfp4 as compressed-tensors writes them"));
+  EXPECT_THAT(refusal(fp8, "foo"), HasSubstr("\"foo\" is not read, and nearest to it is fp8_hf"));
+  EXPECT_THAT(refusal(int8, "foo"), HasSubstr("nearest to it is compressed_tensors"));
+  EXPECT_THAT(refusal(int8, "exl2"), HasSubstr("weight i8 [19, 64]"));
+  EXPECT_THAT(refusal(plain, "foo"),
+              HasSubstr("model.layers.0.mlp.up_proj: no weight format reads its tensors (weight bf16 [2, 32])"));
+  EXPECT_THAT(refusal(plain, "foo"), HasSubstr("nearest to it is the same model as compressed-tensors or GGUF"));
+  EXPECT_EQ(refusal(plain, "gptq"), "read as bf16") << "what a known method leaves alone";
+  EXPECT_EQ(refusal(fp8, "fbgemm_fp8"), "read as fp8_hf");
+}
+
 TEST(HfFormats, WhatIsWrongIsSaid) {
   for (const Damage& damage : kDamages) {
     SCOPED_TRACE(damage.what);
