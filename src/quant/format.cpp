@@ -59,6 +59,21 @@ const Format* claiming(const TensorGroup& group) {
   return nullptr;
 }
 
+// compressed-tensors' rotations of what goes into layers and comes out of them, as the model runs: without them the weights are
+// of another model. Saved empty where there are none.
+void check_transforms(const TensorGroup& group) {
+  const Json* config = group.quantization_config;
+  if (config == nullptr || !config->is_object()) return;
+  const auto found = config->find("transform_config");
+  if (found == config->end() || found->empty()) return;
+  if (found->is_object() && found->contains("config_groups") && (*found)["config_groups"].empty()) return;
+  fail(ErrorCode::unsupported,
+       "{}: the \"transform_config\" of its checkpoint rotates what goes into layers (QuIP, SpinQuant), which is not read; "
+       "nearest to "
+       "it is the same model as compressed-tensors without transforms",
+       group.name);
+}
+
 std::string advice(const TensorGroup& group) {
   const std::string method = hf::quant_method(group);
   if (method.empty()) return "";
@@ -137,6 +152,7 @@ const Format& find_format(std::string_view name) {
 }
 
 const Format& format_of(const TensorGroup& group) {
+  check_transforms(group);
   if (reads(hf::quant_method(group)))
     if (const Format* format = claiming(group)) return *format;
   constexpr size_t kShown = 10;

@@ -195,6 +195,8 @@ const Damage kDamages[] = {
 
     {"CT bits", "ct_int4", ErrorCode::unsupported,
      [](HfWeight& w) { w.config["config_groups"]["group_0"]["weights"]["num_bits"] = 3; }, "3 bits"},
+    {"CT transforms", "ct_w8a8", ErrorCode::unsupported,
+     [](HfWeight& w) { w.config["transform_config"]["config_groups"]["R1"] = {{"type", "hadamard"}}; }, "\"transform_config\""},
     {"CT shape", "ct_int4", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_shape").bytes[9] = std::byte(2); },
      "weight_shape says"},
     {"CT groups", "ct_int4", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_scale").shape = {4, 3}; },
@@ -339,6 +341,15 @@ TEST(HfFormats, UnknownMethodsAreRefusedOverTensorsOfAnyNames) {
   EXPECT_THAT(refusal(plain, "foo"), HasSubstr("nearest to it is the same model as compressed-tensors or GGUF"));
   EXPECT_EQ(refusal(plain, "gptq"), "read as bf16") << "what a known method leaves alone";
   EXPECT_EQ(refusal(fp8, "fbgemm_fp8"), "read as fp8_hf");
+}
+
+TEST(HfFormats, EmptyTransformsAreNone) {
+  for (const Json& none : {Json(), Json::object(), Json{{"config_groups", Json::object()}}}) {
+    HfVector v = hf_vector("ct_w8a8");
+    v.weight.config["transform_config"] = none;
+    const HfGroup weight(v.weight);
+    EXPECT_EQ(hash_of(dequantized(format_of(weight.group), weight.group)), v.hash) << none;
+  }
 }
 
 TEST(HfFormats, WhatIsWrongIsSaid) {
