@@ -56,8 +56,8 @@ Fp8::Fp8(const TensorGroup& group) : weight(&hf::part_of(group, "weight", "FP8")
   hf::check_parts(group, {"weight", "weight_scale_inv", "weight_scale"}, "FP8");
   const Json* config = group.quantization_config;
   require(scales != nullptr || config == nullptr || config->empty(), ErrorCode::corrupt,
-          "{}: neither \"{}.weight_scale\" nor \"{}.weight_scale_inv\" is there, without which it says nothing; {} is incomplete",
-          weight->name, group.name, group.name, file_of(*weight));
+          "{0}: neither \"{0}_scale\" nor \"{0}_scale_inv\" is there, without which it says nothing; {1} is incomplete",
+          weight->name, file_of(*weight));
   out = weight->shape[0], in = weight->shape[1];
   layout.table = weight->type == TensorType::f8_e5m2 ? CodeTable::e5m2 : CodeTable::e4m3;
   block_rows = out, block_columns = in, across = 1;
