@@ -164,7 +164,8 @@ const Format& format_of(const TensorGroup& group) {
                    tensor_type_info(tensor->type).name, tensor->shape.text());
   }
   if (group.parts.size() > kShown) tensors += fmt::format(" and {} more", group.parts.size() - kShown);
-  fail(ErrorCode::unsupported, "{}: no weight format reads its tensors ({}){}; known formats: {}", group.name,
+  fail(ErrorCode::unsupported, "{}: {} its tensors ({}){}; known formats: {}", group.name,
+       reads(hf::quant_method(group)) ? "no weight format reads" : "nobody knows what is meant by",
        tensors.empty() ? "none" : tensors, advice(group), known_formats());
 }
 

@@ -337,7 +337,7 @@ TEST(HfFormats, UnknownMethodsAreRefusedOverTensorsOfAnyNames) {
   EXPECT_THAT(refusal(int8, "foo"), HasSubstr("nearest to it is compressed_tensors"));
   EXPECT_THAT(refusal(int8, "exl2"), HasSubstr("weight i8 [19, 64]"));
   EXPECT_THAT(refusal(plain, "foo"),
-              HasSubstr("model.layers.0.mlp.up_proj: no weight format reads its tensors (weight bf16 [2, 32])"));
+              HasSubstr("model.layers.0.mlp.up_proj: nobody knows what is meant by its tensors (weight bf16 [2, 32])"));
   EXPECT_THAT(refusal(plain, "foo"), HasSubstr("nearest to it is the same model as compressed-tensors or GGUF"));
   EXPECT_EQ(refusal(plain, "gptq"), "read as bf16") << "what a known method leaves alone";
   EXPECT_EQ(refusal(fp8, "fbgemm_fp8"), "read as fp8_hf");
