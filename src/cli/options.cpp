@@ -155,9 +155,9 @@ std::string check_quant(const std::string& text) {
     return "";
   } catch (const Error& e) {
     const QuantSupport q = quantization_support(text);
-    return q.state == QuantState::unknown
-               ? e.what()
-               : fmt::format("{} is a format that Gale knows of and does not make: {}", q.name, e.what());
+    if (q.state == QuantState::unknown) return e.what();
+    if (q.can_write) return fmt::format("did you mean {}? {}", q.name, e.what());  // a name that others have for it
+    return fmt::format("{} is a format that Gale knows of and does not make: {}", q.name, e.what());
   }
 }
 

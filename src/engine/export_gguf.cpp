@@ -73,6 +73,7 @@ Part find_part(const Checkpoint& source, const std::string& name) {
     TensorGroup alone;
     alone.name = name;
     alone.parts = {{"weight", out.raw}};
+    alone.quantization_config = out.group.quantization_config;
     out.from = &format_of(out.group.parts.empty() ? alone : out.group);
     out.group = std::move(alone);
     out.shape = out.raw->shape;
@@ -199,6 +200,7 @@ class Exporter {
     declare(target);
     if (calibrated_ && std::ranges::none_of(plans_, [](const Plan& plan) { return plan.to->quantize_by != nullptr; }))
       types_.note("nothing becomes gptq2 to gptq8: no text was needed to calibrate");
+    note_own_types();
     for (const Plan& plan : plans_) write(plan);
     if (!target.rope_factors.empty()) write_values(target.rope_factors);
     finish_writing();
@@ -230,6 +232,14 @@ class Exporter {
     }
     if (!target.rope_factors.empty())
       writer_.declare("rope_freqs.weight", TensorType::f32, {int64_t(target.rope_factors.size())});
+  }
+
+  // GGUF has types for what inputs are rounded to, which engines compute with but read no weights of.
+  void note_own_types() {
+    for (const std::string_view type : {"q8_k", "q8_1"})
+      if (std::ranges::any_of(plans_, [&](const Plan& plan) { return plan.to->name == type; }))
+        types_.note(fmt::format(
+            "{} is a type that other engines do not read weights of: the file is for Gale alone; all read q8_0", type));
   }
 
   void write(const Plan& plan) {

@@ -35,6 +35,23 @@ TEST(ExportGguf, PartsThatNoFormatReadsAreRefused) {
   EXPECT_FALSE(std::filesystem::exists(folder / "model.gguf"));
 }
 
+// A weight that lost its scale is one tensor as a plain one is.
+TEST(ExportGguf, LostScalesAreNotTakenForNone) {
+  const auto original = Checkpoint::open(golden_path("llama_fp8"));
+  std::vector<RawTensor> tensors = original->tensors();
+  ASSERT_EQ(std::erase_if(tensors, [](const RawTensor& t) { return t.name == "model.layers.0.mlp.up_proj.weight_scale"; }), 1u);
+  const auto checkpoint = Checkpoint::assemble("memory", original->config(), tensors);
+  const TemporaryFolder folder;
+  ThreadPool pool(1);
+  try {
+    export_gguf(*checkpoint, "f32", folder / "model.gguf", pool);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::corrupt);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("model.layers.0.mlp.up_proj.weight_scale"));
+  }
+}
+
 // Blocks alone would have scales among the smallest that e4m3 has, where its steps are wide.
 TEST(ExportGguf, Nvfp4HasTheScaleOfAWholeMatrixToo) {
   const TemporaryFolder folder;

@@ -149,6 +149,9 @@ TEST(WeightPlan, SaysWhatWasNotAsAskedFor) {
   EXPECT_EQ(message_of("q4_k", *dense), "");
   EXPECT_THAT(message_of("q4_k", *random_checkpoint(kTinyShape, "q5_0", pool)), HasSubstr("loses twice"));
   EXPECT_EQ(message_of("q5_0", *random_checkpoint(kTinyShape, "q5_0", pool)).find("loses twice"), std::string::npos);
+  for (const char* type : {"q8_k", "q8_1"})
+    EXPECT_THAT(message_of(type, *dense), AllOf(HasSubstr(type), HasSubstr("other engines do not read")));
+  EXPECT_EQ(message_of("q8_0", *dense), "");
   QuantRecipe only("q4_k");
   only.experts_only = true;
   EXPECT_THAT(message_of(only, *dense), HasSubstr("no experts"));

@@ -23,6 +23,13 @@ std::string known_formats() {
   return out;
 }
 
+// Methods of quantization_config that are read, "" for a config that names none. What other methods make of tensors of these
+// names nobody knows.
+constexpr std::string_view kRead[] = {
+    "",    "gptq", "gptq_marlin",  "marlin", "awq",      "compressed-tensors", "compressed_tensors",
+    "fp8", "hqq",  "bitsandbytes", "mxfp4",  "modelopt", "fbgemm_fp8",         "modelopt_fp4",
+    "afq"};
+
 // Methods of quantization_config that nothing here reads, and what comes nearest to them.
 constexpr std::pair<std::string_view, std::string_view> kUnread[] = {
     {"exl2", "gptq of the same bits"},
@@ -42,13 +49,41 @@ constexpr std::pair<std::string_view, std::string_view> kUnread[] = {
     {"bitnet", "gptq of 2 bits, or the model without quantization"},
 };
 
+bool reads(std::string_view method) {
+  return std::ranges::any_of(kRead, [&](std::string_view name) { return same_but_case(name, method); });
+}
+
+const Format* claiming(const TensorGroup& group) {
+  for (const Format* format : formats())
+    if (format->claims(group)) return format;
+  return nullptr;
+}
+
+// compressed-tensors' rotations of what goes into layers and comes out of them, as the model runs: without them the weights are
+// of another model. Saved empty where there are none.
+void check_transforms(const TensorGroup& group) {
+  const Json* config = group.quantization_config;
+  if (config == nullptr || !config->is_object()) return;
+  const auto found = config->find("transform_config");
+  if (found == config->end() || found->empty()) return;
+  if (found->is_object() && found->contains("config_groups") && (*found)["config_groups"].empty()) return;
+  fail(ErrorCode::unsupported,
+       "{}: the \"transform_config\" of its checkpoint rotates what goes into layers (QuIP, SpinQuant), which is not read; "
+       "nearest to "
+       "it is the same model as compressed-tensors without transforms",
+       group.name);
+}
+
 std::string advice(const TensorGroup& group) {
   const std::string method = hf::quant_method(group);
   if (method.empty()) return "";
   for (const auto& [name, nearest] : kUnread)
     if (same_but_case(name, method))
       return fmt::format("; quant_method \"{}\" is not read, and nearest to it is {}", method, nearest);
-  return fmt::format("; its quant_method is \"{}\"", method);
+  if (reads(method)) return fmt::format("; its quant_method is \"{}\"", method);
+  const Format* alike = claiming(group);
+  return fmt::format("; quant_method \"{}\" is not read, and nearest to it is {}", method,
+                     alike != nullptr && group.parts.size() > 1 ? alike->name : "the same model as compressed-tensors or GGUF");
 }
 
 }  // namespace
@@ -117,8 +152,9 @@ const Format& find_format(std::string_view name) {
 }
 
 const Format& format_of(const TensorGroup& group) {
-  for (const Format* format : formats())
-    if (format->claims(group)) return *format;
+  check_transforms(group);
+  if (reads(hf::quant_method(group)))
+    if (const Format* format = claiming(group)) return *format;
   constexpr size_t kShown = 10;
   std::string tensors;
   size_t shown = 0;
@@ -128,7 +164,8 @@ const Format& format_of(const TensorGroup& group) {
                    tensor_type_info(tensor->type).name, tensor->shape.text());
   }
   if (group.parts.size() > kShown) tensors += fmt::format(" and {} more", group.parts.size() - kShown);
-  fail(ErrorCode::unsupported, "{}: no weight format reads its tensors ({}){}; known formats: {}", group.name,
+  fail(ErrorCode::unsupported, "{}: {} its tensors ({}){}; known formats: {}", group.name,
+       reads(hf::quant_method(group)) ? "no weight format reads" : "nobody knows what is meant by",
        tensors.empty() ? "none" : tensors, advice(group), known_formats());
 }
 

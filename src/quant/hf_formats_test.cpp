@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <functional>
 #include <set>
 
@@ -177,6 +178,10 @@ const Damage kDamages[] = {
      "row 1, column 6 is no finite number (byte 0xff)"},
     {"FP8 infinite scale", "fp8_tensor", ErrorCode::corrupt,
      [](HfWeight& w) { std::fill_n(w.part("weight_scale").bytes.begin(), 4, std::byte(0xff)); }, "not a finite number"},
+    {"FP8 without a scale", "fp8_tensor", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("weight_scale"); },
+     "up_proj.weight: neither \"model.layers.0.mlp.up_proj.weight_scale\" nor"},
+    {"FP8 without scales of blocks", "fp8_block", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("weight_scale_inv"); },
+     "nor \"model.layers.0.mlp.up_proj.weight_scale_inv\" is there"},
     {"FP8 integer scales", "fp8_tensor", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_scale").type = TensorType::i32; },
      "type i32"},
 
@@ -190,6 +195,8 @@ const Damage kDamages[] = {
 
     {"CT bits", "ct_int4", ErrorCode::unsupported,
      [](HfWeight& w) { w.config["config_groups"]["group_0"]["weights"]["num_bits"] = 3; }, "3 bits"},
+    {"CT transforms", "ct_w8a8", ErrorCode::unsupported,
+     [](HfWeight& w) { w.config["transform_config"]["config_groups"]["R1"] = {{"type", "hadamard"}}; }, "\"transform_config\""},
     {"CT shape", "ct_int4", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_shape").bytes[9] = std::byte(2); },
      "weight_shape says"},
     {"CT groups", "ct_int4", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_scale").shape = {4, 3}; },
@@ -217,6 +224,7 @@ const Damage kDamages[] = {
     {"bnb int8 arranged", "bnb_int8", ErrorCode::unsupported,
      [](HfWeight& w) { w.part("weight_format").bytes[0] = std::byte(1); }, "arranged for a GPU"},
     {"bnb int8 scales", "bnb_int8", ErrorCode::corrupt, [](HfWeight& w) { w.part("SCB").shape = {17}; }, "needs [18]"},
+    {"bnb int8 negative scale", "bnb_int8", ErrorCode::corrupt, [](HfWeight& w) { w.number("SCB", -1); }, "SCB: element 0 is -1"},
 
     {"HQQ bits", "hqq4", ErrorCode::unsupported, [](HfWeight& w) { w.part("nbits").bytes[0] = std::byte(5); }, "5 bits"},
     {"HQQ axis", "hqq4", ErrorCode::corrupt, [](HfWeight& w) { w.part("axis").bytes[0] = std::byte(2); }, "axis is 2"},
@@ -253,8 +261,18 @@ const Damage kDamages[] = {
      "are 2 groups, but there are"},
     {"GPTQ g_idx outside", "gptq3_f16", ErrorCode::corrupt, [](HfWeight& w) { w.part("g_idx").bytes[0] = std::byte(4); },
      "is in group 4, but there are 4"},
-    {"NVFP4 divided by 0", "nvfp4_ct", ErrorCode::corrupt,
-     [](HfWeight& w) { std::fill_n(w.part("weight_global_scale").bytes.begin(), 4, std::byte(0)); }, "divided by 0"},
+    {"NVFP4 divided by 0", "nvfp4_ct", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_global_scale", 0); },
+     "a scale of 0 over all, which must be above 0"},
+    {"NVFP4 divided by less than 0", "nvfp4_ct", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_global_scale", -1); },
+     "a scale of -1 over all, which must be above 0"},
+    {"NVFP4 times 0", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", 0); },
+     "a scale of 0 over all, which must be above 0"},
+    {"NVFP4 times less than 0", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", -1); },
+     "a scale of -1 over all, which must be above 0"},
+    {"NVFP4 times NaN", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", NAN); },
+     "weight_scale_2: element 0 is not a finite number"},
+    {"NVFP4 times infinity", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.number("weight_scale_2", INFINITY); },
+     "weight_scale_2: element 0 is not a finite number"},
 };
 
 // What a loader and everything that counts weights sees of a checkpoint: parts, with either spelling of the config.
@@ -296,6 +314,41 @@ TEST(HfFormats, UnknownMethodsListTheTensorsAndTheNearestFormat) {
     for (const char* part :
          {"model.layers.0.mlp.up_proj", "q_weight i32 [32, 16]", "\"exl2\"", "gptq of the same bits", "known formats"})
       EXPECT_THAT(e.what(), HasSubstr(part));
+  }
+}
+
+// What a method that nobody here knows writes may have the names of one that is read, or those of plain weights.
+TEST(HfFormats, UnknownMethodsAreRefusedOverTensorsOfAnyNames) {
+  HfWeight plain;
+  plain.parts["weight"] = {TensorType::bf16, {2, 32}, std::vector<std::byte>(128)};
+  const auto refusal = [](HfWeight weight, const char* method) -> std::string {
+    weight.config = {{"quant_method", method}};
+    const HfGroup group(weight);
+    try {
+      return std::string("read as ") + std::string(format_of(group.group).name);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::unsupported);
+      return e.what();
+    }
+  };
+  const HfWeight fp8 = hf_vector("fp8_tensor").weight, int8 = hf_vector("ct_w8a8").weight;
+  EXPECT_THAT(refusal(fp8, "Quark"), HasSubstr("nearest to it is fp8 or mxfp4 as compressed-tensors writes them"));
+  EXPECT_THAT(refusal(fp8, "foo"), HasSubstr("\"foo\" is not read, and nearest to it is fp8_hf"));
+  EXPECT_THAT(refusal(int8, "foo"), HasSubstr("nearest to it is compressed_tensors"));
+  EXPECT_THAT(refusal(int8, "exl2"), HasSubstr("weight i8 [19, 64]"));
+  EXPECT_THAT(refusal(plain, "foo"),
+              HasSubstr("model.layers.0.mlp.up_proj: nobody knows what is meant by its tensors (weight bf16 [2, 32])"));
+  EXPECT_THAT(refusal(plain, "foo"), HasSubstr("nearest to it is the same model as compressed-tensors or GGUF"));
+  EXPECT_EQ(refusal(plain, "gptq"), "read as bf16") << "what a known method leaves alone";
+  EXPECT_EQ(refusal(fp8, "fbgemm_fp8"), "read as fp8_hf");
+}
+
+TEST(HfFormats, EmptyTransformsAreNone) {
+  for (const Json& none : {Json(), Json::object(), Json{{"config_groups", Json::object()}}}) {
+    HfVector v = hf_vector("ct_w8a8");
+    v.weight.config["transform_config"] = none;
+    const HfGroup weight(v.weight);
+    EXPECT_EQ(hash_of(dequantized(format_of(weight.group), weight.group)), v.hash) << none;
   }
 }
 

@@ -32,6 +32,8 @@ struct HfWeight {
   Json config;
 
   Part& part(const std::string& suffix) { return parts.at(suffix); }
+  /// Overwrites the first element of an f32 part.
+  void number(const std::string& suffix, float value) { std::memcpy(part(suffix).bytes.data(), &value, sizeof value); }
 };
 
 /// What a format sees of it.

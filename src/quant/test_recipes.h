@@ -190,7 +190,8 @@ inline std::vector<Recipe> recipes() {
           w.parts[divided ? "weight_global_scale" : "weight_scale_2"] = p.numbers(f32, {}, divided ? 100.0f : 0.01f);
         });
   for (const char* scales : {"weight_scale", "weight_scale_inv", "none"})
-    add(std::string("fp8_") + scales, "fp8_hf", Json{{"quant_method", "fp8"}, {"weight_block_size", {64, 64}}},
+    add(std::string("fp8_") + scales, "fp8_hf",
+        std::string_view(scales) == "none" ? Json() : Json{{"quant_method", "fp8"}, {"weight_block_size", {64, 64}}},
         [=](PartWriter& p, HfWeight& w, int64_t out, int64_t in) {
           const std::string kind = scales;
           w.parts["weight"] = kind == "none" ? p.bytes(f8_e4m3, {out, in}, 0x00, 0x20) : p.bytes(f8_e4m3, {out, in}, 0x30, 0x40);

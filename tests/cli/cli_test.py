@@ -129,6 +129,8 @@ class Usage(CliTest):
                       ["--dynamic-temp-exponent", "0"], ["--order", "top_q"], ["--min-tokens", "-1"], ["--prompt-logprobs", "21"]):
             self.fails(2, "run", "-i", "x", *flags, says=flags[0])
         self.fails(2, "run", "-i", "x", "--quant", "q9_z", says=["q9_z", "q4_k_m", "q8_0"])
+        for name, near in (("q4k", "q4_k"), ("q4", "q4_0"), ("q8", "q8_0"), ("fp32", "f32")):
+            self.fails(2, "run", "-i", "x", "--quant", name, says=[f"did you mean {near}?", f'unknown quantization type "{name}"'])
         self.fails(2, "quantize", "-m", self.model, "--type", "q9_z", "-o", "x.gguf", says="known")
         self.fails(2, "quantize", "-m", self.model, "--type", "iq1_s", "-o", "x.gguf", says=["iq1_s", "does not make", "q4_k_m", "q8_0"])
         writable = [f["name"] for f in self.ok_json("doctor")["formats"] if f["can_write"]]

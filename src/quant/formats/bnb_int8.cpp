@@ -31,7 +31,13 @@ struct BnbInt8 {
               form->name, number);
     }
   }
-  float scale(int64_t row, int64_t) const { return hf::finite_number(*scb, row) / 127.0f; }
+  float scale(int64_t row, int64_t) const {
+    const float largest = hf::finite_number(*scb, row);
+    require(largest >= 0, ErrorCode::corrupt,
+            "{}: element {} is {}, but the largest magnitude of a row is not negative; {} is damaged", scb->name, row, largest,
+            file_of(*scb));
+    return largest / 127.0f;
+  }
   float offset(int64_t, int64_t) const { return 0; }
   void codes(const Slice2& slice, uint8_t* to) const {
     for (int64_t r = 0; r < slice.rows; ++r)

@@ -12,7 +12,7 @@ namespace {
 ///                     blocks of another size say so in "weight_block_size"
 ///   weight_scale      one number (per tensor), [out] or [out, 1] (per channel), or blocks: compressed-tensors "float-quantized",
 ///                     ModelOpt, FBGEMM
-///   neither           the values themselves
+///   neither           the values themselves, where no config says that the checkpoint is quantized
 /// value = scale x weight. `input_scale`, which static activation schemes have, tells how others round the inputs; ours are not
 /// rounded at all.
 struct Fp8 {
@@ -54,6 +54,10 @@ Fp8::Fp8(const TensorGroup& group) : weight(&hf::part_of(group, "weight", "FP8")
           weight->shape.text());
   hf::check_bytes(*weight);
   hf::check_parts(group, {"weight", "weight_scale_inv", "weight_scale"}, "FP8");
+  const Json* config = group.quantization_config;
+  require(scales != nullptr || config == nullptr || config->empty(), ErrorCode::corrupt,
+          "{0}: neither \"{0}_scale\" nor \"{0}_scale_inv\" is there, without which it says nothing; {1} is incomplete",
+          weight->name, file_of(*weight));
   out = weight->shape[0], in = weight->shape[1];
   layout.table = weight->type == TensorType::f8_e5m2 ? CodeTable::e5m2 : CodeTable::e4m3;
   block_rows = out, block_columns = in, across = 1;

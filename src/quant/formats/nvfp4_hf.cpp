@@ -68,7 +68,7 @@ Nvfp4::Nvfp4(const TensorGroup& group) {
   hf::check_bytes(*global);
   require(global->elements() == 1, ErrorCode::corrupt, "{} is {}, but must be one number", global->name, global->shape.text());
   top = hf::finite_number(*global, 0);
-  require(!divided || top != 0, ErrorCode::corrupt, "{}: the scales cannot be divided by 0; {} is damaged", global->name,
+  require(top > 0, ErrorCode::corrupt, "{}: a scale of {} over all, which must be above 0; {} is damaged", global->name, top,
           file_of(*global));
   top *= divided ? 2.0f : 0.5f;
   constexpr float kLargestScale = 448, kLargestCode = 12;
