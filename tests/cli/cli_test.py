@@ -446,18 +446,23 @@ class Text(CliTest):
         self.fails(1, *command, "--as-is", stdin=chat, says="no system role")
 
 
+def model_of(case):
+    """The model of a folder of tests/golden/data."""
+    return case / "model.gguf" if (case / "model.gguf").exists() else case
+
+
 class Models(CliTest):
     def test_logits_match_the_reference(self):
         for case in sorted(p.parent for p in DATA.glob("*/golden.json")):
             golden = json.loads((case / "golden.json").read_text())
             ids, greedy = golden["cases"][0]["ids"], golden["cases"][0]["greedy"]
-            out = self.ok_json("logits", "-m", case, "--precision", "exact", "--tokens", ",".join(map(str, ids)))
+            out = self.ok_json("logits", "-m", model_of(case), "--precision", "exact", "--tokens", ",".join(map(str, ids)))
             self.assertEqual(len(out["logits"]), len(ids))
             last = out["logits"][-1]
             self.assertEqual(len(last), out["vocab"])
             self.assertEqual(last.index(max(last)), greedy[0], case)
-        self.assertIn(str(greedy[0]), self.ok("logits", "-m", case, "--tokens", "-", stdin=" ".join(map(str, ids))))
-        self.fails(1, "logits", "-m", case, "--tokens", "999999", says="999999")
+        self.assertIn(str(greedy[0]), self.ok("logits", "-m", model_of(case), "--tokens", "-", stdin=" ".join(map(str, ids))))
+        self.fails(1, "logits", "-m", model_of(case), "--tokens", "999999", says="999999")
 
     def test_perplexity_is_that_of_the_logits(self):
         text = self.folder / "text.txt"
@@ -510,7 +515,7 @@ class Models(CliTest):
 
     def test_inspect(self):
         for case in sorted(p.parent for p in DATA.glob("*/golden.json")):
-            out = self.ok_json("inspect", case, "--fit")
+            out = self.ok_json("inspect", model_of(case), "--fit")
             self.assertTrue(out["runs"], out["problem"])
             files = [f.read_bytes() for f in case.glob("model*.safetensors")]
             if files:  # a UQFF file says more than its tensors
@@ -519,7 +524,7 @@ class Models(CliTest):
             self.assertEqual(sum(t["bytes"] for t in out["types"]), out["bytes"])
             for key in ("packed_bytes", "kv_bytes_per_token", "scratch_bytes", "context_that_fits"):
                 self.assertGreater(out["fit"][key], 0, key)
-            self.assertIn(out["architecture"], self.ok("inspect", case, "--fit"))
+            self.assertIn(out["architecture"], self.ok("inspect", model_of(case), "--fit"))
         self.assertEqual(self.ok_json("inspect", self.model)["tokenizer"], "BPE")
         self.assertTrue(self.ok_json("inspect", self.model)["chat_template"])
 
