@@ -38,7 +38,7 @@ struct EngineOptions {
   double step_seconds = 0.1;       ///< how long a step may take while somebody waits for its next token; prompts give way
   bool prefix_cache = true;        ///< keep what was computed for texts that begin the same way
   std::string draft = {};          ///< who guesses ahead: "ngram" (what came next where the text quotes itself), "none"; none
-  int32_t draft_max = 16;          ///< tokens guessed at once at most, 1 to 128; how many are worth it is learned
+  int32_t draft_max = 16;          ///< tokens guessed at once where a request says nothing, 1 to 128; fewer where it does not pay
   int32_t draft_min = 0;           ///< and at least, even where they do not pay
   std::string chat_template = {};  ///< a .jinja or .json file with the chat template to use instead of the model's own
   std::function<void(int64_t done, int64_t total)> progress = {};  ///< bytes loaded, from the opening thread

@@ -255,7 +255,6 @@ void add_bench(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("bench", "Speed of prefill and decode, as a share of what the machine can do");
   const auto flags = std::make_shared<Flags>();
   add_model_flags(*sub, flags->model);
-  add_draft_flags(*sub, flags->model);
   const auto count = CLI::Range(int64_t(0), int64_t(1) << 24);
   sub->add_option("-p,--prompt-tokens", flags->prompt, "Prefill of so many tokens; 0: none")->check(count)->capture_default_str();
   sub->add_option("-n,--gen-tokens", flags->generate, "Decode of so many tokens; 0: none")->check(count)->capture_default_str();

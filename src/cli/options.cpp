@@ -210,7 +210,9 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
                  "Keys and values as f32, f16, bf16, fp8, q8_0 or q4_0, or each as its own: q8_0/q4_0")
       ->check(check_kv_type);
   app.add_option("--kv-block", flags.kv_block, "Tokens of a block of keys and values, which texts share whole")
-      ->check(CLI::IsMember({16, 32, 64}))
+      ->check([](const std::string& text) {
+        return text == "16" || text == "32" || text == "64" ? "" : fmt::format("{} is none of 16, 32 and 64", text);
+      })
       ->capture_default_str();
   app.add_option("--ctx", flags.context, "Tokens of context; 0: what the model was made for, less where memory is short")
       ->check(in_range(int64_t(0), int64_t(1) << 30, "from 0 to 2^30"));

@@ -5,7 +5,8 @@ namespace gale {
 void EventQueue::push(Event event) {
   {
     const std::lock_guard lock(mutex_);
-    if (next_ > 0 && events_.size() == events_.capacity()) {  // room among what was taken before more memory
+    if (events_.empty()) events_.reserve(kLag);
+    if (events_.size() == events_.capacity() && next_ >= events_.size() / 2) {  // room where others were, before more memory
       events_.erase(events_.begin(), events_.begin() + ptrdiff_t(next_));
       next_ = 0;
     }

@@ -12,7 +12,7 @@ namespace gale {
 /// The events of one request on their way from the engine thread to its consumer. Ends with the EndEvent of its last choice.
 class EventQueue {
  public:
-  explicit EventQueue(int32_t choices = 1) : going_(choices) { events_.reserve(kLag); }
+  explicit EventQueue(int32_t choices = 1) : going_(choices) {}
   void push(Event event);
   /// Blocks, until `deadline` where one is given. nullopt: the deadline passed, or the last EndEvent was taken before.
   std::optional<Event> next(std::optional<std::chrono::steady_clock::time_point> deadline = {});

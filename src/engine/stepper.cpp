@@ -143,8 +143,6 @@ void Stepper::accept(std::unique_ptr<Job> job) {
   Job& added = *job;
   jobs_[added.id] = std::move(job);
   if (added.deadline != 0) soonest_ = std::min(soonest_, added.deadline);
-  constexpr int64_t kAtOnce = 4096;  // tokens for which there is room before the first step
-  added.tokens.reserve(added.tokens.size() + size_t(added.max_tokens < 0 ? kAtOnce : std::min(added.max_tokens, kAtOnce)));
   if (added.max_tokens == 0 && !added.all_rows) return finish(added, Finish::length);
   scheduler_.add(added);
 }
@@ -300,6 +298,8 @@ bool Stepper::apply(Job& job, const Pick& pick, bool drafted) {
 }
 
 void Stepper::begin(Job& job, double now) {
+  constexpr int64_t kAtOnce = 4096;  // tokens for which there is room before the first comes
+  job.tokens.reserve(job.tokens.size() + size_t(job.max_tokens < 0 ? kAtOnce : std::min(job.max_tokens, kAtOnce)));
   job.started = now;
   settle(job);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <tuple>
-#include <utility>
 
 #include "base/checked.h"
 #include "scheduler/pace.h"
@@ -46,11 +45,10 @@ Scheduler::Step& Scheduler::plan(int64_t beside_decodes) {
   step_.full.clear();
   admit();
   choose_decodes();
-  const auto decodes = int64_t(chosen_.size());
-  choose_drafts(std::min(limits_.step_tokens, beside_decodes) - decodes);
-  step_.decodes = limits_.step_tokens - budget_;
+  step_.decodes = int64_t(chosen_.size());
   if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, Pace::kLeast));
   choose_prefills();
+  choose_drafts(beside_decodes);
   build_batch();
   return step_;
 }
@@ -62,8 +60,11 @@ void Scheduler::choose_decodes() {
     if (s->track >= 0 && s->decoding()) choose(*s, 1);
 }
 
-// As much of each draft as there is room for, in the step, in the context, and among the blocks that nobody holds.
-void Scheduler::choose_drafts(int64_t room) {
+// As much of each draft as there is room for when all others have theirs: in the step, in the context, and among the blocks that
+// nobody holds.
+void Scheduler::choose_drafts(int64_t beside_decodes) {
+  int64_t room = std::min(limits_.step_tokens, beside_decodes);
+  for (const Chosen& c : chosen_) room -= c.count;
   for (Chosen& c : chosen_) {
     Sequence& s = *c.sequence;
     const int64_t slots = s.computed + c.count;
@@ -73,7 +74,7 @@ void Scheduler::choose_drafts(int64_t room) {
     if (count <= 0) continue;
     c.drafts = count;
     room -= count;
-    budget_ -= count;
+    step_.decodes += count;
   }
 }
 
@@ -157,7 +158,6 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
     return false;
   }
   while (!kv_.reserve(sequence.track, slots)) {
-    if (drop_drafts()) continue;
     if (running_.size() == 1) {
       give_up(sequence);
       return false;
@@ -170,19 +170,6 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
   return true;
 }
 
-// Gives back the blocks of all drafts. False where there were none.
-bool Scheduler::drop_drafts() {
-  int64_t rows = 0;
-  for (Chosen& c : chosen_) {
-    if (c.drafts == 0) continue;
-    kv_.truncate(c.sequence->track, c.sequence->computed + c.count);
-    rows += std::exchange(c.drafts, 0);
-  }
-  budget_ += rows;
-  step_.decodes -= rows;
-  return rows > 0;
-}
-
 bool Scheduler::is_full(const Sequence& sequence) const { return std::ranges::find(step_.full, &sequence) != step_.full.end(); }
 
 void Scheduler::give_up(Sequence& sequence) {
@@ -191,7 +178,7 @@ void Scheduler::give_up(Sequence& sequence) {
 
 void Scheduler::preempt(Sequence& sequence) {
   for (const Chosen& c : chosen_)
-    if (c.sequence == &sequence) budget_ += c.count + c.drafts;
+    if (c.sequence == &sequence) budget_ += c.count;
   std::erase(step_.full, &sequence);
   remove(sequence);
   waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);

@@ -72,8 +72,7 @@ class Scheduler {
     int64_t drafts = 0;  // rows behind them, of the draft
   };
   void choose_decodes();
-  void choose_drafts(int64_t room);
-  bool drop_drafts();
+  void choose_drafts(int64_t beside_decodes);
   void choose_prefills();
   void prefill(Sequence& sequence, int64_t budget);
   void admit();

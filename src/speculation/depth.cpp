@@ -32,7 +32,10 @@ void StepCost::took(double rows, double seconds) {
 void DraftDepth::took(int32_t drafted, int32_t accepted) {
   right_ = kFading * right_ + accepted;
   wrong_ = kFading * wrong_ + (accepted < drafted ? 1 : 0);
-  pause_ = accepted > 0 ? kShortestPause : std::min(2 * pause_, kLongestPause);
+  if (accepted > 0)
+    pause_ = kShortestPause;
+  else if (wants_trial())
+    pause_ = std::min(2 * pause_, kLongestPause);
   idle_ = 0;
 }
 

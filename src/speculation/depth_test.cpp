@@ -90,6 +90,7 @@ TEST(Depth, TriesAgainNowAndThenAndEverMoreSeldom) {
     last = i;
     depth.took(1, 0);
   }
+  EXPECT_EQ(first, 8);
   EXPECT_GE(trials, 5);
   EXPECT_LE(trials, 20);
   EXPECT_GT(last, first);
