@@ -21,15 +21,11 @@ const int32_t kVocab = int32_t(kTinyShape.vocab);
 
 // Drafts of kDepth tokens, whether they pay or not: what a test sees must not hang on the clock.
 std::unique_ptr<Engine> open_tiny(std::unique_ptr<Drafter> drafter, const std::function<void(EngineOptions&)>& change = {}) {
-  static ThreadPool pool(1);
-  static const auto checkpoint = random_checkpoint(kTinyShape, "q8_0", pool);
-  EngineOptions options;
-  options.model = "under test";
-  options.threads = 1;
-  options.context = 2048;
-  options.draft_max = options.draft_min = kDepth;
-  if (change) change(options);
-  return open_with(options, checkpoint, std::move(drafter));
+  const auto deep = [&](EngineOptions& o) {
+    o.draft_max = o.draft_min = kDepth;
+    if (change) change(o);
+  };
+  return open_tiny_model(deep, std::move(drafter));
 }
 
 std::unique_ptr<Drafter> knowing(std::vector<std::vector<int32_t>> texts, uint64_t wrong = 0) {

@@ -17,14 +17,7 @@ using namespace gale::testing;
 
 std::unique_ptr<Engine> open_tiny(const std::function<void(EngineOptions&)>& change = {},
                                   std::unique_ptr<Drafter> drafter = nullptr) {
-  static ThreadPool pool(1);
-  static const auto checkpoint = random_checkpoint(kTinyShape, "q8_0", pool);
-  EngineOptions options;
-  options.model = "under test";
-  options.threads = 1;
-  options.context = 2048;
-  if (change) change(options);
-  return open_with(options, checkpoint, std::move(drafter));
+  return open_tiny_model(change, std::move(drafter));
 }
 
 Request drawn(std::vector<int32_t> prompt, int64_t max_tokens, uint64_t seed) {

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "engine/open_engine.h"
 #include "engine/runtime.h"
+#include "engine/test_engine.h"
 #include "speculation/drafter.h"
 
 // Drafters that know too much, or nothing.
@@ -65,6 +66,19 @@ inline std::unique_ptr<Engine> open_with(const EngineOptions& options, std::shar
   Runtime runtime = load_runtime(options, std::move(checkpoint));
   if (drafter) runtime.drafter = std::move(drafter);
   return start_engine(options, std::move(runtime));
+}
+
+/// On one thread, its weights made once for all.
+inline std::unique_ptr<Engine> open_tiny_model(const std::function<void(EngineOptions&)>& change,
+                                               std::unique_ptr<Drafter> drafter) {
+  static ThreadPool pool(1);
+  static const auto checkpoint = random_checkpoint(kTinyShape, "q8_0", pool);
+  EngineOptions options;
+  options.model = "under test";
+  options.threads = 1;
+  options.context = 2048;
+  if (change) change(options);
+  return open_with(options, checkpoint, std::move(drafter));
 }
 
 }  // namespace gale::testing
