@@ -1,36 +1,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <new>
 
 #include "base/rng.h"
+#include "base/test_allocations.h"
 #include "gale/error.h"
 #include "sampling/sampler.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-}
-
-// Counts what this program allocates.
-void* operator new(size_t bytes) {
-  ++allocations;
-  if (void* out = std::malloc(bytes ? bytes : 1)) return out;
-  throw std::bad_alloc();
-}
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 // Whatever the parameters and the logits: an allowed token, or an Error that says there is none.
 namespace gale {
 namespace {
+
+using testing::allocations;
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 

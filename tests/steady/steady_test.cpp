@@ -1,34 +1,17 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <new>
 
+#include "base/test_allocations.h"
 #include "base/threads.h"
 #include "engine/open_engine.h"
 #include "engine/random_model.h"
 #include "engine/test_engine.h"
 
-namespace {
-std::atomic<int64_t> allocations{0};
-}
-
-// Counts what this program allocates.
-void* operator new(size_t bytes) {
-  ++allocations;
-  if (void* out = std::malloc(bytes ? bytes : 1)) return out;
-  throw std::bad_alloc();
-}
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-
 namespace gale {
 namespace {
 
+using testing::allocations;
 using testing::kTinyShape;
 
 // Notes how much was allocated when its text had so many tokens.
