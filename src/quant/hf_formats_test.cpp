@@ -199,6 +199,8 @@ const Damage kDamages[] = {
      [](HfWeight& w) { w.config["transform_config"]["config_groups"]["R1"] = {{"type", "hadamard"}}; }, "\"transform_config\""},
     {"CT shape", "ct_int4", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_shape").bytes[9] = std::byte(2); },
      "weight_shape says"},
+    {"CT shape of no model", "ct_int4", ErrorCode::corrupt,
+     [](HfWeight& w) { w.part("weight_shape").bytes[15] = std::byte(0x20); }, "weight_shape says"},
     {"CT groups", "ct_int4", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_scale").shape = {4, 3}; },
      "as many as divide 256 columns"},
     {"CT zeros truncated", "ct_int4_zeros", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight_zero_point").bytes.resize(5); },

@@ -87,9 +87,12 @@ CompressedTensors::CompressedTensors(const TensorGroup& group)
       return shape.type == TensorType::i64 ? hf::element<int64_t>(shape, i) : int64_t(hf::element<int32_t>(shape, i));
     };
     in = dim(1), words = weight->shape[1];
+    require(dim(0) == out && in > 0 && in <= INT32_MAX, ErrorCode::corrupt,
+            "{}: weight_shape says {} x {}, but the codes are of {} outputs and columns can be 1 to {}; {} is damaged",
+            shape.name, dim(0), in, out, INT32_MAX, file_of(shape));
     bits = bits_of(group, words, in);
-    require(dim(0) == out && in > 0 && in <= INT32_MAX && words == hf::packed_words(in, bits), ErrorCode::corrupt,
-            "{}: {} of {} bits are not the {} x {} that weight_shape says", weight->name, weight->shape.text(), bits, dim(0), in);
+    require(words == hf::packed_words(in, bits), ErrorCode::corrupt,
+            "{}: {} of {} bits are not the {} x {} that weight_shape says", weight->name, weight->shape.text(), bits, out, in);
   }
   per_row = scales->elements() != 1;
   if (per_row) {
