@@ -129,25 +129,30 @@ Interpreter::Flow Interpreter::run_loop(const ForStatement& s, const Value& iter
   return flow;
 }
 
+/// The body's text through the filter, which sees the names that the body sets. Nothing where the body leaves a loop.
+std::optional<Value> Interpreter::filtered(const FilteredStatement& s, Flow& flow) {
+  std::optional<Value> value;
+  capture(scope_, [&] {
+    flow = exec(s.body);
+    if (flow != Flow::next) return;
+    value = heap.text(std::exchange(*out_, {}));
+    if (s.filter) value = eval_filter(static_cast<const NamedExpr&>(*s.filter), &*value);
+  });
+  return value;
+}
+
 Interpreter::Flow Interpreter::exec_set_block(const FilteredStatement& s) {
   Flow flow = Flow::next;
-  std::string text = capture(scope_, [&] { flow = exec(s.body); });
-  if (flow != Flow::next) return flow;
-  Value value = heap.text(std::move(text));
-  if (s.filter) value = eval_filter(static_cast<const NamedExpr&>(*s.filter), &value);
-  assign(s.target, std::move(value));
-  return Flow::next;
+  if (std::optional<Value> value = filtered(s, flow)) assign(s.target, std::move(*value));
+  return flow;
 }
 
 Interpreter::Flow Interpreter::exec_filter_block(const FilteredStatement& s) {
   Flow flow = Flow::next;
-  std::string text = capture(scope_, [&] { flow = exec(s.body); });
-  if (flow != Flow::next) return flow;
-  const Value value = heap.text(std::move(text));
-  const Value out = eval_filter(static_cast<const NamedExpr&>(*s.filter), &value);
-  if (!out.str()) raise("the filters of a block must give a str, not {}", out.type_name());
-  print(out);
-  return Flow::next;
+  const std::optional<Value> value = filtered(s, flow);
+  if (value && !value->str()) raise("the filters of a block must give a str, not {}", value->type_name());
+  if (value) print(*value);
+  return flow;
 }
 
 Interpreter::Flow Interpreter::exec_scope(const ScopeStatement& s) {

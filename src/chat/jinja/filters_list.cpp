@@ -377,7 +377,10 @@ Value get_attribute(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("attr", args, {"name"}, 1);
   if (v.dict() && !find_method(v, a.text(0)))
     return Value::undefined(fmt::format("'dict' object has no attribute '{}'", a.text(0)));
-  return in.attribute(v, a.text(0));
+  const std::string_view name = a.text(0);
+  if (v.is_undefined() && name.starts_with("__") && name.ends_with("__"))  // which jinja2 never asks an undefined value for
+    return Value::undefined(fmt::format("undefined has no attribute '{}'", name));
+  return in.attribute(v, name);
 }
 
 }  // namespace

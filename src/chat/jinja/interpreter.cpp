@@ -118,12 +118,67 @@ std::optional<Value> data_attribute(const Value& v, std::string_view name) {
   return std::nullopt;
 }
 
+/// What Python gives every object, and a dict and jinja2's Undefined besides, under names with an underscore before. jinja2's
+/// sandbox gives something undefined for these; any other name is looked up, which a dict may have and an undefined value
+/// refuses.
+bool is_internal(const Value& v, std::string_view name) {
+  static constexpr std::string_view kObject[] = {"__class__",   "__delattr__", "__dir__",           "__doc__",         "__eq__",
+                                                 "__format__",  "__ge__",      "__getattribute__",  "__getstate__",    "__gt__",
+                                                 "__hash__",    "__init__",    "__init_subclass__", "__le__",          "__lt__",
+                                                 "__ne__",      "__new__",     "__reduce__",        "__reduce_ex__",   "__repr__",
+                                                 "__setattr__", "__sizeof__",  "__str__",           "__subclasshook__"};
+  static constexpr std::string_view kDict[] = {"__class_getitem__", "__contains__", "__delitem__", "__getitem__",
+                                               "__ior__",           "__iter__",     "__len__",     "__or__",
+                                               "__reversed__",      "__ror__",      "__setitem__"};
+  static constexpr std::string_view kUndefined[] = {"__add__",
+                                                    "__aiter__",
+                                                    "__bool__",
+                                                    "__call__",
+                                                    "__complex__",
+                                                    "__div__",
+                                                    "__float__",
+                                                    "__floordiv__",
+                                                    "__getattr__",
+                                                    "__getitem__",
+                                                    "__int__",
+                                                    "__iter__",
+                                                    "__len__",
+                                                    "__mod__",
+                                                    "__module__",
+                                                    "__mul__",
+                                                    "__neg__",
+                                                    "__pos__",
+                                                    "__pow__",
+                                                    "__radd__",
+                                                    "__rdiv__",
+                                                    "__rfloordiv__",
+                                                    "__rmod__",
+                                                    "__rmul__",
+                                                    "__rpow__",
+                                                    "__rsub__",
+                                                    "__rtruediv__",
+                                                    "__slots__",
+                                                    "__sub__",
+                                                    "__truediv__",
+                                                    "_fail_with_undefined_error",
+                                                    "_undefined_exception",
+                                                    "_undefined_hint",
+                                                    "_undefined_message",
+                                                    "_undefined_name",
+                                                    "_undefined_obj"};
+  if (!name.starts_with('_')) return false;
+  const auto among = [name](const auto& names) { return std::find(std::begin(names), std::end(names), name) != std::end(names); };
+  if (v.is_undefined()) return among(kObject) || among(kUndefined);
+  if (v.dict()) return among(kObject) || among(kDict);
+  return name.starts_with("__") && name.ends_with("__");
+}
+
 /// getattr(v, name) without dict keys; nothing where Python raises AttributeError.
 std::optional<Value> own_attribute(Interpreter& in, const Value& v, std::string_view name) {
   if (v.object()) {
     if (auto found = v.object()->attribute(name)) return found;
   }
-  if (name.starts_with("__") && name.ends_with("__")) {
+  if (is_internal(v, name)) {
     return Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, v.type_name()));
   }
   if (auto found = data_attribute(v, name)) return found;
@@ -143,7 +198,7 @@ std::optional<Value> own_attribute(Interpreter& in, const Value& v, std::string_
 
 Value Interpreter::attribute(const Value& v, std::string_view name) {
   heap.step();
-  if (v.is_undefined()) v.raise_undefined();
+  if (v.is_undefined() && !is_internal(v, name)) v.raise_undefined();
   if (auto found = own_attribute(*this, v, name)) return *found;
   if (v.dict()) {
     if (const Value* found = v.dict()->find(name)) return *found;

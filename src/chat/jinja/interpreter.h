@@ -79,6 +79,7 @@ class Interpreter {
   Flow exec_if(const IfStatement& s);
   Flow exec_for(const ForStatement& s);
   Flow run_loop(const ForStatement& s, const Value& iterable, int depth);
+  std::optional<Value> filtered(const FilteredStatement& s, Flow& flow);
   Flow exec_set_block(const FilteredStatement& s);
   Flow exec_filter_block(const FilteredStatement& s);
   Flow exec_scope(const ScopeStatement& s);

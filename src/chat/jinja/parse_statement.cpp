@@ -120,7 +120,9 @@ std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
   node->target = target(false, "in");
   expect_name("in");
   node->iterable = tuple(false);
+  const size_t before_test = specials();
   if (skip_name("if")) node->test = expression();
+  const size_t after_test = specials();
   node->recursive = skip_name("recursive");
   skip_op(":");
   expect_block_end();
@@ -130,6 +132,7 @@ std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
   check_known(unknown);
   --loops_, --inner_;
   if (advance().text == "else") node->otherwise = body_until("endfor");
+  move_to_end(before_test, after_test);
   return node;
 }
 
@@ -155,19 +158,24 @@ std::unique_ptr<Statement> Parser::set_statement(uint32_t at) {
 
 std::unique_ptr<Statement> Parser::filter_statement(uint32_t at) {
   auto node = std::make_unique<FilteredStatement>(StatementKind::filter_block, at);
+  const size_t before = specials();
   node->filter = filter(nullptr, true);
+  const size_t after = specials();
   node->body = body_until("endfilter");
+  move_to_end(before, after);
   return node;
 }
 
 /// Parameters, where they are given, and body of a macro or call block. For a call block the call stands between the two.
 void Parser::macro_parts(MacroStatement& macro, std::string_view end) {
   const bool is_call = macro.kind == StatementKind::call_block;
+  const size_t parameters = specials();
   if (!is_call || is_op("(")) {
     expect_op("(");
     while (!is_op(")")) {
       if (!macro.parameters.empty()) expect_op(",");
       std::string name = target_name();
+      set(name);
       ExprPtr fallback = skip_op("=") ? expression() : nullptr;
       const bool after_default = !macro.parameters.empty() && macro.parameters.back().second;
       if (!fallback && after_default) error("non-default argument follows default argument");
@@ -175,24 +183,25 @@ void Parser::macro_parts(MacroStatement& macro, std::string_view end) {
     }
     expect_op(")");
   }
+  stores_first(parameters);
   if (is_call) {
+    const size_t call = specials();
     macro.call = expression();
+    move_to_end(parameters, call);
     if (macro.call->kind != ExprKind::call) error_at(macro.at, "expected a call");
   }
-  for (const auto& [name, fallback] : macro.parameters) set(name);
   const int loops = std::exchange(loops_, 0);
-  macros_.emplace_back();
+  const size_t body = specials();
   macro.body = body_until(end);
-  macro.uses_varargs = macros_.back().varargs.used;
-  macro.uses_kwargs = macros_.back().kwargs.used;
-  macro.uses_caller = macros_.back().caller.used;
+  macro.uses_varargs = special_since(body, "varargs");
+  macro.uses_kwargs = special_since(body, "kwargs");
+  macro.uses_caller = special_since(body, "caller");
   for (const auto& [name, fallback] : macro.parameters) {
     if (name == "varargs") macro.uses_varargs = false;  // a parameter like others
     if (name == "kwargs") macro.uses_kwargs = false;
     if (macro.uses_caller && name == "caller" && !fallback)
       error_at(macro.at, "the parameter 'caller' must be left out or have a default");
   }
-  macros_.pop_back();
   loops_ = loops;
 }
 
@@ -211,12 +220,14 @@ std::unique_ptr<Statement> Parser::call_statement(uint32_t at) {
 
 std::unique_ptr<Statement> Parser::with_statement(uint32_t at) {
   auto node = std::make_unique<ScopeStatement>(at);
+  const size_t before = specials();
   while (now().kind != TokenKind::block_end && !is_op(":")) {
     if (!node->values.empty()) expect_op(",");
     Target to = target(false);
     expect_op("=");
     node->values.emplace_back(std::move(to), expression());
   }
+  stores_first(before);
   node->body = body_until("endwith");
   return node;
 }
@@ -228,10 +239,9 @@ std::unique_ptr<Statement> Parser::block_statement(uint32_t at) {
   skip_name("required");
   if (!blocks_.insert(name).second) error_at(at, fmt::format("block '{}' defined twice", name));
   const int loops = std::exchange(loops_, 0);  // jinja2 compiles the body to a function of its own
-  std::vector<MacroUse> macros;
-  macros.swap(macros_);
+  const size_t outside = specials();
   node->body = body_until("endblock");
-  macros.swap(macros_);
+  specials_.resize(outside);
   loops_ = loops;
   skip_name(name);
   return node;
@@ -241,16 +251,14 @@ std::unique_ptr<Statement> Parser::block_statement(uint32_t at) {
 std::unique_ptr<Statement> Parser::generation_statement(uint32_t at) {
   auto node = std::make_unique<ScopeStatement>(at);
   const int loops = std::exchange(loops_, 0);
-  macros_.emplace_back();
+  const size_t body = specials();
   node->body = body_until("endgeneration");
-  const MacroUse use = macros_.back();
   const auto define = [&](const char* name, ExprPtr value) {
     node->values.emplace_back(Target{.at = at, .name = name, .attribute = {}, .parts = {}}, std::move(value));
   };
-  if (use.varargs.used) define("varargs", std::make_unique<ItemsExpr>(ExprKind::tuple, at));
-  if (use.kwargs.used) define("kwargs", std::make_unique<DictExpr>(at));
-  if (use.caller.used) define("caller", std::make_unique<ConstantExpr>(at, Value::undefined("No caller defined")));
-  macros_.pop_back();
+  if (special_since(body, "varargs")) define("varargs", std::make_unique<ItemsExpr>(ExprKind::tuple, at));
+  if (special_since(body, "kwargs")) define("kwargs", std::make_unique<DictExpr>(at));
+  if (special_since(body, "caller")) define("caller", std::make_unique<ConstantExpr>(at, Value::undefined("No caller defined")));
   loops_ = loops;
   return node;
 }
@@ -273,16 +281,29 @@ std::string Parser::target_name() {
   return name;
 }
 
-void Parser::used(std::string_view name) {
-  for (MacroUse& macro : macros_) {
-    if (MacroUse::Name* special = macro.find(name); special && !special->set) special->used = true;
-  }
+// --- varargs, kwargs and caller ---
+
+void Parser::note(std::string_view name, bool store) {
+  for (const std::string_view special : {"varargs", "kwargs", "caller"})
+    if (name == special) specials_.push_back({special, store});
 }
 
-void Parser::set(std::string_view name) {
-  for (MacroUse& macro : macros_) {
-    if (MacroUse::Name* special = macro.find(name)) special->set = true;
-  }
+/// Whether what was read from `begin` of the log on loads the name before anything stores it.
+bool Parser::special_since(size_t begin, std::string_view name) const {
+  const auto first = std::find_if(specials_.begin() + std::ptrdiff_t(begin), specials_.end(),
+                                  [&](const SpecialName& one) { return one.name == name; });
+  return first != specials_.end() && !first->store;
+}
+
+/// jinja2 visits all targets of a list before the first value.
+void Parser::stores_first(size_t begin) {
+  std::partition(specials_.begin() + std::ptrdiff_t(begin), specials_.end(), [](const SpecialName& one) { return one.store; });
+}
+
+/// jinja2 visits what was read from `begin` to `end` after all that came since.
+void Parser::move_to_end(size_t begin, size_t end) {
+  const auto at = specials_.begin();
+  std::rotate(at + std::ptrdiff_t(begin), at + std::ptrdiff_t(end), specials_.end());
 }
 
 Target Parser::one_target(bool with_attribute) {

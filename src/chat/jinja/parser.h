@@ -26,15 +26,11 @@ class Parser {
     uint32_t at;
     std::string what;
   };
-  /// The macro being read: which of the special names its body uses before anything in it, of whatever scope, sets them.
-  struct MacroUse {
-    struct Name {
-      bool used = false, set = false;
-    };
-    Name varargs, kwargs, caller;
-    Name* find(std::string_view name) {
-      return name == "varargs" ? &varargs : name == "kwargs" ? &kwargs : name == "caller" ? &caller : nullptr;
-    }
+  /// Where a body names varargs, kwargs or caller. A macro has one of these where the first that its body says of it, in whatever
+  /// scope, is no store. The log is in the order in which jinja2 visits its tree, which is not always that of the text.
+  struct SpecialName {
+    std::string_view name;
+    bool store;
   };
 
   const Token& now() const { return tokens_[at_]; }
@@ -108,8 +104,13 @@ class Parser {
   Target target(bool with_attribute, std::string_view end_name = {});
   Target one_target(bool with_attribute);
   std::string target_name();
-  void used(std::string_view name);
-  void set(std::string_view name);
+  void used(std::string_view name) { note(name, false); }
+  void set(std::string_view name) { note(name, true); }
+  void note(std::string_view name, bool store);
+  size_t specials() const { return specials_.size(); }
+  bool special_since(size_t begin, std::string_view name) const;
+  void stores_first(size_t begin);
+  void move_to_end(size_t begin, size_t end);
 
   std::string_view source_;
   std::vector<Token> tokens_;
@@ -117,7 +118,7 @@ class Parser {
   int nesting_ = 0;
   int loops_ = 0;  ///< loops around the current statement, within its macro
   int inner_ = 0;  ///< bodies with names of their own around it
-  std::vector<MacroUse> macros_;
+  std::vector<SpecialName> specials_;
   std::vector<Unknown> unknown_;
   std::set<std::string> blocks_;
 };
