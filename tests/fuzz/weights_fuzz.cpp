@@ -51,7 +51,7 @@ void damage_config(Bytes& in, Json& config) {
       config[key] = Json{{"group_0", {{"weights", {{"num_bits", in.number()}, {"group_size", in.number()}}}}}};
       break;
     default:
-      config.erase(key);
+      if (config.is_object()) config.erase(key);  // a weight without a config has null
   }
 }
 
