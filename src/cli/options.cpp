@@ -225,9 +225,10 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
 
 void add_draft_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--spec-type", flags.spec_type,
-                 "Guess tokens ahead, the answer stays the same: ngram takes what came next where the text quotes itself")
-      ->check(CLI::IsMember({"none", "ngram"}))
-      ->capture_default_str();
+                 "Guess tokens ahead, the answer stays the same: ngram takes what came next where the text quotes itself, model "
+                 "what --draft-model writes (so where that is given)")
+      ->check(CLI::IsMember({"none", "ngram", "model"}));
+  app.add_option("--draft-model", flags.draft_model, "A smaller model to guess with, named as MODEL; best of the same family");
   add_number(app, "--draft-max", flags.draft_max, "Tokens guessed at once at most; how many are worth it is learned", 1,
              kMostDrafted, "from 1 to 128");
   add_number(app, "--draft-min", flags.draft_min, "And at least, also where they do not pay", 0, kMostDrafted,
@@ -267,6 +268,10 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.chat_template = flags.chat_template;
   out.prefix_cache = !flags.no_prefix_cache;
   out.draft = flags.spec_type;
+  if (out.draft == "model" && flags.draft_model.empty())
+    throw UsageError("--spec-type model needs --draft-model, the smaller model that guesses");
+  if (!flags.draft_model.empty() && (out.draft.empty() || out.draft == "model"))
+    out.draft_model = find_model(flags.draft_model, "", ModelFiles::all).path;
   out.draft_max = flags.draft_max;
   out.draft_min = flags.draft_min;
   if (out.draft_min > out.draft_max)

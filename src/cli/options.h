@@ -17,7 +17,7 @@ struct ModelFlags {
   std::string quant, topology, imatrix, calibrate, precision = "default", kv_type, chat_template;
   bool quant_experts = false, no_prefix_cache = false;
   int64_t context = 0, batch_tokens = 512, kv_block = 64;
-  std::string spec_type = "none";
+  std::string spec_type, draft_model;
   int32_t draft_max = 16, draft_min = 0;
 };
 /// -m and those of add_load_flags. `fallback`: the model where none is named; "" makes -m a must.

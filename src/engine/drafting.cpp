@@ -8,6 +8,32 @@
 
 namespace gale {
 
+Drafting::Drafting(Drafter* drafter, const ModelInfo& info) : drafter_(drafter), info_(info) {
+  if (drafter_ != nullptr) taps_.layers = drafter_->taps();
+}
+
+Taps* Drafting::taps() {
+  taps_.rows.clear();
+  return taps_.layers.empty() ? nullptr : &taps_;
+}
+
+void Drafting::saw(const Batch& batch, std::span<Sequence* const> owners) {
+  if (taps_.layers.empty()) return;
+  seen_.clear();
+  for (size_t i = 0; i < owners.size(); ++i) {
+    const Slice& slice = batch.slices[i];
+    seen_.push_back({owners[i]->id, slice.row, slice.count, batch.slots[size_t(slice.row)]});
+  }
+  try {
+    drafter_->saw(seen_, taps_.rows);
+  } catch (const std::exception& e) {
+    log_warning("the drafter failed, nothing is drafted any more: {}", e.what());
+    drafter_ = nullptr;
+    taps_.layers.clear();
+  }
+  taps_.rows.clear();
+}
+
 void Drafting::propose(std::span<Sequence* const> active, int64_t rows) {
   if (drafter_ == nullptr) return;
   choose(active, rows);
@@ -39,7 +65,12 @@ void Drafting::choose(std::span<Sequence* const> active, int64_t rows) {
   choose_depths(depths_, cost_, double(decoding), double(decoding), rows - decoding, token_seconds_);
   for (size_t i = 0; i < jobs_.size(); ++i)
     if (depths_[i].chosen > 0)
-      tasks_.push_back({jobs_[i]->id, jobs_[i]->tokens, depths_[i].chosen, &jobs_[i]->draft});
+      tasks_.push_back({.id = jobs_[i]->id,
+                        .tokens = jobs_[i]->tokens,
+                        .least = std::min(depths_[i].least, depths_[i].chosen),
+                        .most = depths_[i].chosen,
+                        .draft = &jobs_[i]->draft,
+                        .root = jobs_[i]->root});
     else
       jobs_[i]->depth.idle();
 }

@@ -4,6 +4,7 @@
 
 #include "engine/job.h"
 #include "gale/engine.h"
+#include "models/model.h"
 #include "speculation/drafter.h"
 
 namespace gale {
@@ -15,7 +16,7 @@ constexpr int32_t kMostDrafted = 128;
 class Drafting {
  public:
   /// `drafter` null: nobody is asked.
-  Drafting(Drafter* drafter, const ModelInfo& info) : drafter_(drafter), info_(info) {}
+  Drafting(Drafter* drafter, const ModelInfo& info);
 
   /// Fills the drafts of those jobs among `active` that decode, for a step of up to `rows` rows. What is no token of the model is
   /// cut away, and where the drafter throws, its jobs have no more drafts.
@@ -23,6 +24,10 @@ class Drafting {
   /// A step of so many rows, all of texts that decode, took so long.
   void took(int64_t rows, double seconds) { cost_.took(double(rows), seconds); }
   void forget(const Job& job);
+  /// What the drafter wants to see of the model's rows, null for nothing; empty of rows, for one step.
+  Taps* taps();
+  /// The step has filled taps().
+  void saw(const Batch& batch, std::span<Sequence* const> owners);
 
  private:
   void choose(std::span<Sequence* const> active, int64_t rows);
@@ -36,6 +41,8 @@ class Drafting {
   std::vector<Job*> jobs_;
   std::vector<DepthChoice> depths_;  // of jobs_
   std::vector<DraftTask> tasks_;
+  Taps taps_;
+  std::vector<SeenRows> seen_;
 };
 
 }  // namespace gale

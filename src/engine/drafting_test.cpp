@@ -275,6 +275,66 @@ TEST(Drafting, IsSwitchedPerRequest) {
   }
 }
 
+// A head: sees rows of two layers, and guesses what a text went on with before. Notes rows by text and slot, the last that came.
+class SeeingDrafter final : public Drafter {
+ public:
+  using Seen = std::map<std::pair<uint64_t, int64_t>, std::vector<uint32_t>>;
+  SeeingDrafter(Seen& seen, std::unique_ptr<Drafter> guesses, bool throws = false)
+      : seen_(seen), guesses_(std::move(guesses)), throws_(throws) {}
+  std::vector<int32_t> taps() const override { return {0, 1}; }
+  void saw(std::span<const SeenRows> texts, std::span<const Tensor> rows) override {
+    if (throws_) throw std::runtime_error("blind");
+    ASSERT_EQ(rows.size(), 2u);
+    for (const SeenRows& text : texts)
+      for (int32_t i = 0; i < text.count; ++i) {
+        auto& out = seen_[{text.id, text.slot + i}];
+        out.clear();
+        for (const Tensor& layer : rows)
+          for (int64_t c = 0; c < layer.dim(1); ++c)
+            out.push_back(std::bit_cast<uint32_t>(layer.data<float>()[(text.row + i) * layer.dim(1) + c]));
+      }
+  }
+  void propose(std::span<const DraftTask> tasks) override { guesses_->propose(tasks); }
+  void forget(uint64_t) override {}
+
+ private:
+  Seen& seen_;
+  std::unique_ptr<Drafter> guesses_;
+  bool throws_;
+};
+
+TEST(Drafting, HeadsSeeTheRowsOfTheTarget) {
+  const Request request = drawn(random_prompt(12, 90, kVocab), 40);
+  const Text expected = plainly(request);
+  const auto known = whole(request, expected);
+  SeeingDrafter::Seen alone, drafted;
+  const auto in_pieces = [](auto& o) { o.step_tokens = 24; };
+  {
+    const auto engine = open_tiny(std::make_unique<SeeingDrafter>(alone, knowing({})));
+    EXPECT_EQ(ask(*engine, request), expected);
+  }
+  {
+    const auto engine = open_tiny(std::make_unique<SeeingDrafter>(drafted, knowing({known}, 5)), in_pieces);
+    const Text got = ask(*engine, request);
+    EXPECT_EQ(got, expected);
+    EXPECT_GT(got.end.accepted_tokens, 0);
+  }
+  ASSERT_GE(alone.size(), known.size() - 1);
+  for (size_t slot = 0; slot + 1 < known.size(); ++slot) {
+    const auto key = std::pair(uint64_t(1), int64_t(slot));
+    ASSERT_TRUE(alone.contains(key) && drafted.contains(key)) << slot;
+    EXPECT_EQ(drafted[key], alone[key]) << "bits of the rows of slot " << slot;
+  }
+}
+
+TEST(Drafting, AHeadThatFailsEndsDraftsAndNothingElse) {
+  SeeingDrafter::Seen seen;
+  const Request request = drawn(random_prompt(13, 30, kVocab), 20);
+  const auto engine = open_tiny(std::make_unique<SeeingDrafter>(seen, knowing({}), true));
+  EXPECT_EQ(ask(*engine, request), plainly(request));
+  EXPECT_EQ(ask(*engine, request), plainly(request));
+}
+
 TEST(Drafting, BadOptionsAreRefused) {
   for (const auto& spoil : std::vector<std::function<void(EngineOptions&)>>{
            [](auto& o) { o.draft = "oracle"; }, [](auto& o) { o.draft_max = 0; }, [](auto& o) { o.draft_max = 129; },

@@ -98,6 +98,10 @@ void fill_info(Runtime& out, const EngineOptions& options) {
 
 KvFormat kv_format(const EngineOptions& options) { return choose_kv_format(options.kv_type, options.exact, options.kv_block); }
 
+std::vector<int32_t> taps_of(const Runtime& runtime) {
+  return runtime.drafter ? runtime.drafter->taps() : std::vector<int32_t>();
+}
+
 // Everything about memory but the memory itself. `available`: bytes free once the weights are packed, 0 where unknown.
 struct MemoryPlan {
   KvFormat kv_format;
@@ -110,7 +114,7 @@ MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t avail
   const KvFormat format = kv_format(options);
   const auto needs = [&](int64_t slots) { return KvCache::needs(out.model->cache_layers(), format, slots, out.step_tokens); };
   plan.kv_format = format;
-  plan.scratch = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, format, out.step_tokens);
+  plan.scratch = plan_scratch(*out.model, *out.cpu, *out.pool, out.precision, format, out.step_tokens, taps_of(out));
   out.info.kv_type = kv_format_name(format);
   for (const KvNeed& pool : needs(1)) out.info.kv_bytes_per_token += pool.block_bytes / format.block_slots;
   out.info.scratch_bytes = int64_t(plan.scratch.bytes);
@@ -121,23 +125,24 @@ MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t avail
   return plan;
 }
 
-void make_memory(Runtime& out, const EngineOptions& options) {
+// `share`: of the memory that is free.
+void make_memory(Runtime& out, const EngineOptions& options, double share) {
   // The system counts the pages of a mapped file as free: they are, until somebody wants to read the weights.
-  const int64_t available = int64_t(available_memory());
+  const auto available = int64_t(double(available_memory()) * share);
   MemoryPlan plan = plan_memory(out, options, available == 0 ? 0 : std::max<int64_t>(available - out.mapped_bytes, 1));
   out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_format, plan.kv.blocks, out.step_tokens);
   if (options.prefix_cache) out.names = std::make_unique<const BlockNames>(KeyedHash::random_key(), plan.kv_format.block_slots);
   out.arena = std::make_unique<Arena>(std::move(plan.scratch));
 }
 
-Runtime start(const EngineOptions& options) {
+Runtime start(const EngineOptions& options, std::shared_ptr<ThreadPool> pool = nullptr) {
   check(options);
   kv_format(options);
   QuantRecipe::of(options).check();
   check_drafter(options);
   Runtime out;
   out.cpu = &choose_kernels(options);
-  out.pool = std::make_unique<ThreadPool>(choose_threads(options.threads));
+  out.pool = pool ? std::move(pool) : std::make_shared<ThreadPool>(choose_threads(options.threads));
   out.precision = options.exact ? Precision::exact : Precision::standard;
   out.step_tokens = options.step_tokens;
   out.max_sequences = options.max_sequences;
@@ -145,7 +150,7 @@ Runtime start(const EngineOptions& options) {
   return out;
 }
 
-Runtime finish(Runtime out, const EngineOptions& options) {
+Runtime finish(Runtime out, const EngineOptions& options, double share = 1) {
   // A vocabulary of 150 000 takes longer than the weights of a packed file. Other weights take longer than any vocabulary: what
   // is wrong with one is better said before them.
   const bool beside = out.checkpoint->packed() != nullptr;
@@ -158,9 +163,22 @@ Runtime finish(Runtime out, const EngineOptions& options) {
   load_model(out, options, false);
   if (beside) out.tokenizer = tokenizer.get();
   fill_info(out, options);
-  make_memory(out, options);
-  out.drafter = open_drafter(options);
+  out.drafter = open_drafter(options, out);  // before the cache takes what is left
+  make_memory(out, options, share);
   return out;
+}
+
+Runtime load(const EngineOptions& asked, std::shared_ptr<ThreadPool> pool, double share) {
+  const StandardFloats mode;  // vectors and rope factors are made on this thread, which is the host's
+  if (is_random_model(asked.model)) resolve_auto(asked, nullptr);  // refused before weights are made
+  Runtime out = start(asked, std::move(pool));
+  EngineOptions options = asked;
+  const LocalModel local = local_model(asked.model, asked.quant, ModelFiles::all);
+  options.model = local.path;
+  options.quant = local.quant;
+  out.checkpoint = open_model(options.model, options.quant, *out.pool);
+  const EngineOptions resolved = resolve_auto(options, out.checkpoint);
+  return finish(std::move(out), resolved, share);
 }
 
 }  // namespace
@@ -171,17 +189,11 @@ int choose_threads(int wanted) {
   return wanted > 0 ? wanted : detect_cpu_budget().threads;
 }
 
-Runtime load_runtime(const EngineOptions& asked) {
-  const StandardFloats mode;  // vectors and rope factors are made on this thread, which is the host's
-  if (is_random_model(asked.model)) resolve_auto(asked, nullptr);  // refused before weights are made
-  Runtime out = start(asked);
-  EngineOptions options = asked;
-  const LocalModel local = local_model(asked.model, asked.quant, ModelFiles::all);
-  options.model = local.path;
-  options.quant = local.quant;
-  out.checkpoint = open_model(options.model, options.quant, *out.pool);
-  const EngineOptions resolved = resolve_auto(options, out.checkpoint);
-  return finish(std::move(out), resolved);
+Runtime load_runtime(const EngineOptions& asked) { return load(asked, nullptr, 1); }
+
+Runtime load_beside(const EngineOptions& options, std::shared_ptr<ThreadPool> pool) {
+  constexpr double kShare = 0.25;  // of the memory left, of which a cache takes half where it is short
+  return load(options, std::move(pool), kShare);
 }
 
 Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint) {
@@ -204,7 +216,8 @@ ReloadedModel reload_model(const Runtime& current, const EngineOptions& asked) {
           "the model takes {} bytes in its new form beside the old one, but {} are free", needed, available);
   load_model(fresh, options, false);
   ReloadedModel out;
-  out.scratch = plan_scratch(*fresh.model, *fresh.cpu, *current.pool, fresh.precision, kv_format(options), fresh.step_tokens);
+  out.scratch = plan_scratch(*fresh.model, *fresh.cpu, *current.pool, fresh.precision, kv_format(options), fresh.step_tokens,
+                             taps_of(current));
   out.info = current.info;
   out.info.quant = options.quant;
   out.info.file_bytes = fresh.info.file_bytes;

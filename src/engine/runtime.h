@@ -14,7 +14,7 @@ namespace gale {
 /// engine thread's.
 struct Runtime {
   std::shared_ptr<const Checkpoint> checkpoint;
-  std::unique_ptr<ThreadPool> pool;
+  std::shared_ptr<ThreadPool> pool;  ///< also that of a draft model
   const CpuKernels* cpu = nullptr;
   Precision precision = Precision::standard;
   Tuning tuning;
@@ -38,6 +38,9 @@ struct Runtime {
 Runtime load_runtime(const EngineOptions& options);
 /// The same from a checkpoint that is already open: options.model is only its name.
 Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint);
+
+/// Another model beside the one that `pool` is of, which takes turns with it: a draft model. Throws Error.
+Runtime load_beside(const EngineOptions& options, std::shared_ptr<ThreadPool> pool);
 
 /// The parts of a runtime that the type of its weights decides.
 struct ReloadedModel {

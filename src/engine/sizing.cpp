@@ -75,7 +75,7 @@ KvPlan plan_kv(const EngineOptions& options, const KvNeeds& needs, int64_t max_p
 }
 
 Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, const KvFormat& kv,
-                         int64_t step_tokens) {
+                         int64_t step_tokens, std::vector<int32_t> tapped) {
   KvCache cache(model.cache_layers(), kv, int64_t(1), true);
   Arena arena = Arena::measuring();
   Ctx ctx{arena, pool, cpu, precision};
@@ -83,7 +83,9 @@ Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& 
   Batch batch;
   batch.add_causal(cache.open(), ids.data(), int32_t(step_tokens), 0);
   for (int32_t r = 0; r < int32_t(step_tokens); ++r) batch.wanted.push_back(r);
-  forward(ctx, model, batch, cache, [](int64_t, const Tensor&) {});
+  Taps taps{.layers = std::move(tapped), .rows = {}};
+  forward(ctx, model, batch, cache, [](int64_t, const Tensor&) {}, &taps);
+  taps.rows.clear();
   return arena.plan();
 }
 

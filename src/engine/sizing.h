@@ -21,8 +21,8 @@ using KvNeeds = std::function<std::vector<KvNeed>(int64_t slots)>;
 KvPlan plan_kv(const EngineOptions& options, const KvNeeds& needs, int64_t max_positions, int64_t available);
 
 /// Where the activations of the largest step lie, all of its rows wanted: what the arena is made from, and enough for every
-/// smaller step (docs/why/memory.md).
+/// smaller step (docs/why/memory.md). `taps`: layers whose rows are kept for a drafter.
 Arena::Plan plan_scratch(const Model& model, const CpuKernels& cpu, ThreadPool& pool, Precision precision, const KvFormat& kv,
-                         int64_t step_tokens);
+                         int64_t step_tokens, std::vector<int32_t> taps = {});
 
 }  // namespace gale

@@ -175,8 +175,10 @@ void Stepper::step() {
 bool Stepper::compute(Scheduler::Step& step) {
   picks_.assign(step.wanted.size(), {});
   try {
-    forward(*ctx_, *runtime_.model, step.batch, *runtime_.kv,
-            [&](int64_t first, const Tensor& logits) { use_logits(step, first, logits); });
+    forward(
+        *ctx_, *runtime_.model, step.batch, *runtime_.kv,
+        [&](int64_t first, const Tensor& logits) { use_logits(step, first, logits); }, drafting_.taps());
+    drafting_.saw(step.batch, step.owners);
     return true;
   } catch (const std::exception& e) {
     for (Sequence* s : step.owners) finish(*static_cast<Job*>(s), Finish::error, e.what());

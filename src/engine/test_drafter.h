@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "engine/open_engine.h"
 #include "engine/runtime.h"
+#include "engine/sizing.h"
 #include "engine/test_engine.h"
 #include "speculation/drafter.h"
 
@@ -65,6 +66,9 @@ inline std::unique_ptr<Engine> open_with(const EngineOptions& options, std::shar
                                          std::unique_ptr<Drafter> drafter) {
   Runtime runtime = load_runtime(options, std::move(checkpoint));
   if (drafter) runtime.drafter = std::move(drafter);
+  if (runtime.drafter && !runtime.drafter->taps().empty())
+    runtime.arena = std::make_unique<Arena>(plan_scratch(*runtime.model, *runtime.cpu, *runtime.pool, runtime.precision,
+                                                         runtime.kv->format(), runtime.step_tokens, runtime.drafter->taps()));
   return start_engine(options, std::move(runtime));
 }
 

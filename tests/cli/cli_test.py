@@ -268,6 +268,11 @@ class Run(CliTest):
             self.assertEqual(stopped[0]["stop"], stop)
         result = gale("run", "-m", self.model, "-i", "hello", "-n", "50", "--ignore-eos", "--logit-bias", "5=1000", "-v", *guess)
         self.assertRegex(result.stderr, r"\d+ of \d+ guessed tokens right")
+        beside = self.run_json("-i", "hello", "-n", "20", "--ignore-eos", "--draft-model", self.model)
+        self.assertEqual(beside["tokens"], self.run_json("-i", "hello", "-n", "20", "--ignore-eos")["tokens"])
+        self.assertGreater(beside["usage"]["accepted_tokens"], 5)
+        self.fails(2, "run", "-i", "x", "--spec-type", "model", says="needs --draft-model")
+        self.fails(1, "run", "-m", self.model, "-i", "x", "--draft-model", "/no/such/model", says="/no/such/model")
         self.fails(2, "run", "-i", "x", "--draft-min", "9", "--draft-max", "8", says="--draft-min")
         self.fails(2, "run", "-i", "x", "--draft-max", "0", says="from 1 to 128")
 
