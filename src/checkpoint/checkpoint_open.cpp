@@ -101,6 +101,17 @@ std::shared_ptr<const Json> optional_json(const fs::path& path) {
   return std::make_shared<const Json>(fs::exists(path) ? read_json(path) : Json::object());
 }
 
+/// What tokenizer_config.json says, and of special tokens what only special_tokens_map.json says, as older files have it.
+std::shared_ptr<const Json> read_tokenizer_config(const fs::path& directory) {
+  auto config = optional_json(directory / "tokenizer_config.json");
+  const auto special = optional_json(directory / "special_tokens_map.json");
+  if (!config->is_object() || !special->is_object()) return config;
+  Json out = *config;
+  for (const auto& [name, token] : special->items())
+    if (!out.contains(name) || out[name].is_null()) out[name] = token;
+  return std::make_shared<const Json>(std::move(out));
+}
+
 /// What generation_config.json would say, from a GGUF's metadata.
 Json gguf_generation_config(const GgufFile& file) {
   Json out = Json::object();
@@ -161,18 +172,18 @@ CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const 
   std::shared_ptr<Checkpoint> out = start(path, std::move(config), std::move(tensors));
   out->config_source_ = file.string();
   out->generation_config_ = optional_json(directory / "generation_config.json");
-  out->tokenizer_config_ = optional_json(directory / "tokenizer_config.json");
+  out->tokenizer_config_ = read_tokenizer_config(directory);
   out->directory_ = directory;
   out->files_ = std::move(files);
-  for (const char* name :
-       {"config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "chat_template.jinja"})
+  for (const char* name : {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "tokenizer.json", "chat_template.jinja"})
     if (fs::exists(directory / name)) out->files_.push_back(directory / name);
   return out;
 }
 
 CheckpointBuilder::Result CheckpointBuilder::from_tokenizer(const Path& directory) {
   std::shared_ptr<Checkpoint> out = start(directory, Json::object(), {});
-  out->tokenizer_config_ = optional_json(directory / "tokenizer_config.json");
+  out->tokenizer_config_ = read_tokenizer_config(directory);
   out->directory_ = directory;
   return out;
 }

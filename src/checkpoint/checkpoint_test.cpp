@@ -38,6 +38,10 @@ TEST(CheckpointOpen, Directory) {
   EXPECT_EQ(checkpoint->chat_template(), "T");
   EXPECT_EQ(checkpoint->bos_token(), "<s>");
   EXPECT_EQ(checkpoint->eos_token(), "</s>");
+  dir.write("special_tokens_map.json", R"({"bos_token":"<other>","pad_token":{"content":"<pad>"}})");
+  const auto mapped = Checkpoint::open(dir.path());
+  EXPECT_EQ(mapped->bos_token(), "<s>") << "tokenizer_config.json comes first";
+  EXPECT_EQ(mapped->tokenizer_config()["pad_token"]["content"], "<pad>");
   EXPECT_EQ(checkpoint->gguf(), nullptr);
   ASSERT_TRUE(checkpoint->find("lm_head.weight"));
   EXPECT_EQ(char(checkpoint->find("lm_head.weight")->bytes[0]), 'i');

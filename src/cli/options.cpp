@@ -198,10 +198,11 @@ void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix
 void add_load_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-t,--threads", flags.threads, "Compute threads; 0: the cores this process may use")
       ->check(in_range(0, 1024, "from 0 to 1024"));
-  app.add_option("--quant", flags.quant,
-                 "Quantize while loading: " + quant_names() +
-                     ", or 2 to 6 or 8 bits, or auto: what fits this machine; the type of random weights")
-      ->check(check_quant);
+  app.add_option(
+      "--quant", flags.quant,
+      "Quantize while loading: " + quant_names() +
+          ", or 2 to 6 or 8 bits, or auto: what fits this machine; the type of random weights; of a repository any type "
+          "that it has a .gguf of");
   add_recipe_flags(app, flags.topology, flags.imatrix, flags.calibrate, flags.quant_experts, "--quant");
   app.add_option("--precision", flags.precision, "default, or exact: f32 throughout")
       ->check(CLI::IsMember({"default", "exact"}))
@@ -241,7 +242,14 @@ void check_calibration(const std::string& model, const std::string& text) {
         "--calibrate {}: {} has random weights and no words; leave it out, and they are rounded to nearest", text, model));
 }
 
+// A repository may have a .gguf of a type that nobody makes here.
+void check_quant_of(const std::string& model, const std::string& quant) {
+  if (quant.empty() || is_repository(model)) return;
+  if (const std::string problem = check_quant(quant); !problem.empty()) throw UsageError("--quant: " + problem);
+}
+
 EngineOptions engine_options(const ModelFlags& flags) {
+  check_quant_of(flags.model, flags.quant);
   // What a variable says of quantizing waits for a command that quantizes.
   const bool quantizes = !flags.quant.empty() || !flags.topology.empty();
   const auto wanted = [&](const std::string& value, const char* variable) {

@@ -40,20 +40,30 @@ fs::path find_demo() {
 
 bool is_random_model(std::string_view model) { return model.starts_with(kRandom); }
 
+bool is_repository(const std::string& model) {
+  std::error_code ignored;
+  return !is_random_model(model) && !fs::exists(model, ignored) && hub::parse_repo_name(model).has_value();
+}
+
 LocalModel local_model(const std::string& model, std::string_view quant, ModelFiles files,
                        const std::function<void(int64_t done, int64_t total)>& progress) {
-  std::error_code ignored;
-  if (is_random_model(model) || fs::exists(model, ignored)) return {model, std::string(quant)};
+  if (!is_repository(model)) return {model, std::string(quant)};
   const auto repo = hub::parse_repo_name(model);
-  if (!repo) return {model, std::string(quant)};
+  std::error_code ignored;
   hub::Wanted wanted{.weights = files == ModelFiles::all, .quant = ""};
-  if (!quant.empty() && quant != QuantRecipe::kAuto) wanted.quant = QuantPolicy::named(quant).name();
+  if (!quant.empty() && quant != QuantRecipe::kAuto) {
+    wanted.quant = QuantPolicy::is_named(quant) ? QuantPolicy::named(quant).name() : quant;
+    wanted.only_quant = !QuantPolicy::is_named(quant);
+  }
   try {
     const hub::Fetched fetched = hub::fetch(*repo, wanted, hub::Settings::from_environment(), progress);
     const bool folder = fs::is_directory(fetched.path, ignored);
     return {fetched.path.string(), fetched.by_quant ? "" : std::string(quant), folder && !wanted.weights};
   } catch (const Error& e) {
     if (e.code() != ErrorCode::not_found) throw;
+    if (wanted.only_quant)
+      fail(ErrorCode::invalid_argument, "{}; nor is {} a type to quantize to: these are {}", e.what(), quant,
+           fmt::join(QuantPolicy::names(), ", "));
     fail(e.code(), "{} does not exist as a file or folder, nor could it be had as a repository: {}", model, e.what());
   }
 }

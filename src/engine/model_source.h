@@ -13,6 +13,8 @@ class ThreadPool;
 
 /// True for "random:SHAPE": weights made in the type asked for, which need no quantizing.
 bool is_random_model(std::string_view model);
+/// True for what could be a repository of a hub and is no file or folder here.
+bool is_repository(const std::string& model);
 /// Which files of a model are needed: all, or only what its text side reads.
 enum class ModelFiles { all, text };
 

@@ -176,6 +176,8 @@ TEST(OpenChatTemplate, Precedence) {
   const auto checkpoint = Checkpoint::open(model);
   const fs::path named = model / "additional_chat_templates" / "rag.jinja";
   EXPECT_EQ(open_chat_template(*checkpoint, named.string())->render({}), "R<p><u>");
+  std::ofstream(folder / "asks.jinja") << "{{ bos_token is defined }}{{ pad_token is defined }}{{ bos_token }}";
+  EXPECT_EQ(open_chat_template(*checkpoint, (folder / "asks.jinja").string())->render({}), "FalseTrue") << "as in transformers";
   EXPECT_THROW(open_chat_template(*checkpoint, (folder / "absent").string()), Error);
   EXPECT_THROW(open_chat_template(*checkpoint, (model / "config.json").string()), Error);
 }

@@ -88,7 +88,10 @@ std::vector<NamedTemplate> read_template_file(const fs::path& file) {
 }
 
 Json template_variables(const Checkpoint& checkpoint) {
-  Json out = {{"bos_token", checkpoint.bos_token()}, {"eos_token", checkpoint.eos_token()}};
+  // transformers leaves undefined what a folder does not have; other engines give a GGUF's templates empty texts.
+  Json out = Json::object();
+  for (const auto& [name, text] : {std::pair("bos_token", checkpoint.bos_token()), {"eos_token", checkpoint.eos_token()}})
+    if (!text.empty() || checkpoint.gguf() != nullptr) out[name] = text;
   if (!checkpoint.tokenizer_config().is_object()) return out;
   for (const auto& [name, value] : checkpoint.tokenizer_config().items()) {
     if (!name.ends_with("_token") || out.contains(name)) continue;

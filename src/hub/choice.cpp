@@ -14,6 +14,7 @@ namespace gale::hub {
 namespace {
 
 constexpr std::string_view kIndex = "model.safetensors.index.json", kOneFile = "model.safetensors";
+constexpr std::string_view kTemplates = "additional_chat_templates/";
 constexpr size_t kShown = 40;
 
 std::string lower(std::string_view text) {
@@ -97,16 +98,18 @@ class GgufChooser {
 
   const Gguf& choose(Choice& out) const {
     if (!repo_.file.empty()) return named();
-    if (!repo_.type.empty()) return only(of_type(repo_.type), repo_.type);
+    if (!repo_.type.empty()) return only(of_type(repo_.type), repo_.type, out);
     if (const auto found = of_type(wanted_.quant); !wanted_.quant.empty() && !found.empty()) {
       out.by_quant = true;
-      return only(found, wanted_.quant);
+      return only(found, wanted_.quant, out);
     }
+    if (wanted_.only_quant) return only({}, wanted_.quant, out);
     if (all_.size() == 1) return all_[0];
     if (!wanted_.quant.empty())
       fail(ErrorCode::invalid_argument, "{} has no .gguf of type {} to open; name the one to quantize as {}:TYPE: {}",
            repo_.text(), wanted_.quant, repo_.id, listed(pointers()));
-    const auto usual = of_type(kUsualType);
+    auto usual = of_type(kUsualType);
+    if (const Gguf* plain = plainest(usual)) usual = {plain};
     if (usual.size() != 1) ambiguous(usual.empty() ? pointers() : usual);
     out.note = fmt::format("{} has {} models; taking {} ({}); {}:TYPE or --quant chooses another", repo_.text(), all_.size(),
                            usual[0]->files[0]->name, size_text(usual[0]->size()), repo_.id);
@@ -125,11 +128,28 @@ class GgufChooser {
     for (const Gguf& gguf : all_) out.push_back(&gguf);
     return out;
   }
-  const Gguf& only(const std::vector<const Gguf*>& found, std::string_view type) const {
+  // Of m-Q4_K_M, m-UD-Q4_K_M and m.i1-Q4_K_M the first: the type and nothing else. Null where these are not of one model.
+  static const Gguf* plainest(const std::vector<const Gguf*>& found) {
+    if (found.empty()) return nullptr;
+    const auto short_name = [](const Gguf* gguf) { return gguf->stem.size(); };
+    const Gguf* out = *std::ranges::min_element(found, {}, short_name);
+    const size_t end = out->stem.find_last_of(".-");
+    const std::string_view model = std::string_view(out->stem).substr(0, end == out->stem.npos ? 0 : end);
+    const bool alike = std::ranges::all_of(found, [&](const Gguf* gguf) {
+      return gguf == out || (gguf->stem.size() > out->stem.size() && gguf->stem.starts_with(model) &&
+                             (gguf->stem[model.size()] == '-' || gguf->stem[model.size()] == '.'));
+    });
+    return alike && !model.empty() ? out : nullptr;
+  }
+  const Gguf& only(const std::vector<const Gguf*>& found, std::string_view type, Choice& out) const {
     if (found.empty())
       fail(ErrorCode::not_found, "{} has no .gguf of type {}; it has {}", repo_.text(), type, listed(pointers()));
-    if (found.size() > 1) ambiguous(found);
-    return *found[0];
+    if (found.size() == 1) return *found[0];
+    const Gguf* plain = plainest(found);
+    if (plain == nullptr) ambiguous(found);
+    out.note = fmt::format("{} has {} models of type {}; taking {}; {}/FILE names another", repo_.text(), found.size(), type,
+                           plain->files[0]->name, repo_.id);
+    return *plain;
   }
   const Gguf& named() const {
     for (const Gguf& gguf : all_)
@@ -216,7 +236,13 @@ bool add_texts(const FileList& list, Choice& out) {
     if (file != nullptr) out.files.push_back(file);
     return file != nullptr;
   };
-  for (const char* name : {"config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"}) add(name);
+  for (const char* name : {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "processor_config.json", "chat_template.jinja", "chat_template.json"})
+    add(name);
+  for (const RepoFile& file : list.files)
+    if (file.name.starts_with(kTemplates) && file.name.ends_with(".jinja") &&
+        file.name.find('/', kTemplates.size()) == file.name.npos)
+      out.files.push_back(&file);
   for (const char* name : {"tokenizer.json", "tekken.json", "tokenizer.model", "spiece.model", "tiktoken.model"})
     if (add(name)) return true;
   for (const RepoFile& file : list.files)
@@ -261,7 +287,7 @@ Choice choose_files(const FileList& list, const RepoName& repo, const Wanted& wa
                     const std::function<std::string(const RepoFile&)>& read) {
   Choice out;
   const std::vector<Gguf> ggufs = ggufs_of(list);
-  const bool gguf_named = !repo.file.empty() || !repo.type.empty();
+  const bool gguf_named = !repo.file.empty() || !repo.type.empty() || wanted.only_quant;
   if (gguf_named) {
     add_gguf(ggufs, repo, wanted, out);
     return out;

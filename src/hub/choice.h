@@ -11,8 +11,9 @@ namespace gale::hub {
 
 /// What of a repository is wanted.
 struct Wanted {
-  bool weights = true;  ///< false: config, tokenizer and chat template do
-  std::string quant;    ///< chooses among .gguf files, as --quant has it; "" for none
+  bool weights = true;      ///< false: config, tokenizer and chat template do
+  std::string quant;        ///< chooses among .gguf files, as --quant has it; "" for none
+  bool only_quant = false;  ///< nothing can be quantized to it: there must be a .gguf of that type
 };
 
 /// The files to have, in the order to fetch them, and the one to open.

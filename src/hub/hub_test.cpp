@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 template <class Call>
 std::string error_of(Call&& call) {
@@ -187,6 +188,32 @@ TEST(Choice, Safetensors) {
        {"", "[]", "{}", R"({"weight_map": {}})", R"({"weight_map": {"a": 1}})", R"({"weight_map": {"a": "../s1.safetensors"}})",
         R"({"weight_map": {"a": "/s1.safetensors"}})", R"({"weight_map": {"a": "s9.safetensors"}})"})
     EXPECT_NE(error_of([&] { chosen(sharded, "o/n", {}, index); }), "") << index;
+}
+
+TEST(Choice, EveryFileThatATemplateMayComeFrom) {
+  const FileList all = list_of({"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
+                                "processor_config.json", "chat_template.jinja", "chat_template.json",
+                                "additional_chat_templates/tool_use.jinja", "additional_chat_templates/deep/no.jinja",
+                                "additional_chat_templates/no.txt", "tokenizer.json", "model.safetensors"});
+  EXPECT_THAT(chosen(all, "o/n", {.weights = false, .quant = ""}),
+              UnorderedElementsAre("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
+                                   "processor_config.json", "chat_template.jinja", "chat_template.json",
+                                   "additional_chat_templates/tool_use.jinja", "tokenizer.json"));
+}
+
+TEST(Choice, TypesThatAreMadeElsewhere) {
+  const FileList list = list_of({"m-Q4_K_M.gguf", "m-UD-Q4_K_M.gguf", "m.i1-Q4_K_M.gguf", "m-UD-Q4_K_XL.gguf", "m-IQ2_M.gguf"});
+  EXPECT_THAT(chosen(list, "o/n"), ElementsAre("m-Q4_K_M.gguf")) << "the type and nothing else";
+  EXPECT_THAT(chosen(list, "o/n:Q4_K_M"), ElementsAre("m-Q4_K_M.gguf"));
+  EXPECT_THAT(chosen(list, "o/n", {.quant = "q4_k_m"}), ElementsAre("m-Q4_K_M.gguf"));
+  EXPECT_THAT(chosen(list, "o/n:UD-Q4_K_M"), ElementsAre("m-UD-Q4_K_M.gguf"));
+  EXPECT_THAT(chosen(list, "o/n", {.quant = "IQ2_M", .only_quant = true}), ElementsAre("m-IQ2_M.gguf"));
+  EXPECT_THAT(error_of([&] { chosen(list, "o/n", {.quant = "IQ1_M", .only_quant = true}); }),
+              HasSubstr("no .gguf of type IQ1_M"));
+  const FileList dense = list_of({"config.json", "model.safetensors"});
+  EXPECT_THAT(error_of([&] { chosen(dense, "o/n", {.quant = "IQ1_M", .only_quant = true}); }), HasSubstr("no .gguf"));
+  const FileList two = list_of({"a-Q4_K_M.gguf", "ab-Q4_K_M.gguf"});
+  EXPECT_THAT(error_of([&] { chosen(two, "o/n"); }), HasSubstr("2 models")) << "of two models";
 }
 
 TEST(Choice, Ggufs) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -33,8 +34,27 @@ fs::path home() {
   return home.empty() ? fs::path("/") : fs::path(home);
 }
 
+// "$HOME" and "${HOME}" of files that no shell reads; a variable that is not set stays as it is written.
+std::string with_variables(const std::string& text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t dollar = std::min(text.find('$', at), text.size());
+    out += text.substr(at, dollar - at);
+    const bool braced = dollar + 1 < text.size() && text[dollar + 1] == '{';
+    size_t end = dollar + 1 + braced;
+    while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) != 0 || text[end] == '_')) ++end;
+    const std::string name = dollar < text.size() ? text.substr(dollar + 1 + braced, end - dollar - 1 - braced) : "";
+    const bool closed = !braced || (end < text.size() && text[end] == '}');
+    const char* value = name.empty() || !closed ? nullptr : std::getenv(name.c_str());
+    at = std::min(end + (braced && closed), text.size());
+    out += value != nullptr ? value : text.substr(dollar, at - dollar);
+  }
+  return out;
+}
+
 // "~/models" as a shell would read it.
-fs::path expanded(const std::string& text) {
+fs::path expanded(const std::string& written) {
+  const std::string text = with_variables(written);
   return text == "~" || text.starts_with("~/") ? home() / text.substr(std::min<size_t>(2, text.size())) : fs::path(text);
 }
 

@@ -102,16 +102,28 @@ std::vector<std::string_view> QuantPolicy::names() {
   return out;
 }
 
-QuantPolicy QuantPolicy::named(std::string_view name) {
+namespace {
+
+// As it is in names(), or "".
+std::string_view known_name(std::string_view name) {
   constexpr std::pair<std::string_view, std::string_view> kBits[] = {{"2", "q2_k"},   {"3", "q3_k_m"}, {"4", "q4_k_m"},
                                                                      {"5", "q5_k_m"}, {"6", "q6_k"},   {"8", "q8_0"}};
   std::string lower(name);
   for (const auto& [bits, type] : kBits)
     if (bits == name) lower = type;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  for (const std::string_view known : QuantPolicy::names())
+    if (known == lower) return known;
+  return "";
+}
+
+}  // namespace
+
+bool QuantPolicy::is_named(std::string_view name) { return !known_name(name).empty(); }
+
+QuantPolicy QuantPolicy::named(std::string_view name) {
   QuantPolicy out;
-  for (const std::string_view known : names())
-    if (known == lower) out.name_ = known;
+  out.name_ = known_name(name);
   if (out.name_.empty())
     fail(ErrorCode::invalid_argument, "unknown quantization type \"{}\"; known: {}", name, fmt::join(names(), ", "));
   for (const Mix& mix : kMixes)

@@ -36,6 +36,7 @@ class QuantPolicy {
   /// By name, any case, or by a number of bits: "2" is q2_k, "3" q3_k_m, "4" q4_k_m, "5" q5_k_m, "6" q6_k, "8" q8_0. Throws
   /// Error{invalid_argument} listing the names.
   static QuantPolicy named(std::string_view name);
+  static bool is_named(std::string_view name);
   /// All names, plain types first.
   static std::vector<std::string_view> names();
 

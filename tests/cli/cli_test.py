@@ -270,7 +270,7 @@ class Run(CliTest):
         self.assertRegex(result.stderr, r"\d+ of \d+ guessed tokens right")
         beside = self.run_json("-i", "hello", "-n", "20", "--ignore-eos", "--draft-model", self.model)
         self.assertEqual(beside["tokens"], self.run_json("-i", "hello", "-n", "20", "--ignore-eos")["tokens"])
-        self.assertGreater(beside["usage"]["accepted_tokens"], 5)
+        self.assertGreater(beside["usage"]["accepted_tokens"], 2)
         self.fails(2, "run", "-i", "x", "--spec-type", "model", says="needs --draft-model")
         self.fails(1, "run", "-m", self.model, "-i", "x", "--draft-model", "/no/such/model", says="/no/such/model")
         self.fails(2, "run", "-i", "x", "--draft-min", "9", "--draft-max", "8", says="--draft-min")

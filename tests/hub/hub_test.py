@@ -139,6 +139,19 @@ class Choice(HubTest):
         self.fails("inspect", "org/demo:Q2_K", says=["Q2_K", "demo-Q4_K_M.gguf"])
         self.fails("inspect", "org/demo", "--quant", "q5_0", says=["q5_0", "org/demo:TYPE", "demo-Q4_K_M.gguf (2.8 MB)"])
 
+    def test_variables_in_paths_as_huggingface_hub_reads_them(self):
+        self.add_model()
+        for text in ("$BASE/a", "${BASE}/b"):
+            self.ok("inspect", "org/model", env={"HF_HOME": text, "BASE": str(self.home / "base")})
+            self.assertTrue((self.home / "base" / text[-1] / "hub" / "models--org--model").is_dir())
+        self.assertFalse((self.home / "$BASE").exists())
+
+    def test_a_type_that_only_the_repository_has(self):
+        repo = self.add("org/demo", {"demo-IQ2_M.gguf": DEMO, "demo-UD-Q4_K_XL.gguf": DEMO + b"x"})
+        self.ok("run", "-m", "org/demo", "--quant", "iq2_m", "-i", "hi", "-n", "2")
+        self.assertEqual(self.names(repo, "org/demo"), {"demo-IQ2_M.gguf"})
+        self.fails("run", "-m", "org/demo", "--quant", "q9_k", "-i", "hi", says=["no .gguf of type q9_k", "demo-IQ2_M.gguf", "q8_0"])
+
     def test_the_usual_type_without_one_and_it_says_so(self):
         repo = self.gguf_repo()
         result = self.ok("inspect", "org/demo")
