@@ -64,7 +64,10 @@ std::string size_text(int64_t bytes) {
 // Projectors of images and importance matrices are no models.
 bool is_model(std::string_view name) {
   const std::string low = lower(file_name(name));
-  return name.ends_with(".gguf") && !low.starts_with("mmproj") && low.find("imatrix") == low.npos;
+  const size_t projector = low.find("mmproj");
+  const bool projects =
+      projector != low.npos && (projector == 0 || std::isalnum(static_cast<unsigned char>(low[projector - 1])) == 0);
+  return name.ends_with(".gguf") && !projects && low.find("imatrix") == low.npos;
 }
 
 std::vector<Gguf> ggufs_of(const FileList& list) {
@@ -295,7 +298,8 @@ Choice choose_files(const FileList& list, const RepoName& repo, const Wanted& wa
   const bool tokenizer = add_texts(list, out);
   if (!wanted.weights && tokenizer && list.find("config.json") != nullptr) return out;
   if (add_safetensors(list, repo, read, out)) return out;
-  out.files.clear();  // what a .gguf has in itself
+  if (!wanted.weights && tokenizer && ggufs.empty()) return out;  // of a tokenizer and nothing else
+  out.files.clear();                                              // what a .gguf has in itself
   if (ggufs.empty()) nothing_to_open(list, repo);
   add_gguf(ggufs, repo, wanted, out);
   return out;

@@ -105,7 +105,12 @@ class Fetcher {
     quick.connect_seconds = kConnectSeconds;
     quick.whole_seconds = kAnswerSeconds;
     Http http(quick);
-    return get_text(http, settings_, url, repo_.text(), 1, kMostList);
+    try {
+      return get_text(http, settings_, url, repo_.text(), 1, kMostList);
+    } catch (const Error& e) {  // gated by now, or gone, or the token is: what was had stays, as with huggingface_hub
+      if (e.code() == ErrorCode::not_found) throw Unreachable(e.code(), e.what());
+      throw;
+    }
   }
 
   std::string url_of(const std::string& file) const {

@@ -201,6 +201,13 @@ TEST(Choice, EveryFileThatATemplateMayComeFrom) {
                                    "additional_chat_templates/tool_use.jinja", "tokenizer.json"));
 }
 
+TEST(Choice, ATokenizerAndNothingElse) {
+  const FileList list = list_of({"tokenizer.json", "tokenizer_config.json", "README.md"});
+  EXPECT_THAT(chosen(list, "o/n", {.weights = false, .quant = ""}), ElementsAre("tokenizer_config.json", "tokenizer.json"));
+  EXPECT_THAT(error_of([&] { chosen(list, "o/n"); }), HasSubstr("holds no model"));
+  EXPECT_THAT(chosen(list_of({"M-Q8_0.gguf", "M-mmproj-f16.gguf", "mmproj-M.gguf"}), "o/n"), ElementsAre("M-Q8_0.gguf"));
+}
+
 TEST(Choice, TypesThatAreMadeElsewhere) {
   const FileList list = list_of({"m-Q4_K_M.gguf", "m-UD-Q4_K_M.gguf", "m.i1-Q4_K_M.gguf", "m-UD-Q4_K_XL.gguf", "m-IQ2_M.gguf"});
   EXPECT_THAT(chosen(list, "o/n"), ElementsAre("m-Q4_K_M.gguf")) << "the type and nothing else";

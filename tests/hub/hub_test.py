@@ -146,6 +146,16 @@ class Choice(HubTest):
             self.assertTrue((self.home / "base" / text[-1] / "hub" / "models--org--model").is_dir())
         self.assertFalse((self.home / "$BASE").exists())
 
+    def test_what_was_had_stays_when_the_hub_refuses_it(self):
+        repo = self.add_model()
+        self.ok("inspect", "org/model")
+        for status, headers in ((401, {}), (403, {"X-Error-Code": "GatedRepo"}), (404, {"X-Error-Code": "RepoNotFound"})):
+            repo.always = ("status", status, headers)
+            result = self.ok("inspect", "org/model")
+            self.assertIn(f"answers {status}", result.stderr)
+            self.assertIn("using what is in the cache", result.stderr)
+        self.fails("inspect", "org/model@other", says="404")
+
     def test_a_type_that_only_the_repository_has(self):
         repo = self.add("org/demo", {"demo-IQ2_M.gguf": DEMO, "demo-UD-Q4_K_XL.gguf": DEMO + b"x"})
         self.ok("run", "-m", "org/demo", "--quant", "iq2_m", "-i", "hi", "-n", "2")

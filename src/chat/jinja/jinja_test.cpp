@@ -189,8 +189,9 @@ std::string digest(const std::string& text) {
   return fmt::format("{:016x}", h);
 }
 
-/// Renders every conversation with every template of a folder that `expected` names. Gives the number of texts compared.
-int compare(const std::filesystem::path& folder, const Json& expected, std::string (*keep)(const std::string&)) {
+/// Renders every conversation with every template of a folder that `expected` names, with its text or the digest of it. Gives the
+/// number of texts compared.
+int compare(const std::filesystem::path& folder, const Json& expected) {
   setenv("TZ", "UTC", 1);
   const Json conversations = Json::parse(read_text(kData / "conversations.json"));
   int checked = 0;
@@ -212,7 +213,9 @@ int compare(const std::filesystem::path& folder, const Json& expected, std::stri
         EXPECT_TRUE(want.is_null()) << name << ", " << c.at("name") << ": " << e.what();
         continue;
       }
-      EXPECT_EQ(want, Json(keep(text))) << name << ", " << c.at("name") << ":\n" << text;
+      EXPECT_TRUE(want == Json(text) || want == Json(digest(text)))
+          << name << ", " << c.at("name") << ": " << want << "\nand here:\n"
+          << text;
       ++checked;
     }
   }
@@ -241,12 +244,11 @@ TEST(ChatTemplate, AgreesWithTransformers) {
   const auto folder =
       (set ? std::filesystem::path(set) : std::filesystem::path(GALE_SOURCE_DIR) / "../shared/data") / "chat-templates";
   if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "skipped: no data";
-  EXPECT_GT(compare(folder, Json::parse(read_text(kData / "expected.json")), digest), 0);
+  EXPECT_GT(compare(folder, Json::parse(read_text(kData / "expected.json"))), 0);
 }
 
 TEST(ChatTemplate, OurTemplatesAgreeWithJinja2) {
-  const auto same = [](const std::string& text) { return text; };
-  EXPECT_GT(compare(kData / "templates", Json::parse(read_text(kData / "templates.json")), same), 40);
+  EXPECT_GT(compare(kData / "templates", Json::parse(read_text(kData / "templates.json"))), 40);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 
 cases.json holds the snippets of snippets.txt with the text they give, or null where they fail. templates.json holds what the templates
 of templates/, which are ours, make of each conversation of conversations.json, or null for an error. expected.json holds the same of a
-folder of templates, as the digest() of each text.
+folder of templates: each text where the template's licence lets it be passed on (OPEN), else its digest().
 The folder's templates belong to their authors and are not kept here.
 """
 import datetime
@@ -20,6 +20,9 @@ import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 HERE = pathlib.Path(__file__).parent
+# Apache 2.0 and MIT.
+OPEN = ("Qwen-Qwen2.5-7B", "deepseek-ai-DeepSeek-R1-Distill-Qwen", "llama-cpp-deepseek", "meetkai-functionary", "microsoft-Phi-3.5",
+        "mistralai-Mistral-Nemo")
 NOW = datetime.datetime(2024, 7, 26, 12, 0, 0)  # 1721995200 in UTC
 
 
@@ -101,16 +104,16 @@ def main():
     (HERE / "cases.json").write_text("[\n" + ",\n".join(json.dumps(c, ensure_ascii=False) for c in cases) + "\n]\n")
     print(f"{len(cases)} cases, {sum(c[1] is None for c in cases)} of them errors")
     conversations = json.loads((HERE / "conversations.json").read_text())
-    write("templates.json", HERE / "templates", conversations, lambda text: text)
+    write("templates.json", HERE / "templates", conversations, lambda name: lambda text: text)
     if len(sys.argv) > 1:
-        write("expected.json", pathlib.Path(sys.argv[1]), conversations, digest)
+        write("expected.json", pathlib.Path(sys.argv[1]), conversations, lambda name: (lambda text: text) if name.startswith(OPEN) else digest)
 
 
-def write(name, folder, conversations, keep):
+def write(name, folder, conversations, keeping):
     """What each template of the folder makes of each conversation, or null for an error."""
     lines = []
     for path in sorted(folder.glob("*.jinja")):
-        source = path.read_text()
+        source, keep = path.read_text(), keeping(path.name)
         row = {}
         for c in conversations:
             text = render(source, messages=c["messages"], tools=c.get("tools"), add_generation_prompt=c["generation"], **c.get("extra", {}))
