@@ -82,6 +82,13 @@ struct SamplingParams {
 /// The names that SamplingParams::order takes, in the default order.
 std::vector<std::string> sampling_stages();
 
+/// What happens to a text that is longer than the context. What is left is computed anew, as if it had always been the text.
+enum class Overflow : uint8_t {
+  error,   ///< such a prompt is refused, such an answer ends with Finish::length
+  slide,   ///< the oldest tokens go: a prompt keeps its end, an answer goes on behind the last three quarters of the text
+  middle,  ///< the same share is taken out of the middle
+};
+
 /// A piece of text generation, in tokens: text, templates and stop strings are the caller's side (TextStream).
 struct Request {
   std::vector<int32_t> tokens;  ///< the prompt, at least one
@@ -91,12 +98,16 @@ struct Request {
   std::vector<int32_t> stop_ids;  ///< end like the model's own end tokens
   bool ignore_eos = false;        ///< go on past the model's end tokens
   int32_t choices = 1;            ///< texts to generate from the one prompt, each with draws of its own; at least 1
-  bool background = false;        ///< gives way to requests that are not
-  double timeout_seconds = 0;     ///< from submit() on, then Finish::timeout; 0: none
-  std::string salt;               ///< requests share what was computed for their prompts only where this is the same
-  bool include_stop = false;      ///< send the token that ended the text
+  int32_t best_of =
+      0;  ///< as many are generated, and the `choices` likeliest a token come out, the best first, once all have ended
+  bool background = false;     ///< gives way to requests that are not
+  double timeout_seconds = 0;  ///< from submit() on, then Finish::timeout; 0: none
+  std::string salt;            ///< requests share what was computed for their prompts only where this is the same
+  bool include_stop = false;   ///< send the token that ended the text
   int32_t prompt_logprobs =
-      -1;                  ///< -1: none; n >= 0: of each prompt token but the first, and the n most likely there, at most 20
+      -1;  ///< -1: none; n >= 0: of each prompt token but the first, and the n most likely there, at most 20
+  Overflow overflow = Overflow::error;
+  int64_t keep = 0;        ///< tokens at the beginning that stay whatever overflows, less than half of the context
   int32_t draft_max = -1;  ///< tokens drafted at once at most (EngineOptions::draft); 0: none, -1: as the engine has it
 };
 
@@ -121,7 +132,8 @@ struct PromptEvent {
 struct EndEvent {
   Finish finish;
   int64_t prompt_tokens = 0, generated_tokens = 0;
-  int64_t cached_tokens = 0;  ///< of the prompt, what had been computed for another text already
+  int64_t dropped_tokens = 0;  ///< of both, what was taken out as the context overflowed
+  int64_t cached_tokens = 0;   ///< of the prompt, what had been computed for another text already
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
   std::string error;        ///< with Finish::error
   int32_t stop_token = -1;  ///< the end token or stop id that ended it; -1: none did

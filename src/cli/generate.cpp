@@ -97,6 +97,7 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
   out["usage"] = {{"prompt_tokens", e.prompt_tokens},     {"cached_tokens", e.cached_tokens},
                   {"completion_tokens", generated},       {"drafted_tokens", e.drafted_tokens},
                   {"accepted_tokens", e.accepted_tokens}, {"total_tokens", e.prompt_tokens + generated}};
+  if (e.dropped_tokens > 0) out["usage"]["dropped_tokens"] = e.dropped_tokens;
   out["timings"] = {{"load_seconds", load_seconds},
                     {"queue_seconds", e.queue_seconds},
                     {"prefill_seconds", e.prefill_seconds},

@@ -294,6 +294,12 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
              int64_t(1) << 30, "from -1 to 2^30");
   add_number(app, "--min-tokens", flags.min_tokens, "Nothing ends the answer before so many tokens", int64_t(0), int64_t(1) << 30,
              "from 0 to 2^30");
+  app.add_option("--overflow", flags.overflow,
+                 "A text longer than the context ends (error), loses its oldest tokens (slide) or some of its middle and goes on")
+      ->check(CLI::IsMember({"error", "slide", "middle"}))
+      ->capture_default_str();
+  add_number(app, "--keep", flags.keep, "With --overflow: tokens at the beginning that stay", int64_t(0), int64_t(1) << 30,
+             "from 0 to half of the context");
   add_temperature_flags(app, p);
   add_narrowing_flags(app, p);
   add_repetition_flags(app, flags);
@@ -316,6 +322,8 @@ Request make_request(const SamplingFlags& flags) {
   if (flags.dry_breakers == std::vector<std::string>{"none"}) out.sampling.dry_sequence_breakers.clear();
   out.max_tokens = flags.max_tokens;
   out.min_tokens = flags.min_tokens;
+  out.overflow = flags.overflow == "slide" ? Overflow::slide : flags.overflow == "middle" ? Overflow::middle : Overflow::error;
+  out.keep = flags.keep;
   out.stop_ids = flags.stop_ids;
   out.ignore_eos = flags.ignore_eos;
   out.include_stop = flags.include_stop;

@@ -44,6 +44,8 @@ struct SamplingFlags {
   std::vector<int32_t> stop_ids;
   int64_t max_tokens = 256, min_tokens = 0;
   int32_t prompt_logprobs = -1;
+  std::string overflow = "error";
+  int64_t keep = 0;
   bool ignore_eos = false, include_stop = false;
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/cpu_budget.h"
 #include "base/fail.h"
+#include "engine/best_of.h"
 #include "engine/open_engine.h"
+#include "engine/overflow.h"
 #include "engine/stepper.h"
 #include "engine/weight_access.h"
 #include "gale/features.h"
@@ -61,29 +63,12 @@ class EngineImpl final : public Engine {
   }
 
   std::unique_ptr<EventStream> submit(Request request) override {
-    check_prompt(request.tokens);
     check_limits(request);
-    if (!request.ignore_eos) request.stop_ids.insert(request.stop_ids.end(), info().end_tokens.begin(), info().end_tokens.end());
-    const SamplerChain sampler(request.sampling, info().vocab,
-                               {.tokenizer = tokenizer(), .end_tokens = request.stop_ids, .min_tokens = request.min_tokens});
-    Place place = queue(request);
-    std::vector<std::unique_ptr<Job>> jobs;
-    auto events = std::make_shared<EventQueue>(request.choices);
-    for (int32_t choice = 0; choice < request.choices; ++choice) {
-      jobs.push_back(make_job(request, sampler, choice, jobs.empty() ? nullptr : jobs.front().get()));
-      jobs.back()->request = jobs.front()->id;
-      jobs.back()->events = events;
-    }
-    if (request.prompt_logprobs >= 0) {  // once is enough
-      Job& first = *jobs.front();
-      first.prompt_logprobs = request.prompt_logprobs;
-      first.all_rows = true;
-      first.prompt_tokens.resize(first.tokens.size() - 1);
-    }
-    auto stream = std::make_unique<Stream>(jobs.front()->id, request.choices, std::move(events), inbox_);
-    place.hand_over(jobs);
-    inbox_->submit(std::move(jobs));
-    return stream;
+    if (request.best_of <= request.choices) return submit_all(std::move(request));
+    const int32_t wanted = std::exchange(request.choices, request.best_of);
+    const bool logprobs = request.sampling.logprobs >= 0;
+    request.sampling.logprobs = std::max(request.sampling.logprobs, 0);
+    return best_of(submit_all(std::move(request)), wanted, logprobs);
   }
 
   EngineStats stats() const override { return stepper_.stats(); }
@@ -185,6 +170,8 @@ class EngineImpl final : public Engine {
     job->max_tokens = request.max_tokens;
     job->end_tokens = request.stop_ids;
     job->include_stop = request.include_stop;
+    job->overflow = request.overflow;
+    job->keep = request.keep;
     job->seed = request.sampling.seed;
     job->logprobs = request.sampling.logprobs;
     job->background = request.background;
@@ -204,6 +191,43 @@ class EngineImpl final : public Engine {
     return job;
   }
 
+  std::unique_ptr<EventStream> submit_all(Request request) {
+    const int64_t dropped = request.overflow == Overflow::error ? 0 : shorten(request);
+    check_prompt(request.tokens);
+    if (!request.ignore_eos) request.stop_ids.insert(request.stop_ids.end(), info().end_tokens.begin(), info().end_tokens.end());
+    const SamplerChain sampler(request.sampling, info().vocab,
+                               {.tokenizer = tokenizer(), .end_tokens = request.stop_ids, .min_tokens = request.min_tokens});
+    Place place = queue(request);
+    std::vector<std::unique_ptr<Job>> jobs;
+    auto events = std::make_shared<EventQueue>(request.choices);
+    for (int32_t choice = 0; choice < request.choices; ++choice) {
+      jobs.push_back(make_job(request, sampler, choice, jobs.empty() ? nullptr : jobs.front().get()));
+      jobs.back()->request = jobs.front()->id;
+      jobs.back()->events = events;
+      jobs.back()->dropped_prompt = dropped;
+    }
+    if (request.prompt_logprobs >= 0) {  // once is enough
+      Job& first = *jobs.front();
+      first.prompt_logprobs = request.prompt_logprobs;
+      first.all_rows = true;
+      first.prompt_tokens.resize(first.tokens.size() - 1);
+    }
+    auto stream = std::make_unique<Stream>(jobs.front()->id, request.choices, std::move(events), inbox_);
+    place.hand_over(jobs);
+    inbox_->submit(std::move(jobs));
+    return stream;
+  }
+
+  // What the context does not hold of a prompt: tokens dropped.
+  int64_t shorten(Request& request) const {
+    std::vector<int32_t>& tokens = request.tokens;
+    const int64_t context = info().context, size = int64_t(tokens.size());
+    if (size <= context) return 0;
+    const Gap gap = overflow_gap(request.overflow, request.keep, size, prompt_target(context, request.max_tokens));
+    tokens.erase(tokens.begin() + gap.begin, tokens.begin() + gap.begin + gap.count);
+    return gap.count;
+  }
+
   void check_limits(const Request& request) const {
     constexpr int32_t kMostLogprobs = 20;
     require(request.max_tokens >= -1, ErrorCode::invalid_argument, "max_tokens is {}, but must be at least 0, or -1 for no limit",
@@ -215,8 +239,13 @@ class EngineImpl final : public Engine {
             "prompt_logprobs is {}, but must be -1 (none) or from 0 to {}", request.prompt_logprobs, kMostLogprobs);
     require(request.choices >= 1 && request.choices <= kMostChoices, ErrorCode::invalid_argument,
             "choices is {}, but must be from 1 to {}", request.choices, kMostChoices);
+    require(request.best_of == 0 || (request.best_of >= request.choices && request.best_of <= kMostChoices),
+            ErrorCode::invalid_argument, "best_of is {}, but must be from choices, {}, to {}, or 0 for none", request.best_of,
+            request.choices, kMostChoices);
     require(request.timeout_seconds >= 0, ErrorCode::invalid_argument,
             "timeout_seconds is {}, but must be at least 0, or 0 for none", request.timeout_seconds);
+    require(request.keep >= 0 && (request.keep == 0 || request.keep < info().context / 2), ErrorCode::invalid_argument,
+            "keep is {}, but must be at least 0 and less than half of the context of {}", request.keep, info().context);
     require(request.draft_max >= -1 && request.draft_max <= kMostDrafted, ErrorCode::invalid_argument,
             "draft_max is {}, but must be -1 (as the engine has it) or from 0 to {}", request.draft_max, kMostDrafted);
     for (const int32_t id : request.stop_ids)

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/event_queue.h"
+#include "gale/request.h"
 #include "scheduler/sequence.h"
 #include "speculation/depth.h"
 
@@ -22,6 +23,8 @@ struct Job : Sequence {
   uint64_t seed = 0;
   int32_t logprobs = -1, prompt_logprobs = -1;
   bool include_stop = false;
+  Overflow overflow = Overflow::error;
+  int64_t keep = 0;
   int32_t stop_token = -1;                ///< what ended it
   std::vector<TokenEvent> prompt_tokens;  ///< where prompt_logprobs: of all but the first; empty once they are sent
   std::shared_ptr<EventQueue> events;     ///< null: the logits of the prompt are the result

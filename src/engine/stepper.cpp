@@ -9,6 +9,7 @@
 #include "base/float_mode.h"
 #include "base/log.h"
 #include "engine/forward.h"
+#include "engine/overflow.h"
 #include "gale/error.h"
 
 namespace gale {
@@ -168,7 +169,22 @@ void Stepper::step() {
       deliver(step, begin, end);
     }
   }
-  for (Sequence* s : step.full) finish(*static_cast<Job*>(s), Finish::length);
+  for (Sequence* s : step.full)
+    if (Job& job = *static_cast<Job*>(s); !make_room(job)) finish(job, Finish::length);
+}
+
+// The text goes on without some of it, where that was asked for. False: it cannot.
+bool Stepper::make_room(Job& job) {
+  if (job.overflow == Overflow::error || job.first_token == 0) return false;
+  const auto size = int64_t(job.tokens.size());
+  const Gap gap =
+      overflow_gap(job.overflow, job.keep, size, std::max(job.keep + 1, std::min(size, runtime_.info.context) * 3 / 4));
+  if (gap.count == 0 || gap.begin + gap.count > size) return false;
+  scheduler_.remove(job);
+  drafting_.forget(job);  // to whom texts only grow
+  job.drop(gap.begin, gap.count);
+  scheduler_.add(job);
+  return true;
 }
 
 // The forward pass cannot fail but for memory the system refuses; then those who had rows in it end.
@@ -242,7 +258,8 @@ Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits, Candidate
     state.generated = std::span(job.tokens).subspan(size_t(job.prompt));
     state.seed = job.seed;
     state.choice = uint32_t(job.choice);
-    state.position = job.tokens.size();
+    state.position = job.tokens.size() + uint64_t(job.dropped());
+    state.forgotten = size_t(job.forgotten);
     if (job.max_tokens == 0) return pick;  // only the prompt was asked about
     pick.token = job.sampler.sample(logits, state, scratch);
     if (job.logprobs >= 0) pick.logprobs = log_probabilities(logits, pick.token, job.logprobs, scratch);
@@ -325,8 +342,12 @@ void Stepper::finish(Job& job, Finish how, const std::string& error) {
                                         error.empty() ? "the logits could not be computed: the KV cache is full" : error)));
   } else {
     const double now = now_seconds(), started = job.started ? job.started : now, first = job.first_token ? job.first_token : now;
-    EndEvent end{
-        .finish = how, .prompt_tokens = job.prompt, .generated_tokens = job.generated(), .error = {}, .choice = job.choice};
+    EndEvent end{.finish = how,
+                 .prompt_tokens = job.prompt + job.dropped_prompt,
+                 .generated_tokens = job.generated(),
+                 .error = {},
+                 .choice = job.choice};
+    end.dropped_tokens = job.dropped();
     end.cached_tokens = job.found;
     end.queue_seconds = started - job.submitted;
     end.prefill_seconds = first - started;

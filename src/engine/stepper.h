@@ -60,6 +60,7 @@ class Stepper {
   bool apply(Job& job, const Pick& pick, bool drafted);
   void begin(Job& job, double now);
   void settle(Job& job);
+  bool make_room(Job& job);
   void finish(Job& job, Finish how, const std::string& error = {});
   void finish_all(Finish how, const std::string& error);
 

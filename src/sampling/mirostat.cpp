@@ -36,7 +36,7 @@ class Mirostat1 final : public SamplerStage {
   Mirostat1(float tau, float eta) : limits_(tau, eta) {}
 
   void apply(Candidates& candidates, const SamplingState& state) override {
-    const double limit = limits_.at(state.generated.size()), of_all = log_total(candidates);
+    const double limit = limits_.at(state.answered()), of_all = log_total(candidates);
     candidates.keep(sampling::cut_at_count(candidates.keys(), count(candidates, limit), candidates.select));
     candidates.keep_only(draw_candidate(candidates, state));
     limits_.observe(surprise_in_bits(double(candidates.logits()[0]), of_all));
@@ -71,7 +71,7 @@ class Mirostat2 final : public SamplerStage {
   Mirostat2(float tau, float eta) : limits_(tau, eta) {}
 
   void apply(Candidates& candidates, const SamplingState& state) override {
-    const double limit = limits_.at(state.generated.size());
+    const double limit = limits_.at(state.answered());
     const double lowest = log_total(candidates) - limit * std::log(2.0);
     candidates.keep_from(float(std::min(lowest, double(candidates.largest()))));
     const double of_kept = log_total(candidates);

@@ -18,6 +18,9 @@ struct SamplingState {
   uint64_t seed = 0;
   uint32_t choice = 0;
   uint64_t position = 0;
+  size_t forgotten = 0;  ///< tokens of the answer that are no more among `generated`, since the context overflowed
+
+  size_t answered() const { return generated.size() + forgotten; }
 };
 
 /// One stage, one file. What a stage does depends on its arguments alone; where it must know what it did before (mirostat), it

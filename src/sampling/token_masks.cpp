@@ -45,7 +45,7 @@ class MinTokens final : public SamplerStage {
  public:
   MinTokens(int64_t n, std::vector<int32_t> end_tokens) : n_(n), end_tokens_(std::move(end_tokens)) {}
   void apply(Candidates& candidates, const SamplingState& state) override {
-    if (int64_t(state.generated.size()) < n_) forbid(candidates, end_tokens_);
+    if (int64_t(state.answered()) < n_) forbid(candidates, end_tokens_);
   }
   Stage clone() const override { return std::make_unique<MinTokens>(*this); }
 

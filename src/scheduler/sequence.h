@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ struct Sequence {
   bool background = false;  ///< gives way to those that are not
   BlockName root;           ///< texts share keys and values only where their roots are the same
 
+  int64_t dropped_prompt = 0, forgotten = 0;  ///< tokens of the prompt and of the answer that are not in the text any more
+
   // The scheduler's own notes.
   std::vector<BlockName> names;  ///< of the whole blocks of `tokens`, as far as they were needed
   uint64_t arrival = 0;
@@ -32,7 +35,17 @@ struct Sequence {
   int32_t preemptions = 0;
 
   int64_t remaining() const { return int64_t(tokens.size()) - computed; }
-  int64_t generated() const { return int64_t(tokens.size()) - prompt; }
+  int64_t generated() const { return int64_t(tokens.size()) - prompt + forgotten; }
+  int64_t dropped() const { return dropped_prompt + forgotten; }
+  /// Takes tokens [begin, begin + count) out of the text. REQUIRES: no scheduler has it.
+  void drop(int64_t begin, int64_t count) {
+    const int64_t of_prompt = std::clamp<int64_t>(prompt - begin, 0, count);
+    tokens.erase(tokens.begin() + begin, tokens.begin() + begin + count);
+    prompt -= of_prompt;
+    dropped_prompt += of_prompt;
+    forgotten += count - of_prompt;
+    names.clear();
+  }
   /// One row, the next token's, is missing.
   bool decoding() const { return computed > 0 && remaining() == 1; }
 };
