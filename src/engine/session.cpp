@@ -132,6 +132,7 @@ Session load_session(const SessionPlace& place, const std::string& name, const s
   check_tokens(file, place.info, name);
   if (place.names == nullptr) return {file.head.tokens, file.head.note};
   std::string problem = file.damage;
+  if (file.blocks.empty() && problem.empty()) return {file.head.tokens, file.head.note};
   if (file.head.cache != place.identity.digest(hash))
     problem = "it was made by another version of this program, on another processor or with other blocks";
   else

@@ -91,7 +91,15 @@ BlockStore::Counts BlockStore::counts() const {
   const std::lock_guard lock(mutex_);
   Counts out = counts_;
   out.bytes = total_;
+  out.queued = int64_t(puts_.size()) + (writing_ ? 1 : 0);
   return out;
+}
+
+// The block where it waits to be written; nullptr where it does not.
+const BlockStore::Buffer* BlockStore::queued(const BlockId& id) const {
+  if (writing_ && writing_->id == id) return writing_.get();
+  const auto found = std::ranges::find(puts_, id, [](const auto& buffer) { return buffer->id; });
+  return found == puts_.end() ? nullptr : found->get();
 }
 
 // A time that no other block has: later than all before.
@@ -104,6 +112,7 @@ std::span<std::byte> BlockStore::begin_put(int32_t pool, const BlockName& name, 
     if (touched_.size() < kTouches) touched_.push_back(id), changed_.notify_all();
     return {};
   }
+  if (queued(id) != nullptr) return {};
   if (wait) changed_.wait(lock, [&] { return !free_puts_.empty() || broken_; });
   if (free_puts_.empty() || broken_) {
     ++counts_.dropped;
@@ -128,7 +137,7 @@ bool BlockStore::promises(int32_t pool, const BlockName& name) const {
   const std::lock_guard lock(mutex_);
   if (broken_ || (busy_since_ > 0 && now_seconds() - busy_since_ > kPatience)) return false;
   const BlockId id = id_of(pool, name);
-  return index_.contains(id) || under_way_.contains(id);
+  return index_.contains(id) || under_way_.contains(id) || queued(id) != nullptr;
 }
 
 void BlockStore::fetch(int32_t pool, const BlockName& name) {
@@ -193,13 +202,19 @@ void BlockStore::read_one(std::unique_lock<std::mutex>& lock) {
   buffer->id = wanted.id;
   buffer->cache = cache_;
   buffer->bytes = size_t(options_.block_bytes[size_t(wanted.id.pool)]);
-  busy_since_ = now_seconds();
-  lock.unlock();
-  bool damaged = false;
-  const bool read = read_into(*buffer, damaged);
-  if (read) folder_->touch(wanted.id, wanted.used);
-  if (damaged) folder_->remove(wanted.id);
-  lock.lock();
+  bool read = false;
+  if (const Buffer* waiting = queued(wanted.id)) {
+    std::memcpy(buffer->memory->data(), waiting->memory->data(), kBlockHeader + waiting->bytes);
+    read = true;
+  } else {
+    busy_since_ = now_seconds();
+    lock.unlock();
+    bool damaged = false;
+    read = read_into(*buffer, damaged);
+    if (read) folder_->touch(wanted.id, wanted.used);
+    if (damaged) folder_->remove(wanted.id);
+    lock.lock();
+  }
   const auto kept = index_.find(wanted.id);
   if (kept != index_.end() && read) kept->second.used = wanted.used;
   if (kept != index_.end() && !read) total_ -= kept->second.bytes, index_.erase(kept);
@@ -235,7 +250,8 @@ bool BlockStore::read_into(Buffer& buffer, bool& damaged) const {
 }
 
 void BlockStore::write_one(std::unique_lock<std::mutex>& lock) {
-  std::unique_ptr<Buffer> buffer = take_first(puts_);
+  writing_ = take_first(puts_);
+  const Buffer* buffer = writing_.get();
   const int64_t bytes = StoreFolder::disk_bytes(int64_t(kBlockHeader + buffer->bytes));
   busy_since_ = now_seconds();
   bool written = false;
@@ -259,7 +275,7 @@ void BlockStore::write_one(std::unique_lock<std::mutex>& lock) {
     total_ += bytes;
     ++counts_.written;
   }
-  free_puts_.push_back(std::move(buffer));
+  free_puts_.push_back(std::move(writing_));
   changed_.notify_all();
 }
 

@@ -49,7 +49,7 @@ class BlockStore {
   /// Where to copy a block that is given up, to be written after end_put(). Empty: no need to, or no room. `wait`: for room.
   std::span<std::byte> begin_put(int32_t pool, const BlockName& name, bool wait = false);
   void end_put();
-  /// Whether the block is on disk, as far as is known, and the disk answers.
+  /// Whether the block is on disk or on its way there, as far as is known, and the disk answers.
   bool promises(int32_t pool, const BlockName& name) const;
   /// Asks for a block, once for all who do. Of a text the beginning first: it is kept for longest.
   void fetch(int32_t pool, const BlockName& name);
@@ -66,6 +66,7 @@ class BlockStore {
   struct Counts {
     int64_t bytes = 0;                               ///< on disk
     int64_t written = 0, restored = 0, dropped = 0;  ///< blocks
+    int64_t queued = 0;                              ///< blocks on their way to the disk
   };
   Counts counts() const;
   int64_t limit() const { return options_.bytes; }
@@ -94,6 +95,7 @@ class BlockStore {
   };
 
   BlockId id_of(int32_t pool, const BlockName& name) const;
+  const Buffer* queued(const BlockId& id) const;
   int64_t now();
   void run();
   bool work(std::unique_lock<std::mutex>& lock);
@@ -116,6 +118,7 @@ class BlockStore {
   int64_t total_ = 0;                             // bytes of the index
   Buffers free_puts_, puts_, free_reads_, read_;  // those in use in order, oldest first
   std::unique_ptr<Buffer> putting_, taking_;      // the engine's
+  std::unique_ptr<Buffer> writing_;               // the thread's
   std::deque<Wanted> wanted_;
   std::unordered_map<BlockId, bool, Hash> under_way_;  // wanted, being read, or read
   std::vector<BlockId> touched_, touching_;
