@@ -45,10 +45,9 @@ std::string line_of(const CacheLayer& layer) {
 }
 
 std::string code_of(Isa isa, int64_t block_slots) {
-  RunningHash hash;
-  for (const auto& bytes : program_code()) hash.add(bytes);
   const CpuFeatures cpu = detect_cpu();
-  std::string out = fmt::format("{:x} {} {} {}", hash.value(), cpu.model, isa_name(isa), block_slots);
+  std::string out = fmt::format("{} {} {}", cpu.model, isa_name(isa), block_slots);
+  for (const auto& segment : program_code()) out += fmt::format(" {:x}", hash_bytes(segment));
   for (const std::string& flag : cpu.flags) out += " " + flag;
   return out;
 }
