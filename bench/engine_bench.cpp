@@ -1,8 +1,11 @@
 #include <fmt/format.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -12,9 +15,10 @@
 #include "gale/engine.h"
 
 // What requests see of one another, as ratios within one run: a shared prefix against a cold one, the gaps between tokens while
-// prompts keep coming, many sequences against one, answers that quote with drafts against without.
+// prompts keep coming, many sequences against one, answers that quote with drafts against without, an engine that finds its
+// prompt on disk against one that does not.
 //
-//   build/release/bench/engine_bench MODEL [many | load | prefix | draft]
+//   build/release/bench/engine_bench MODEL [many | load | prefix | draft | store [TOKENS]]
 namespace gale {
 namespace {
 
@@ -146,6 +150,10 @@ class Bench {
     print_drafts("something else", prompt, std::vector<int32_t>(text.end() - kAnswer, text.end()));
   }
 
+  double one_prompt(int64_t tokens) { return first_token(prompt_of(3, tokens, vocab())); }
+  int64_t restored() const { return engine_->stats().restored_blocks; }
+  int64_t block_bytes() const { return engine_->info().kv_bytes_per_token * 64; }
+
  private:
   int64_t vocab() const { return engine_->info().vocab; }
 
@@ -211,13 +219,41 @@ class Bench {
   std::unique_ptr<Engine> engine_;
 };
 
+// The same prompt in three engines, one after another: the second finds what the first has left, the third has no store.
+void restart(const std::string& model, int64_t tokens) {
+  std::string folder = (std::filesystem::temp_directory_path() / "gale-bench-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return;
+  EngineOptions options = drafting(model);
+  options.draft = "";
+  options.context = tokens + 64;
+  options.prefix_store = folder;
+  double cold = 0;
+  {
+    Bench first(options);
+    cold = first.one_prompt(tokens);
+  }
+  double begin = now_seconds();
+  Bench second(options);
+  const double open = now_seconds() - begin, warm = second.one_prompt(tokens);
+  const double bytes = double(second.restored() * second.block_bytes());
+  options.prefix_store.clear();
+  begin = now_seconds();
+  const Bench third(options);
+  const double plain = now_seconds() - begin;
+  fmt::print("first token after {} tokens: {:.2f} s cold, {:.0f} ms with {:.0f} MB read from the store: {:.0f} times\n", tokens,
+             cold, warm * 1e3, bytes / 1e6, cold / warm);
+  fmt::print("opening the model: {:.2f} s, {:.2f} s without a store\n", open, plain);
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace gale
 
 int main(int argc, char** argv) {
-  if (argc < 2) return fmt::print(stderr, "usage: engine_bench MODEL [many | load | prefix | draft]\n"), 2;
+  if (argc < 2) return fmt::print(stderr, "usage: engine_bench MODEL [many | load | prefix | draft | store [TOKENS]]\n"), 2;
   const std::string_view which = argc > 2 ? argv[2] : "";
-  if (which != "draft") {
+  if (which.empty() || which == "store") gale::restart(argv[1], argc > 3 ? std::atoi(argv[3]) : 8192);
+  if (which != "draft" && which != "store") {
     gale::Bench bench(gale::many_of(argv[1]));
     if (which.empty() || which == "many") bench.many_sequences();
     if (which.empty() || which == "load") bench.steady_load();

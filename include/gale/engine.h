@@ -22,21 +22,23 @@ struct EngineOptions {
   std::string model = {};  ///< directory, .gguf, .safetensors, .gale, org/name[:TYPE][@revision], "demo", or "random:SHAPE"
   int threads = 0;         ///< compute threads; 0: physical cores by affinity and cgroup quota
   std::string isa = {};  ///< generic, avx2, avx512, avx512_bf16, neon, neon_dotprod, neon_i8mm; the GALE_ISA variable where empty
-  std::string quant = {};        ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ..., auto; the type of random weights
-  std::string topology = {};     ///< a YAML file that pins types to layers or to names (see docs/howto/quantize.md)
-  std::string imatrix = {};      ///< an importance matrix that weighs the errors of `quant`: .gguf, .dat or .cimatrix
-  std::string calibrate = {};    ///< a text that gptq2 to gptq8 are calibrated by; a small one that is built in where empty
-  bool quant_experts = false;    ///< `quant` is for the experts of a mixture only
-  bool exact = false;            ///< f32 activations and KV
-  std::string kv_type = {};      ///< f32, f16, bf16, fp8, q8_0, q4_0, or two as keys/values; bf16 (f32 when exact)
-  int64_t kv_block = 64;         ///< slots of a block, which texts share whole: 16, 32 or 64
-  int64_t context = 0;           ///< slots per sequence; 0: what the model was made for, less where memory is short
-  int64_t kv_bytes = 0;          ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
-  int64_t step_tokens = 512;     ///< rows of one step: the budget of chunked prefill
-  int32_t max_sequences = 16;    ///< sequences in flight; the rest wait
-  int64_t max_queue_tokens = 0;  ///< prompt tokens that may wait, beyond them submit() refuses; 0: 16 full contexts
-  double step_seconds = 0.1;     ///< how long a step may take while somebody waits for its next token; prompts give way
-  bool prefix_cache = true;      ///< keep what was computed for texts that begin the same way
+  std::string quant = {};         ///< re-quantize while loading: q4_0, q4_k_m, q8_0 ..., auto; the type of random weights
+  std::string topology = {};      ///< a YAML file that pins types to layers or to names (see docs/howto/quantize.md)
+  std::string imatrix = {};       ///< an importance matrix that weighs the errors of `quant`: .gguf, .dat or .cimatrix
+  std::string calibrate = {};     ///< a text that gptq2 to gptq8 are calibrated by; a small one that is built in where empty
+  bool quant_experts = false;     ///< `quant` is for the experts of a mixture only
+  bool exact = false;             ///< f32 activations and KV
+  std::string kv_type = {};       ///< f32, f16, bf16, fp8, q8_0, q4_0, or two as keys/values; bf16 (f32 when exact)
+  int64_t kv_block = 64;          ///< slots of a block, which texts share whole: 16, 32 or 64
+  int64_t context = 0;            ///< slots per sequence; 0: what the model was made for, less where memory is short
+  int64_t kv_bytes = 0;           ///< size of the KV pool; 0: max_sequences full contexts or half the free memory
+  int64_t step_tokens = 512;      ///< rows of one step: the budget of chunked prefill
+  int32_t max_sequences = 16;     ///< sequences in flight; the rest wait
+  int64_t max_queue_tokens = 0;   ///< prompt tokens that may wait, beyond them submit() refuses; 0: 16 full contexts
+  double step_seconds = 0.1;      ///< how long a step may take while somebody waits for its next token; prompts give way
+  bool prefix_cache = true;       ///< keep what was computed for texts that begin the same way
+  std::string prefix_store = {};  ///< a folder where it is kept too when memory is short or the engine ends; "": none
+  int64_t prefix_store_bytes = int64_t(8) << 30;  ///< on disk at most
   /// Who guesses ahead: "ngram" (what came next where the text quotes itself), "model", "none"; empty: draft_model where there is
   /// one.
   std::string draft = {};
@@ -63,6 +65,15 @@ struct EngineStats {
   int64_t kv_held_bytes = 0, kv_kept_bytes = 0;          ///< of the KV pool: in use, and kept for texts that may come
   int64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, preemptions = 0;
   int64_t drafted_tokens = 0, accepted_tokens = 0;  ///< guessed ahead, and of these chosen by the model too
+  int64_t store_bytes = 0;                          ///< of the prefix store, on disk
+  int64_t stored_blocks = 0, restored_blocks = 0;   ///< written to it, and read back
+  int64_t dropped_blocks = 0;                       ///< that came faster than the disk takes them
+};
+
+/// A text to go on with another day.
+struct Session {
+  std::vector<int32_t> tokens;
+  std::string note;  ///< the caller's own, kept with them
 };
 
 /// The events of one request, in order. One consumer thread. Destroying it cancels the request.
@@ -90,6 +101,15 @@ class Engine {
   virtual void cancel(uint64_t id) = 0;
   /// Logits of every position of a prompt, f32 [tokens, vocab], computed between steps of the running requests.
   virtual std::vector<float> logits(const std::vector<int32_t>& tokens) = 0;
+
+  /// Writes a session to a file, with what is here of the keys and values of its tokens (docs/why/kv-cache.md). The file appears
+  /// whole or not at all. Throws Error{out_of_memory} where the disk is full. `salt`: as in Request.
+  virtual void save_session(const std::string& file, const Session& session, const std::string& salt = {}) = 0;
+  /// Reads one: a request that begins with its tokens starts behind them, as after the prompt that made them. Keys and values are
+  /// believed as the model is: take a session from where you would take a model. Where they cannot be used (another version of
+  /// the program, another processor, a damaged end) they are computed again, with a warning. Throws Error{not_found},
+  /// Error{corrupt}, and Error{invalid_argument} where the session is another model's or in another KV type.
+  virtual Session load_session(const std::string& file, const std::string& salt = {}) = 0;
 
   /// Quantizes the model anew from its checkpoint, `type` as in EngineOptions::quant, "" for the types of the file. Returns when
   /// that is done: requests that run end first, those that come meanwhile wait. Both forms are in memory for a moment; where

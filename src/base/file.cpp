@@ -22,8 +22,15 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
 namespace {
 // A file without a name in that folder: whoever is killed, by Ctrl-C or worse, leaves nothing behind. nullptr where the file
 // system has none.
-std::FILE* open_nameless(const std::filesystem::path& folder) {
-  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+std::FILE* open_nameless(const std::filesystem::path& folder, unsigned mode) {
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "wb");
+  if (fd >= 0 && file == nullptr) ::close(fd);
+  return file;
+}
+
+std::FILE* open_temporary(const std::filesystem::path& path, unsigned mode) {
+  const int fd = ::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, mode);
   std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "wb");
   if (fd >= 0 && file == nullptr) ::close(fd);
   return file;
@@ -37,11 +44,11 @@ bool give_name(std::FILE* file, const std::filesystem::path& name) {
 }
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path)
+AtomicFile::AtomicFile(std::filesystem::path path, unsigned mode)
     : path_(std::move(path)), temporary_(path_.string() + ".tmp-" + std::to_string(::getpid())) {
-  file_ = open_nameless(path_.parent_path());
+  file_ = open_nameless(path_.parent_path(), mode);
   nameless_ = file_ != nullptr;
-  if (!nameless_) file_ = std::fopen(temporary_.c_str(), "wb");
+  if (!nameless_) file_ = open_temporary(temporary_, mode);
   require(file_ != nullptr, ErrorCode::not_found, "cannot write {}: {}", temporary_.string(), std::strerror(errno));
 }
 

@@ -16,7 +16,8 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes = size
 /// Error{not_found} when the folder is missing.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path path);
+  /// `mode`: the file's permissions, less the umask.
+  explicit AtomicFile(std::filesystem::path path, unsigned mode = 0666);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;

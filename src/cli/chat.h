@@ -4,6 +4,7 @@
 
 #include "cli/generate.h"
 #include "cli/options.h"
+#include "gale/engine.h"
 #include "tokenizer/tokenizer.h"
 
 namespace gale::cli {
@@ -16,12 +17,18 @@ class Chat {
 
   /// The prompt's tokens with `text` as the user's next turn, which is kept.
   std::vector<TokenId> ask(const std::string& text);
-  /// Keeps an answer.
-  void answered(const std::string& text);
+  /// Keeps an answer. `tokens`: the prompt and what came of it.
+  void answered(const std::string& text, std::vector<TokenId> tokens);
   /// Takes the user's last turn back: its answer failed.
   void take_back();
   void clear();
   void set_system(std::string text);
+  /// What is said from now on is one text, also where prompts go to the model as they are.
+  void begin_session() { session_ = true; }
+  /// The same, after what was said then. Throws Error{invalid_argument} where it was another kind of text, or another system
+  /// prompt is asked for, Error{corrupt} where its note is not of this class.
+  void resume(const Session& session, const std::string& file);
+  Session session() const;
   bool templated() const { return templated_; }
 
  private:
@@ -34,11 +41,13 @@ class Chat {
   const Tokenizer& tokenizer_;
   bool raw_;  // --raw: special tokens in the text are special tokens
   bool templated_;
+  bool session_ = false;
   std::string system_;
   std::vector<Turn> turns_;
+  std::vector<TokenId> tokens_;  // up to the end of the last answer
 };
 
 /// The conversation on a terminal, until /exit or the end of input. Returns the exit code.
-int run_repl(Engine& engine, Chat chat, const SamplingFlags& sampling, bool verbose);
+int run_repl(Engine& engine, Chat& chat, const SamplingFlags& sampling, bool verbose);
 
 }  // namespace gale::cli

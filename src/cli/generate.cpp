@@ -70,6 +70,12 @@ Generation generate(Engine& engine, const Request& request, const std::vector<st
   return out;
 }
 
+std::vector<int32_t> tokens_of(const Request& request, const Generation& generation) {
+  std::vector<int32_t> out = request.tokens;
+  for (const TokenEvent& token : generation.tokens) out.push_back(token.token);
+  return out;
+}
+
 const char* finish_name(Finish finish) {
   switch (finish) {
     case Finish::stop:

@@ -24,6 +24,9 @@ struct Generation {
 Generation generate(Engine& engine, const Request& request, const std::vector<std::string>& stops,
                     const InterruptScope& interrupt, const std::function<void(std::string_view)>& on_text);
 
+/// The prompt and what came of it.
+std::vector<int32_t> tokens_of(const Request& request, const Generation& generation);
+
 const char* finish_name(Finish finish);
 /// The object that `gale run --json` prints.
 Json generation_json(const Engine& engine, const Generation& generation, double load_seconds, const Request& request);

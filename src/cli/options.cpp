@@ -224,6 +224,15 @@ void add_load_flags(CLI::App& app, ModelFlags& flags) {
                "Compute every prompt anew, also where it begins as an earlier text did");
 }
 
+void add_store_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("--prefix-store", flags.prefix_store,
+                 "A folder that keeps what was computed for texts: another start, or another process, goes on from there");
+  app.add_option("--prefix-store-size", flags.prefix_store_size,
+                 "Bytes that it may take of the disk, as 500M or 8G; what was unused for longest goes")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("8G");
+}
+
 void add_draft_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--spec-type", flags.spec_type,
                  "Guess tokens ahead, the answer stays the same: ngram takes what came next where the text quotes itself, model "
@@ -275,6 +284,10 @@ EngineOptions engine_options(const ModelFlags& flags) {
   out.step_tokens = flags.batch_tokens;
   out.chat_template = flags.chat_template;
   out.prefix_cache = !flags.no_prefix_cache;
+  if (!flags.prefix_store.empty() && flags.no_prefix_cache)
+    throw UsageError("--prefix-store keeps what --no-prefix-cache does not: leave one of them out");
+  out.prefix_store = flags.prefix_store;
+  out.prefix_store_bytes = flags.prefix_store_size;
   out.draft = flags.spec_type;
   if (out.draft == "model" && flags.draft_model.empty())
     throw UsageError("--spec-type model needs --draft-model, the smaller model that guesses");

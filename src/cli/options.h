@@ -19,11 +19,15 @@ struct ModelFlags {
   int64_t context = 0, batch_tokens = 512, kv_block = 64;
   std::string spec_type, draft_model;
   int32_t draft_max = 16, draft_min = 0;
+  std::string prefix_store;
+  int64_t prefix_store_size = EngineOptions().prefix_store_bytes;
 };
 /// -m and those of add_load_flags. `fallback`: the model where none is named; "" makes -m a must.
 void add_model_flags(CLI::App& app, ModelFlags& flags, const std::string& fallback = "");
 /// How the model is opened: threads, --quant and what goes with it, --precision, --kv-type, --kv-block, --ctx, --batch-tokens.
 void add_load_flags(CLI::App& app, ModelFlags& flags);
+/// Where what was computed for texts outlives the process: --prefix-store, --prefix-store-size.
+void add_store_flags(CLI::App& app, ModelFlags& flags);
 /// How tokens are guessed ahead: --spec-type, --draft-max, --draft-min.
 void add_draft_flags(CLI::App& app, ModelFlags& flags);
 /// --topology, --imatrix, --calibrate and --quant-experts: what goes with a type, which the flag `type` names.

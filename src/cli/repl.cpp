@@ -66,7 +66,7 @@ void answer(Engine& engine, Chat& chat, const SamplingFlags& sampling, const std
   try {
     const Generation g = generate(engine, request, sampling.stops, interrupt, [](std::string_view text) { print(text, true); });
     print(g.text.ends_with('\n') ? "" : "\n", true);
-    chat.answered(g.text);
+    chat.answered(g.text, tokens_of(request, g));
     if (verbose) std::fprintf(stderr, "%s\n", speed_text(g.end).c_str());
   } catch (const Error&) {
     chat.take_back();
@@ -94,7 +94,7 @@ bool command(Chat& chat, const std::string& line, bool& leave) {
 
 }  // namespace
 
-int run_repl(Engine& engine, Chat chat, const SamplingFlags& sampling, bool verbose) {
+int run_repl(Engine& engine, Chat& chat, const SamplingFlags& sampling, bool verbose) {
   print(fmt::format("{}: /help lists the commands, /exit leaves\n", engine.info().source), true);
   LineReader reader;
   std::string line;

@@ -1,5 +1,7 @@
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
+
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/chat.h"
@@ -15,7 +17,7 @@ constexpr const char* kDefaultPrompt = "What is 13 plus 24?";
 struct Flags {
   ModelFlags model;
   SamplingFlags sampling;
-  std::string prompt, system;
+  std::string prompt, system, session;
   bool raw = false, heal = false, json = false, verbose = false;
 };
 
@@ -36,7 +38,7 @@ void heal_prompt(const Engine& engine, Request& request) {
   request.sampling.begin_with = std::move(healed.text);
 }
 
-int answer_once(Engine& engine, Chat chat, const Flags& flags, const std::string& prompt, double load_seconds) {
+int answer_once(Engine& engine, Chat& chat, const Flags& flags, const std::string& prompt, double load_seconds) {
   Request request = make_request(flags.sampling);
   request.tokens = chat.ask(prompt);
   if (flags.heal) heal_prompt(engine, request);
@@ -49,7 +51,15 @@ int answer_once(Engine& engine, Chat chat, const Flags& flags, const std::string
   else
     print("\n", true);
   if (flags.verbose) std::fprintf(stderr, "%s\n", speed_text(g.end).c_str());
+  chat.answered(g.text, tokens_of(request, g));
   return 0;
+}
+
+// A file that is not there yet is made at the end.
+void open_session(Engine& engine, Chat& chat, const std::string& file) {
+  chat.begin_session();
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored)) chat.resume(engine.load_session(file), file);
 }
 
 int run(const Flags& flags, bool prompt_given) {
@@ -61,8 +71,11 @@ int run(const Flags& flags, bool prompt_given) {
   const auto engine = open_engine(engine_options(flags.model));
   const double load_seconds = now_seconds() - start;
   Chat chat(*engine, flags.raw, flags.system);
-  return repl ? run_repl(*engine, std::move(chat), flags.sampling, flags.verbose)
-              : answer_once(*engine, std::move(chat), flags, prompt, load_seconds);
+  if (!flags.session.empty()) open_session(*engine, chat, flags.session);
+  const int code =
+      repl ? run_repl(*engine, chat, flags.sampling, flags.verbose) : answer_once(*engine, chat, flags, prompt, load_seconds);
+  if (!flags.session.empty()) engine->save_session(flags.session, chat.session());
+  return code;
 }
 
 }  // namespace
@@ -71,10 +84,13 @@ void add_run(CommandLine& line) {
   CLI::App* sub = line.app.add_subcommand("run", "Chat with a model, or answer one prompt");
   const auto flags = std::make_shared<Flags>();
   add_model_flags(*sub, flags->model, "demo");
+  add_store_flags(*sub, flags->model);
   add_draft_flags(*sub, flags->model);
   CLI::Option* prompt =
       sub->add_option("-i,--prompt", flags->prompt, "The prompt; without it a conversation, or stdin where that is no terminal");
   sub->add_option("--system", flags->system, "System prompt");
+  sub->add_option("--session", flags->session,
+                  "A file to go on from, with what was computed then, and to write at the end; it need not be there yet");
   sub->add_option("--chat-template", flags->model.chat_template,
                   "A .jinja or .json file to use instead of the model's chat template");
   sub->add_flag("--raw", flags->raw, "Give the prompt to the model as it is, without the chat template");

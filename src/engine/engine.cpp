@@ -11,6 +11,7 @@
 #include "engine/best_of.h"
 #include "engine/open_engine.h"
 #include "engine/overflow.h"
+#include "engine/session.h"
 #include "engine/stepper.h"
 #include "engine/weight_access.h"
 #include "gale/features.h"
@@ -103,19 +104,32 @@ class EngineImpl final : public Engine {
     require(runtime_.watch == nullptr, ErrorCode::invalid_argument,
             "what goes into the weights is being collected: they cannot be exchanged now");
     auto made = std::make_shared<ReloadedModel>(reload_model(runtime_, options));
+    const CacheIdentity identity = runtime_.store ? identity_of(*made->model, made->weights) : CacheIdentity();
     Change change;
-    change.apply = [this, made] {
+    change.apply = [this, made, identity] {
       runtime_.arena = std::make_unique<Arena>(std::move(made->scratch));  // throws before anything has changed
       runtime_.model = std::move(made->model);
       runtime_.kv->forget();
+      if (runtime_.store) runtime_.store->serve(identity.digest(KeyedHash(runtime_.store->folder().key())));
       runtime_.tuning = made->tuning;
       const std::lock_guard lock(mutex_);
       weights_ = std::make_shared<const std::vector<LoadedWeight>>(std::move(made->weights));
       info_ = &infos_.emplace_back(std::move(made->info));
+      identity_.reset();
     };
     std::future<void> done = change.done.get_future();
     inbox_->change(std::move(change));
     done.get();
+  }
+
+  void save_session(const std::string& file, const Session& session, const std::string& salt) override {
+    check_ids(session.tokens);
+    const std::lock_guard one(requantizing_);
+    gale::save_session(session_place(), file, session, salt);
+  }
+  Session load_session(const std::string& file, const std::string& salt) override {
+    const std::lock_guard one(requantizing_);
+    return gale::load_session(session_place(), file, salt);
   }
 
   std::vector<WeightInfo> weights() const override { return describe(*loaded()); }
@@ -257,9 +271,22 @@ class EngineImpl final : public Engine {
     require(int64_t(tokens.size()) <= info().context, ErrorCode::invalid_argument,
             "the prompt has {} tokens, but the context holds {}; shorten it or open the model with a larger context",
             tokens.size(), info().context);
+    check_ids(tokens);
+  }
+  void check_ids(const std::vector<int32_t>& tokens) const {
     for (size_t i = 0; i < tokens.size(); ++i)
       require(tokens[i] >= 0 && tokens[i] < info().vocab, ErrorCode::invalid_argument,
               "token {} of the prompt is {}, but token ids go from 0 to {}", i, tokens[i], info().vocab - 1);
+  }
+
+  CacheIdentity identity_of(const Model& model, const std::vector<LoadedWeight>& weights) const {
+    return cache_identity(*runtime_.checkpoint, weights, model.cache_layers(), runtime_.kv->format(), runtime_.precision,
+                          runtime_.cpu->isa);
+  }
+  // Good while `requantizing_` is locked.
+  SessionPlace session_place() {
+    if (!identity_) identity_ = identity_of(*runtime_.model, *loaded());
+    return {*inbox_, *runtime_.kv, runtime_.names.get(), info(), *identity_};
   }
 
   std::shared_ptr<const std::vector<LoadedWeight>> loaded() const {
@@ -269,9 +296,10 @@ class EngineImpl final : public Engine {
 
   const EngineOptions options_;
   Runtime runtime_;
-  std::mutex requantizing_;
-  mutable std::mutex mutex_;     // of the next three
-  std::deque<ModelInfo> infos_;  // the last is true now, whoever holds another may keep it
+  std::mutex requantizing_;                // of the next one, and held by all who need the weights to stay
+  std::optional<CacheIdentity> identity_;  // of the weights now, once somebody has asked for it
+  mutable std::mutex mutex_;               // of the next three
+  std::deque<ModelInfo> infos_;            // the last is true now, whoever holds another may keep it
   std::atomic<const ModelInfo*> info_;
   std::shared_ptr<const std::vector<LoadedWeight>> weights_;
   std::shared_ptr<Inbox> inbox_;

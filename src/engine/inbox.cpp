@@ -45,16 +45,36 @@ void Inbox::change(Change change) {
   changed_.notify_one();
 }
 
+void Inbox::call(std::function<void()> work) {
+  Change call{.apply = std::move(work), .done = {}};
+  std::future<void> done = call.done.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    mail_.calls.push_back(std::move(call));
+    changed_.notify_one();
+  }
+  done.get();
+}
+
+void Inbox::wake() {
+  const std::lock_guard lock(mutex_);
+  mail_.woken = true;
+  changed_.notify_one();
+}
+
 void Inbox::stop() {
   const std::lock_guard lock(mutex_);
   mail_.stop = true;
   changed_.notify_one();
 }
 
-Inbox::Mail Inbox::take(bool wait) {
+Inbox::Mail Inbox::take(bool wait, std::chrono::milliseconds at_most) {
   std::unique_lock lock(mutex_);
   if (wait)
-    changed_.wait(lock, [&] { return mail_.stop || !mail_.jobs.empty() || !mail_.cancels.empty() || !mail_.changes.empty(); });
+    changed_.wait_for(lock, at_most, [&] {
+      return mail_.stop || mail_.woken || !mail_.jobs.empty() || !mail_.cancels.empty() || !mail_.changes.empty() ||
+             !mail_.calls.empty();
+    });
   Mail out = std::exchange(mail_, {});
   mail_.stop = out.stop;
   return out;

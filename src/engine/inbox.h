@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -10,7 +11,7 @@
 
 namespace gale {
 
-/// A change to what the engine runs on, made on its thread when no request runs.
+/// Work for the engine's thread: a change to what it runs on, made when no request runs, or a call between two steps.
 struct Change {
   std::function<void()> apply;
   std::promise<void> done;
@@ -19,10 +20,13 @@ struct Change {
 /// The one way into the engine thread. Outlives the engine where a stream does, and then swallows what comes.
 class Inbox {
  public:
+  static constexpr std::chrono::milliseconds kForever = std::chrono::hours(1);  ///< and then once more
+
   struct Mail {
     std::vector<std::unique_ptr<Job>> jobs;
     std::vector<uint64_t> cancels;
-    std::vector<Change> changes;
+    std::vector<Change> changes, calls;
+    bool woken = false;
     bool stop = false;
   };
 
@@ -36,9 +40,13 @@ class Inbox {
   int64_t waiting_tokens() const;
   void cancel(uint64_t id);
   void change(Change change);
+  /// Runs `work` on the engine's thread, between two of its steps, and returns when that is done. Throws what it throws.
+  void call(std::function<void()> work);
+  /// Something that the engine waits for outside of the mail has come.
+  void wake();
   void stop();
-  /// Everything that has come, in order. Blocks for something where `wait`.
-  Mail take(bool wait);
+  /// Everything that has come, in order. Blocks for something where `wait`, at most for that long.
+  Mail take(bool wait, std::chrono::milliseconds at_most = kForever);
 
  private:
   mutable std::mutex mutex_;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "checkpoint/packed_file.h"
 #include "engine/auto_quant.h"
+#include "engine/cache_identity.h"
 #include "engine/calibrate.h"
 #include "engine/drafting.h"
 #include "engine/model_source.h"
@@ -34,6 +35,10 @@ void check(const EngineOptions& o) {
   require(o.step_seconds > 0, ErrorCode::invalid_argument, "step_seconds is {}, but must be above 0", o.step_seconds);
   require(o.max_queue_tokens >= 0, ErrorCode::invalid_argument,
           "max_queue_tokens is {}, but must be at least 1, or 0 for 16 full contexts", o.max_queue_tokens);
+  require(o.prefix_store_bytes >= 0, ErrorCode::invalid_argument, "prefix_store_bytes is {}, but must be at least 0",
+          o.prefix_store_bytes);
+  require(o.prefix_store.empty() || o.prefix_cache, ErrorCode::invalid_argument,
+          "there is nothing to keep in {}: the prefix cache is off", o.prefix_store);
   require(o.draft_max >= 1 && o.draft_max <= kMostDrafted, ErrorCode::invalid_argument,
           "draft_max is {}, but must be from 1 to {}", o.draft_max, kMostDrafted);
   require(o.draft_min >= 0 && o.draft_min <= o.draft_max, ErrorCode::invalid_argument,
@@ -125,13 +130,29 @@ MemoryPlan plan_memory(Runtime& out, const EngineOptions& options, int64_t avail
   return plan;
 }
 
+// Returns the key of its names.
+KeyedHash::Key open_store(Runtime& out, const EngineOptions& options) {
+  const auto folder = std::make_shared<const StoreFolder>(options.prefix_store);
+  BlockStore::Options how{.bytes = options.prefix_store_bytes, .block_bytes = {}};
+  for (size_t pool = 0; pool < out.kv->pools(); ++pool) how.block_bytes.push_back(out.kv->block_bytes(int32_t(pool)));
+  if (how.block_bytes.empty()) return folder->key();  // a model that keeps nothing
+  const CacheIdentity identity =
+      cache_identity(*out.checkpoint, out.weights, out.model->cache_layers(), out.kv->format(), out.precision, out.cpu->isa);
+  out.store = std::make_unique<BlockStore>(folder, identity.digest(KeyedHash(folder->key())), std::move(how));
+  out.kv->attach(*out.store);
+  return folder->key();
+}
+
 // `share`: of the memory that is free.
 void make_memory(Runtime& out, const EngineOptions& options, double share) {
   // The system counts the pages of a mapped file as free: they are, until somebody wants to read the weights.
   const auto available = int64_t(double(available_memory()) * share);
   MemoryPlan plan = plan_memory(out, options, available == 0 ? 0 : std::max<int64_t>(available - out.mapped_bytes, 1));
   out.kv = std::make_unique<KvCache>(out.model->cache_layers(), plan.kv_format, plan.kv.blocks, out.step_tokens);
-  if (options.prefix_cache) out.names = std::make_unique<const BlockNames>(KeyedHash::random_key(), plan.kv_format.block_slots);
+  if (options.prefix_cache) {
+    const auto key = options.prefix_store.empty() ? KeyedHash::random_key() : open_store(out, options);
+    out.names = std::make_unique<const BlockNames>(key, plan.kv_format.block_slots);
+  }
   out.arena = std::make_unique<Arena>(std::move(plan.scratch));
 }
 
@@ -140,6 +161,7 @@ Runtime start(const EngineOptions& options, std::shared_ptr<ThreadPool> pool = n
   kv_format(options);
   QuantRecipe::of(options).check();
   check_drafter(options);
+  if (!options.prefix_store.empty()) const StoreFolder told_before_a_long_load(options.prefix_store);
   Runtime out;
   out.cpu = &choose_kernels(options);
   out.pool = pool ? std::move(pool) : std::make_shared<ThreadPool>(choose_threads(options.threads));

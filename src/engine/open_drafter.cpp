@@ -26,7 +26,8 @@ std::unique_ptr<const Translation> translation_between(const Runtime& target, co
 std::unique_ptr<Drafter> open_model(const EngineOptions& options, const Runtime& target) {
   EngineOptions own = options;
   own.model = options.draft_model;
-  own.draft = own.draft_model = own.quant = own.topology = own.imatrix = own.calibrate = own.chat_template = "";
+  own.draft = own.draft_model = own.quant = own.topology = own.imatrix = own.calibrate = own.chat_template = own.prefix_store =
+      "";
   own.quant_experts = false;
   own.kv_bytes = 0;
   own.context = 0;

@@ -4,6 +4,7 @@
 #include "chat/chat_template.h"
 #include "checkpoint/checkpoint.h"
 #include "gale/engine.h"
+#include "kvcache/block_store.h"
 #include "models/model.h"
 #include "speculation/drafter.h"
 #include "tokenizer/tokenizer.h"
@@ -23,6 +24,7 @@ struct Runtime {
   InputWatch* watch = nullptr;        ///< sees what goes into the weights; outlives the engine
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;
+  std::unique_ptr<BlockStore> store;  ///< of what kv has no room for; null: none
   std::unique_ptr<KvCache> kv;
   std::unique_ptr<const BlockNames> names;  ///< null: texts share nothing
   std::unique_ptr<Arena> arena;

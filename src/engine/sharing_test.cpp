@@ -174,7 +174,8 @@ TEST(Background, EndsAfterWhatCameLater) {
 }
 
 // Random requests, many of which begin alike: alone on an engine that shares nothing, then all at once under random arrival,
-// small pools, odd steps, several threads, choices, cancels and drafts of all kinds. GALE_SOAK is the number of rounds.
+// small pools, odd steps, several threads, choices, cancels, drafts of all kinds, and what an engine before this one has left on
+// disk. GALE_SOAK is the number of rounds.
 TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
   const char* wish = std::getenv("GALE_SOAK");
   const int rounds = wish ? std::atoi(wish) : 1;
@@ -209,10 +210,21 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
       const uint64_t wrong[] = {1, 2, 5, 20};
       const bool lookup = below(4) == 0;
       auto drafter = std::make_unique<GuessingDrafter>(std::move(texts), wrong[below(4)], int32_t(kTinyShape.vocab));
+      const TemporaryFolder folder;
+      const bool restarts = below(2) == 0;
+      const auto change = [&, block = 16 << below(3)](EngineOptions& o) {
+        o.kv_type = type, o.kv_block = block, o.context = 600;
+        if (restarts) o.prefix_store = (folder / "store").string(), o.prefix_store_bytes = (1 + below(40)) << 18;
+      };
+      if (restarts) {
+        const auto before = open_tiny(change);
+        for (const Request& r : requests)
+          if (below(4) == 0) ask(*before, r);
+      }
       const auto busy = open_tiny(
           [&](auto& o) {
-            o.kv_type = type, o.kv_block = 16 << below(3), o.context = 600, o.max_queue_tokens = 1 << 30,
-            o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
+            change(o);
+            o.max_queue_tokens = 1 << 30, o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
             o.threads = 1 + int(below(3)), o.step_tokens = 1 + below(130), o.max_sequences = int32_t(1 + below(12));
             o.step_seconds = below(2) == 0 ? 1e-4 : 0.1;
             o.draft = lookup ? "ngram" : "";

@@ -15,6 +15,8 @@
 namespace gale {
 namespace {
 
+constexpr auto kRestoring = std::chrono::milliseconds(50);  // after which it is seen that the disk does not answer
+
 // The place in its text of the token whose row is batch.wanted[wanted].
 int64_t slot_of(const Scheduler::Step& step, size_t wanted) { return step.batch.slots[size_t(step.batch.wanted[wanted])]; }
 
@@ -31,6 +33,7 @@ Stepper::Stepper(Runtime& runtime, Inbox& inbox)
       drafting_(runtime.drafter.get(), runtime.info),
       scratch_(size_t(runtime.pool->threads())) {
   renew_ctx();
+  if (runtime.store) runtime.store->on_ready([this] { inbox_.wake(); });
 }
 
 void Stepper::renew_ctx() {
@@ -42,7 +45,8 @@ void Stepper::renew_ctx() {
 void Stepper::run() {
   const StandardFloats mode;  // the thread that opened the engine may have flushed subnormals
   for (;;) {
-    Inbox::Mail mail = inbox_.take(scheduler_.idle() && changes_.empty());
+    const bool idle = scheduler_.idle() && changes_.empty();
+    Inbox::Mail mail = inbox_.take(idle || restoring_, idle ? Inbox::kForever : kRestoring);
     const bool stop = mail.stop;
     try {
       take_mail(std::move(mail));
@@ -68,6 +72,12 @@ void Stepper::take_mail(Inbox::Mail mail) {
       held_.push_back(std::move(job));
     }
   for (const uint64_t id : mail.cancels) cancel(id);
+  for (Change& call : mail.calls) try {
+      call.apply();
+      call.done.set_value();
+    } catch (...) {
+      call.done.set_exception(std::current_exception());
+    }
 }
 
 void Stepper::cancel(uint64_t request) {
@@ -118,6 +128,13 @@ void Stepper::publish() {
   now_.kv_held_bytes = runtime_.kv->held_bytes();
   now_.kv_kept_bytes = runtime_.kv->kept_bytes();
   now_.preemptions = scheduler_.preemptions();
+  if (runtime_.store) {
+    const BlockStore::Counts store = runtime_.store->counts();
+    now_.store_bytes = store.bytes;
+    now_.stored_blocks = store.written;
+    now_.restored_blocks = store.restored;
+    now_.dropped_blocks = store.dropped;
+  }
   const std::lock_guard lock(mutex_);
   published_ = now_;
 }
@@ -134,10 +151,12 @@ void Stepper::apply_changes() {
 }
 
 void Stepper::close() {
+  if (runtime_.store) runtime_.store->on_ready({});
   for (auto& job : std::exchange(held_, {})) jobs_[job->id] = std::move(job);
   finish_all(Finish::cancelled, "the engine was closed");
   for (Change& change : std::exchange(changes_, {}))
     change.done.set_exception(std::make_exception_ptr(Error(ErrorCode::cancelled, "the engine was closed")));
+  runtime_.kv->store_kept();
 }
 
 void Stepper::accept(std::unique_ptr<Job> job) {
@@ -151,6 +170,8 @@ void Stepper::accept(std::unique_ptr<Job> job) {
 void Stepper::step() {
   drafting_.propose(scheduler_.active(), std::min(runtime_.step_tokens, pace_.rows()));
   Scheduler::Step& step = scheduler_.plan(pace_.rows());
+  restoring_ = step.restoring;
+  if (restoring_) return;
   const double now = now_seconds();
   for (Sequence* s : step.owners)
     if (Job& job = *static_cast<Job*>(s); job.started == 0) begin(job, now);

@@ -77,6 +77,7 @@ class Stepper {
   std::vector<Change> changes_;             // that wait for the running requests to end
   std::vector<std::unique_ptr<Job>> held_;  // requests that came after them
   double soonest_ = kNever;                 // no deadline is earlier
+  bool restoring_ = false;                  // all that run wait for the disk
   EngineStats now_;
   mutable std::mutex mutex_;  // of the next one
   EngineStats published_;

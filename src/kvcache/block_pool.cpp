@@ -31,7 +31,7 @@ void BlockPool::link(int32_t block, int32_t before) {
 
 int32_t BlockPool::take() {
   assert(free_ > 0);
-  const int32_t block = links_[size_t(size())].after;
+  const int32_t block = next();
   if (named_[size_t(block)]) --kept_, unname(block);
   unlink(block);
   --free_;
@@ -85,6 +85,12 @@ void BlockPool::unname(int32_t block) {
     gap = at;
   }
   index_[gap] = -1;
+}
+
+int32_t BlockPool::kept_after(int32_t block) const {
+  do block = links_[size_t(block < 0 ? size() : block)].after;
+  while (block != size() && !named_[size_t(block)]);
+  return block == size() ? -1 : block;
 }
 
 void BlockPool::forget() {

@@ -20,6 +20,11 @@ class BlockPool {
   int32_t holders(int32_t block) const { return holders_[size_t(block)]; }
   bool is_named(int32_t block) const { return named_[size_t(block)]; }
 
+  /// What take() would give.
+  int32_t next() const { return links_[size_t(size())].after; }
+  /// Of a block that has one.
+  const BlockName& name_of(int32_t block) const { return names_[size_t(block)]; }
+
   /// A block for one holder, without a name: an empty one, else the one kept for longest. REQUIRES: free() > 0.
   int32_t take();
   void hold(int32_t block);
@@ -29,6 +34,8 @@ class BlockPool {
   int32_t find(const BlockName& name) const;
   /// Makes a held block findable. Returns the block that has the name: another one where the name was taken.
   int32_t name(int32_t block, const BlockName& name);
+  /// Of the kept blocks the one that has been kept for longest after `block`, for -1 for longest of all; -1: no other.
+  int32_t kept_after(int32_t block) const;
   /// No block has a name any more.
   void forget();
 

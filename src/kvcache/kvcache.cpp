@@ -118,14 +118,15 @@ int64_t KvCache::first_needed(size_t pool, int64_t slots) const {
   return window == 0 ? 0 : std::max<int64_t>(0, slots + 1 - window) / block_slots();
 }
 
-// Blocks of a text of which every pool still has what a row behind them sees.
-int64_t KvCache::find_beginning(std::span<const BlockName> names) const {
+// Blocks of a text of which every pool has what a row behind them sees, by what `is_here` says of a pool and a name.
+template <class IsHere>
+int64_t KvCache::find_beginning(std::span<const BlockName> names, const IsHere& is_here) const {
   std::vector<int64_t> run(pools_.size());  // blocks found without a gap, up to the one in hand
   int64_t best = 0;
   for (size_t i = 0; i < names.size(); ++i) {
     bool enough = true;
     for (size_t p = 0; p < pools_.size(); ++p) {
-      run[p] = pools_[p].blocks.find(names[i]) < 0 ? 0 : run[p] + 1;
+      run[p] = is_here(p, names[i]) ? run[p] + 1 : 0;
       const int64_t count = int64_t(i) + 1, need = count - first_needed(p, count * block_slots());
       if (run[p] < need) enough = false;
       if (run[p] == 0 && pools_[p].window == 0) return best;
@@ -135,22 +136,41 @@ int64_t KvCache::find_beginning(std::span<const BlockName> names) const {
   return best;
 }
 
+int64_t KvCache::find_beginning(std::span<const BlockName> names) const {
+  return find_beginning(names, [this](size_t pool, const BlockName& name) { return is_here(pool, name); });
+}
+
 // The same for a track that has a beginning already, and with it what its next rows see.
-int64_t KvCache::find_next(const Track& track, std::span<const BlockName> names) const {
-  if (track.committed == 0) return find_beginning(names);
-  const auto here = [&](size_t i) {
-    return std::ranges::all_of(pools_, [&](const Pool& pool) { return pool.blocks.find(names[i]) >= 0; });
+template <class IsHere>
+int64_t KvCache::find_next(const Track& track, std::span<const BlockName> names, const IsHere& is_here) const {
+  if (track.committed == 0) return find_beginning(names, is_here);
+  const auto everywhere = [&](const BlockName& name) {
+    for (size_t p = 0; p < pools_.size(); ++p)
+      if (!is_here(p, name)) return false;
+    return true;
   };
   size_t count = size_t(track.committed / block_slots());
-  while (count < names.size() && here(count)) ++count;
+  while (count < names.size() && everywhere(names[count])) ++count;
   return int64_t(count);
+}
+
+// Blocks of its text that a track would have if all were here that the store promises.
+int64_t KvCache::reachable(const Track& track, std::span<const BlockName> names) const {
+  return find_next(track, names, [this](size_t pool, const BlockName& name) {
+    return is_here(pool, name) || store_->promises(int32_t(pool), name);
+  });
+}
+
+// What begins with a block, all of it named.
+bool KvCache::may_adopt(const Track& track) const {
+  return !pools_.empty() && track.committed % block_slots() == 0 && track.named * block_slots() == track.committed;
 }
 
 int64_t KvCache::adopt(TrackId id, std::span<const BlockName> names, int64_t slots) {
   Track& track = tracks_[size_t(id)];
-  if (pools_.empty() || track.committed % block_slots() != 0 || track.named * block_slots() != track.committed)
-    return track.committed;
-  const int64_t count = find_next(track, names.first(std::min(names.size(), size_t(slots / block_slots()))));
+  if (!may_adopt(track)) return track.committed;
+  names = names.first(std::min(names.size(), size_t(slots / block_slots())));
+  const int64_t count = find_next(track, names, [this](size_t pool, const BlockName& name) { return is_here(pool, name); });
   if (count * block_slots() <= track.committed) return track.committed;
   truncate(id, track.committed);  // what a step reserved and did not use
   for (size_t p = 0; p < pools_.size(); ++p) {
@@ -204,8 +224,14 @@ int64_t KvCache::lacking(const Track& track, size_t pool, int64_t slots) const {
   return more + (shared_tail(track, pool) ? 1 : 0);
 }
 
+int32_t KvCache::take_block(size_t pool) {
+  BlockPool& blocks = pools_[pool].blocks;
+  if (store_ != nullptr && blocks.is_named(blocks.next())) to_store(pool, blocks.next(), false);
+  return blocks.take();
+}
+
 int32_t KvCache::new_block(size_t pool) {
-  const int32_t block = pools_[pool].blocks.take();
+  const int32_t block = take_block(pool);
   for (auto& pages : layers_) {
     if (!pages.k || pages.pool != int32_t(pool)) continue;
     std::memset(pages.k->data() + block * pages.k_bytes, 0, size_t(pages.k_bytes));
@@ -215,7 +241,7 @@ int32_t KvCache::new_block(size_t pool) {
 }
 
 int32_t KvCache::copy_block(size_t pool, int32_t from) {
-  const int32_t to = pools_[pool].blocks.take();
+  const int32_t to = take_block(pool);
   for (auto& pages : layers_) {
     if (!pages.k || pages.pool != int32_t(pool)) continue;
     std::memcpy(pages.k->data() + to * pages.k_bytes, pages.k->data() + from * pages.k_bytes, size_t(pages.k_bytes));

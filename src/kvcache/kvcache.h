@@ -8,6 +8,7 @@
 #include "kernels/ops.h"
 #include "kvcache/block_names.h"
 #include "kvcache/block_pool.h"
+#include "kvcache/block_store.h"
 
 namespace gale {
 
@@ -22,6 +23,12 @@ struct SharedLayer {
 };
 struct NoLayer {};
 using CacheLayer = std::variant<NoLayer, SelfLayer, SharedLayer>;
+
+/// Block `index` of a text, as one pool has it.
+struct KvPlace {
+  int32_t pool = 0;
+  int64_t index = 0;
+};
 
 /// What one sequence takes of one pool at most.
 struct KvNeed {
@@ -75,6 +82,25 @@ class KvCache {
   /// Nothing that was committed will be found by later texts: the weights it was made with are gone.
   void forget();
 
+  /// From now on blocks whose memory is wanted go to the store, which outlives the cache.
+  void attach(BlockStore& store) { store_ = &store; }
+  /// Asks the store for what adopt() could take over if it were here. True: some of it is on its way.
+  bool fetch(TrackId track, std::span<const BlockName> names, int64_t slots);
+  /// Keeps what the store has read.
+  void receive();
+  /// Gives the store everything that is kept, as far as it has room, and waits until it has taken it.
+  void store_kept();
+
+  /// What there is of a text's beginning: all that a row behind it sees.
+  std::vector<KvPlace> find(std::span<const BlockName> names) const;
+  /// Bytes of a block of that pool: of each layer the pages of its keys, then those of its values.
+  int64_t block_bytes(int32_t pool) const { return pools_[size_t(pool)].block_bytes; }
+  size_t pools() const { return pools_.size(); }
+  /// A block's bytes into `to`, which has room for them. False: it is not here.
+  bool copy_out(int32_t pool, const BlockName& name, std::span<std::byte> to) const;
+  /// Keeps a block. False: everything is held. REQUIRES: `bytes` are those of a block of that pool.
+  bool keep(int32_t pool, const BlockName& name, std::span<const std::byte> bytes);
+
   /// Writes k, v [rows, kv heads, width] into the layer's pages at batch.slots, then attends: [rows, heads x v width].
   /// REQUIRES: every slot of the batch is reserved.
   Tensor attend(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -101,18 +127,29 @@ class KvCache {
   };
   bool shared_tail(const Track& track, size_t pool) const;
   int64_t lacking(const Track& track, size_t pool, int64_t slots) const;
+  int32_t take_block(size_t pool);
+  void to_store(size_t pool, int32_t block, bool wait);
+  void gather(size_t pool, int32_t block, std::byte* to) const;
+  void scatter(size_t pool, int32_t block, const std::byte* from);
   int32_t new_block(size_t pool);
   int32_t copy_block(size_t pool, int32_t from);
   void leave_behind(Track& track, size_t pool, int64_t slots);
   int64_t first_needed(size_t pool, int64_t slots) const;
+  bool may_adopt(const Track& track) const;
+  int64_t reachable(const Track& track, std::span<const BlockName> names) const;
+  bool is_here(size_t pool, const BlockName& name) const { return pools_[pool].blocks.find(name) >= 0; }
+  template <class IsHere>
+  int64_t find_beginning(std::span<const BlockName> names, const IsHere& is_here) const;
   int64_t find_beginning(std::span<const BlockName> names) const;
-  int64_t find_next(const Track& track, std::span<const BlockName> names) const;
+  template <class IsHere>
+  int64_t find_next(const Track& track, std::span<const BlockName> names, const IsHere& is_here) const;
 
   std::vector<Pages> layers_;  // of SelfLayers; a SharedLayer repeats the view, without storage
   KvFormat format_;
   std::vector<Pool> pools_;
   std::vector<Track> tracks_;
   std::vector<const int32_t*> tables_;  // of the rows of the batch in hand
+  BlockStore* store_ = nullptr;
 };
 
 /// What is left of the pools once the tracks that run have grown: who may join them.

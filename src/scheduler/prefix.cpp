@@ -48,6 +48,11 @@ void Scheduler::catch_up(Sequence& s) {
   go_on_from(s, kv_.adopt(s.track, names_of(s), int64_t(s.tokens.size()) - 1));
 }
 
+// Asks for what the store has of it and memory has not. Asked again until nothing more is to come, whatever the reason.
+void Scheduler::restore(Sequence& s) {
+  s.restoring = takes_over(limits_.names, s) && kv_.fetch(s.track, names_of(s), int64_t(s.tokens.size()) - 1);
+}
+
 // The next block of somebody who has begun it, and will not fill it with what this text has: from then on it goes its own way.
 void Scheduler::share_begun_block(Sequence& s) {
   if (!takes_over(limits_.names, s)) return;

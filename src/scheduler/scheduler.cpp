@@ -33,6 +33,7 @@ void Scheduler::remove(Sequence& sequence) {
   if (sequence.track >= 0) kv_.close(sequence.track);
   sequence.track = -1;
   sequence.computed = 0;
+  sequence.restoring = false;
   sequence.draft.clear();
   std::erase(running_, &sequence);
   std::erase(waiting_, &sequence);
@@ -43,12 +44,14 @@ Scheduler::Step& Scheduler::plan(int64_t beside_decodes) {
   budget_ = limits_.step_tokens;
   chosen_.clear();
   step_.full.clear();
+  kv_.receive();
   admit();
   choose_decodes();
   step_.decodes = int64_t(chosen_.size());
   if (step_.decodes > 0) budget_ = std::min(budget_, std::max<int64_t>(beside_decodes - step_.decodes, Pace::kLeast));
   choose_prefills();
   choose_drafts(beside_decodes);
+  step_.restoring = chosen_.empty() && step_.full.empty() && std::ranges::any_of(running_, &Sequence::restoring);
   build_batch();
   return step_;
 }
@@ -84,7 +87,12 @@ void Scheduler::choose_prefills() {
   for (Sequence* s : running_)
     if (!s->decoding()) scratch_.push_back(s);
   if (scratch_.empty()) return;
-  for (Sequence* s : scratch_) catch_up(*s);
+  for (Sequence* s : scratch_) {
+    catch_up(*s);
+    if (s->restoring) restore(*s);
+  }
+  std::erase_if(scratch_, [](const Sequence* s) { return s->restoring; });
+  if (scratch_.empty()) return;
   Sequence* first = scratch_.front();
   if (scratch_.size() > 1) prefill(*first, (budget_ + 1) / 2);
   std::ranges::sort(scratch_, {}, [](const Sequence* s) { return std::tuple(s->background, s->remaining(), s->arrival); });
@@ -148,6 +156,7 @@ void Scheduler::start(Sequence& sequence) {
   running_.insert(std::ranges::upper_bound(running_, &sequence, comes_first), &sequence);
   if (!sequence.background && !waiting_.empty() && waiting_.back()->background) ++passed_over_;
   catch_up(sequence);
+  restore(sequence);
 }
 
 // Reserves, at the cost of the last where it must be. False: not in this step, or never (then it is in step_.full).

@@ -25,7 +25,8 @@ namespace gale {
 /// way to a guess.
 ///
 /// Nothing is computed twice while it is there: a text takes over the blocks that others made of its beginning, also while they
-/// are making them: then it waits for their step (see prefix.cpp).
+/// are making them: then it waits for their step (see prefix.cpp). What the cache's store has of its beginning it waits for too,
+/// while others run.
 class Scheduler {
  public:
   struct Limits {
@@ -37,11 +38,12 @@ class Scheduler {
 
   /// What the next step computes.
   struct Step {
-    Batch batch;                    ///< may be empty, when `full` is not
+    Batch batch;                    ///< may be empty, when `full` is not, or where `restoring`
     std::vector<Sequence*> owners;  ///< of batch.slices
     std::vector<Sequence*> wanted;  ///< whose row batch.wanted[i] is
     std::vector<Sequence*> full;    ///< cannot go on: the context or the whole cache is full. The caller removes them
     int64_t decodes = 0;            ///< rows of texts that decode, those of their drafts among them
+    bool restoring = false;         ///< there is nothing to compute: all wait for what the cache's store reads
   };
 
   Scheduler(KvCache& kv, Limits limits);
@@ -87,6 +89,7 @@ class Scheduler {
 
   std::span<const BlockName> names_of(Sequence& sequence) const;
   void catch_up(Sequence& sequence);
+  void restore(Sequence& sequence);
   void share_begun_block(Sequence& sequence);
   int64_t in_common(const Sequence& a, const Sequence& b, int64_t from) const;
   bool is_being_made(const Sequence& sequence) const;

@@ -33,6 +33,7 @@ struct Sequence {
   int64_t computed = 0;  ///< tokens whose rows are in the cache
   int64_t found = 0;     ///< tokens that others had computed, before it first gave its blocks back
   int32_t preemptions = 0;
+  bool restoring = false;  ///< waits for what a store on disk has of it
 
   int64_t remaining() const { return int64_t(tokens.size()) - computed; }
   int64_t generated() const { return int64_t(tokens.size()) - prompt + forgotten; }

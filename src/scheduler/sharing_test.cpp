@@ -1,8 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
+
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <map>
 #include <memory>
+#include <thread>
 
 #include "base/cpu.h"
 #include "base/rng.h"
@@ -46,7 +51,8 @@ class House {
     rows += step.batch.rows();
     run_model(step);
     const auto full = step.full;
-    EXPECT_TRUE(step.batch.rows() > 0 || !full.empty() || scheduler.idle()) << "a step without progress";
+    if (step.restoring) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    EXPECT_TRUE(step.restoring || step.batch.rows() > 0 || !full.empty() || scheduler.idle()) << "a step without progress";
     accept(step);
     auto wanted = step.wanted;
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
@@ -65,6 +71,13 @@ class House {
     scheduler.remove(s);
     live.erase(s.id);
     ++ended;
+  }
+  // Blocks go to that folder when their memory is wanted, and come back from there.
+  void attach(const std::filesystem::path& folder, int64_t bytes) {
+    const int64_t block = kv.block_bytes(0);
+    store = std::make_unique<BlockStore>(std::make_shared<StoreFolder>(folder), Digest256{},
+                                         BlockStore::Options{.bytes = bytes, .block_bytes = {block, block}});
+    kv.attach(*store);
   }
   int64_t run() {
     const int64_t before = rows;
@@ -174,6 +187,7 @@ class House {
   Ctx ctx_{arena_, pool_, cpu_kernels(detect_cpu().isas.back())};
 
  public:
+  std::unique_ptr<BlockStore> store;
   KvCache kv;
 
  private:
@@ -400,19 +414,64 @@ TEST(Drafts, GiveTheirBlocksBack) {
   EXPECT_EQ(house.scheduler.preemptions(), 0);
 }
 
+struct Folder {
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "gale-sharing-XXXXXX").string();
+    path = mkdtemp(name.data());
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+TEST(Store, ATextGoesOnWhereAnotherProcessLeft) {
+  const Folder folder;
+  {
+    House house({10, 10}, {.step_tokens = 64, .max_sequences = 4, .context = 640});
+    house.attach(folder.path, 1 << 20);
+    house.add(text(300, 1), 4);
+    EXPECT_EQ(house.run(), 303);
+    house.kv.store_kept();
+  }
+  House house({10, 10}, {.step_tokens = 64, .max_sequences = 4, .context = 640});
+  house.attach(folder.path, 1 << 20);
+  Sequence& same = house.add(text(300, 1), 4);
+  Sequence& other = house.add(text(300, 2), 4);
+  while (same.generated() == 0 || other.generated() == 0) house.step();
+  EXPECT_EQ(same.found, 256);
+  EXPECT_EQ(other.found, 0);
+  house.run();
+  EXPECT_EQ(house.rows, 300 - 256 + 3 + 303);
+}
+
+// Memory holds one text, the store both: each is read back instead of run again.
+TEST(Store, HoldsWhatMemoryDoesNot) {
+  const Folder folder;
+  House house({6, 6}, {.step_tokens = 64, .max_sequences = 4, .context = 384});
+  house.attach(folder.path, 1 << 20);
+  for (int round = 0; round < 4; ++round)
+    for (const uint64_t seed : {1, 2}) {
+      Sequence& s = house.add(text(320, seed), 2);
+      while (s.generated() == 0) house.step();
+      EXPECT_EQ(s.found, round == 0 ? 0 : 256) << "all but what its last row is in";
+      house.run();
+      while (house.store->counts().queued > 0) std::this_thread::yield();
+    }
+}
+
 // Ten thousand requests of all kinds over pools that are too small for them: everyone ends, every row sees the right slots, and
 // every block comes back.
-TEST(Sharing, Soak) {
-  int64_t total = 0, rows = 0, tokens = 0, accepted = 0;
-  for (uint64_t seed = 0; total < 10000; ++seed) {
+void soak(const std::filesystem::path& folder, int64_t requests) {
+  int64_t total = 0, rows = 0, tokens = 0, accepted = 0, restored = 0;
+  for (uint64_t seed = 0; total < requests; ++seed) {
     SplitMix64 rng{seed};
     const auto below = [&](uint64_t n) { return int64_t(rng() % n); };
     const int64_t blocks = 4 + below(10), context = blocks * 64;
     Scheduler::Limits limits{.step_tokens = 1 + below(200), .max_sequences = int32_t(1 + below(12)), .context = context};
     const int32_t windows[] = {1, 30, 64, 65, 100, 300};
     House house({blocks, blocks}, limits, windows[below(6)]);
+    if (!folder.empty()) house.attach(folder, (1 + below(60)) * 8192);
     house.draft_most = below(3) * below(90);
-    std::vector<std::vector<int32_t>> known = {text(context, seed)};
+    std::vector<std::vector<int32_t>> known = {text(context, folder.empty() ? seed : seed % 4)};
     int64_t added = 0;
     for (int i = 0; i < 400; ++i) {
       if (below(3) == 0 && house.live.size() < 40) {
@@ -429,18 +488,29 @@ TEST(Sharing, Soak) {
         house.end(*victim->second.sequence);
       }
       house.step(below(4) == 0 ? 1 + below(50) : INT64_MAX);
-      ASSERT_FALSE(HasFailure()) << "seed " << seed;
+      ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
     }
     house.run();
     ASSERT_EQ(house.ended, added) << "seed " << seed;
     ASSERT_EQ(house.kv.free_blocks(), blocks);
     ASSERT_EQ(house.kv.held_bytes(), 0);
+    if (below(2) == 0) house.kv.store_kept();
+    if (house.store) restored += house.store->counts().restored;
     total += added;
     rows += house.rows - (house.drafted - house.accepted);
     accepted += house.accepted;
   }
-  EXPECT_GT(accepted, 1000);
+  EXPECT_GT(accepted, requests / 10);
   EXPECT_LT(rows, tokens) << "texts have much in common";
+  if (!folder.empty()) EXPECT_GT(restored, requests / 10);
+}
+
+TEST(Sharing, Soak) { soak({}, 10000); }
+
+// The same over a store that is too small as well, started again every hundred requests or so.
+TEST(Store, Soak) {
+  const Folder folder;
+  soak(folder.path, 3000);
 }
 
 }  // namespace

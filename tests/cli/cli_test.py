@@ -290,6 +290,49 @@ class Run(CliTest):
         self.fails(2, "run", "-i", "x", "--draft-min", "9", "--draft-max", "8", says="--draft-min")
         self.fails(2, "run", "-i", "x", "--draft-max", "0", says="from 1 to 128")
 
+    def test_prefix_store(self):
+        with tempfile.TemporaryDirectory() as folder:
+            store = Path(folder) / "store"
+            args = ["-i", "once upon a time " * 20, "--raw", "-n", "8", "--ignore-eos", "--logprobs", "2", "--kv-block", "16"]
+            plain = self.run_json(*args)
+            first, second = (self.run_json(*args, "--prefix-store", store, "--prefix-store-size", "1M") for _ in range(2))
+            for out in (first, second):
+                self.assertEqual((out["tokens"], out["logprobs"]), (plain["tokens"], plain["logprobs"]))
+            self.assertEqual(first["usage"]["cached_tokens"], 0)
+            self.assertGreaterEqual(second["usage"]["cached_tokens"], second["usage"]["prompt_tokens"] - 16)
+            self.assertEqual(store.stat().st_mode & 0o777, 0o700)
+            self.assertEqual({f.stat().st_mode & 0o777 for f in store.iterdir()}, {0o600})
+            self.assertLessEqual(sum(f.stat().st_size for f in store.iterdir()), 1 << 20)
+            self.assertEqual(self.run_json(*args, "--prefix-store", store, "--kv-type", "f16")["usage"]["cached_tokens"], 0)
+            self.fails(1, "run", "-m", self.model, "-i", "x", "--prefix-store", store, "--prefix-store-size", "100", says="one block")
+            self.fails(2, "run", "-m", self.model, "-i", "x", "--prefix-store", store, "--prefix-store-size", "lots")
+            self.fails(2, "run", "-m", self.model, "-i", "x", "--prefix-store", store, "--no-prefix-cache", says="--no-prefix-cache")
+            (Path(folder) / "file").write_text("")
+            self.fails(1, "run", "-m", self.model, "-i", "x", "--prefix-store", Path(folder) / "file")
+
+    def test_sessions(self):
+        with tempfile.TemporaryDirectory() as folder:
+            chat, raw = Path(folder) / "chat", Path(folder) / "raw"
+            args = ["-n", "8", "--ignore-eos", "--kv-block", "16", "--session"]
+            first = self.run_json("-i", "hello there, whoever you are", "--system", "be brief", *args, chat)
+            self.assertEqual(chat.stat().st_mode & 0o777, 0o600)
+            second = self.run_json("-i", "and now", *args, chat)
+            self.assertGreater(second["usage"]["prompt_tokens"], first["usage"]["total_tokens"])
+            self.assertGreaterEqual(second["usage"]["cached_tokens"], 32)
+            text = self.run_json("--raw", "-i", "once upon a time there was", *args, raw)
+            more = self.run_json("--raw", "-i", " and then", *args, raw)
+            whole = self.run_json("--raw", "-i", "once upon a time there was" + text["text"] + " and then", "-n", "8", "--ignore-eos")
+            self.assertEqual(more["usage"]["prompt_tokens"], text["usage"]["total_tokens"] + len(" and then"))
+            self.assertGreaterEqual(more["usage"]["cached_tokens"], 16)
+            if whole["usage"]["prompt_tokens"] == more["usage"]["prompt_tokens"]:  # the answer's text has the tokens it was
+                self.assertEqual(more["tokens"], whole["tokens"])
+            before = chat.read_bytes()
+            self.fails(1, "run", "-m", self.model, "-i", "x", "--session", chat, "--kv-type", "q8_0", says=("q8_0", "bf16"))
+            self.fails(1, "run", "-m", self.model, "-i", "x", "--session", chat, "--raw", says="without --raw")
+            self.fails(1, "run", "-m", self.model, "-i", "x", "--session", chat, "--system", "be long", says="another system prompt")
+            self.fails(1, "run", "-m", self.model, "-i", "x", "--session", DATA / "llama3" / "config.json", says="no session")
+            self.assertEqual(chat.read_bytes(), before)
+
     def test_every_sampling_stage_has_flags(self):
         args = ["-i", "hello hello hello", "-n", "12", "--ignore-eos", "--temp", "1.2", "--seed", "3"]
         plain = self.run_json(*args)["tokens"]

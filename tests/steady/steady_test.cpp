@@ -31,13 +31,14 @@ class Watch final : public LogitProcessor {
 
 // Between the begin of one block of the cache and that of the next, texts that decode allocate nothing: greedy ones and sampled
 // ones through many stages, with logits, scheduling and events, on two threads.
-TEST(SteadyStep, AllocatesNothing) {
+void run_steadily(const std::string& prefix_store) {
   ThreadPool pool(1);
   const auto checkpoint = random_checkpoint(kTinyShape, "q8_0", pool);
   EngineOptions options;
   options.model = "under test";
   options.threads = 2;
   options.context = 256;
+  options.prefix_store = prefix_store;
   const auto engine = open_engine(options, checkpoint);
   const auto watch = std::make_shared<Watch>(20, 50);
   std::vector<std::unique_ptr<EventStream>> streams;
@@ -58,6 +59,13 @@ TEST(SteadyStep, AllocatesNothing) {
     while (stream->next()) {
     }
   EXPECT_EQ(watch->allocated(), 0);
+}
+
+TEST(SteadyStep, AllocatesNothing) { run_steadily(""); }
+
+TEST(SteadyStep, AllocatesNothingBesideAStore) {
+  const testing::TemporaryFolder folder;
+  run_steadily((folder / "store").string());
 }
 
 }  // namespace
