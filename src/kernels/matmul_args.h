@@ -9,7 +9,8 @@ namespace gale {
 /// The arguments of y[rows, w.rows] = x W^T, but for x and y.
 inline MatmulArgs matmul_args(const PackedMatrix& w, int64_t rows) {
   MatmulArgs args;
-  args.panels = w.data->data();
+  args.panels = w.panel(0);
+  if (w.geometry.period > 0) args.numbers = w.numbers(0);
   args.geometry = w.geometry;
   args.layout = w.layout;
   args.columns = w.columns;
@@ -19,9 +20,23 @@ inline MatmulArgs matmul_args(const PackedMatrix& w, int64_t rows) {
   return args;
 }
 
-/// Fewest panels a thread takes at a time: enough to hide the counter and the start of a stream of memory.
+/// The same from panel n on, counted over all matrices of a stack. REQUIRES: args begin with panel 0, and end in n's matrix.
+inline void start_at_panel(MatmulArgs& args, int64_t n) {
+  const PanelGeometry& g = args.geometry;
+  args.panels += n * g.panel_bytes();
+  if (g.period == 0) return;
+  const int64_t matrix = n / g.matrix_panels;
+  args.panels += matrix * g.numbers_bytes();
+  args.numbers += matrix * (g.numbers_bytes() + g.matrix_panels * g.panel_bytes());
+  args.first_panel = n % g.matrix_panels;
+}
+
+/// Fewest panels a thread takes at a time: enough to hide the counter and the start of a stream of memory, and to meet the same
+/// numbers four times where they repeat, unless threads then had nothing to share.
 inline int64_t matmul_grain(const PackedMatrix& w) {
-  return std::max<int64_t>((int64_t(32) << 10) / w.geometry.panel_bytes(), 1);
+  constexpr int64_t kTogether = 4, kLeastPieces = 16;
+  const int64_t repeating = std::min(kTogether * w.geometry.period, w.panels() / kLeastPieces);
+  return std::max<int64_t>({(int64_t(32) << 10) / w.geometry.panel_bytes(), repeating, 1});
 }
 
 }  // namespace gale

@@ -2,10 +2,21 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "kernels/matmul_args.h"
 #include "kernels/ops_shared.h"
 #include "kernels/watch.h"
 
-namespace gale::ops {
+namespace gale {
+
+PackedMatrix ExpertMatrix::one(int64_t expert) const {
+  PackedMatrix own = stacked;
+  own.rows = out;
+  own.data = borrowed_storage(stacked.data->data() + expert * own.bytes(), size_t(own.bytes()),
+                              std::make_shared<StorageRef>(stacked.data));
+  return own;
+}
+
+namespace ops {
 namespace {
 
 constexpr int64_t kPieceBytes = int64_t(256) << 10;  // of an expert's panels that a thread takes at a time
@@ -24,7 +35,7 @@ Range pairs_of(const Routing& routing, int64_t expert) {
 // The same matmul for panels [first, first + n) of one expert and its pairs, from wherever `all` takes its inputs.
 MatmulArgs of_expert(const MatmulArgs& all, const ExpertMatrix& w, int64_t expert, Range panels) {
   MatmulArgs out = all;
-  out.panels += (expert * w.panels() + panels.begin) * w.stacked.geometry.panel_bytes();
+  start_at_panel(out, expert * w.panels() + panels.begin);
   out.out_rows = std::min(w.out, panels.end * kPanelRows) - panels.begin * kPanelRows;
   return out;
 }
@@ -176,4 +187,5 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
   return y;
 }
 
-}  // namespace gale::ops
+}  // namespace ops
+}  // namespace gale

@@ -55,7 +55,7 @@ void GateUp::run(const GateUpPiece& piece, int thread) const {
   float* const ups = gates + scratch_floats_ / 2;
   const auto multiply = [&](const MatmulWeights& m, int64_t first, int64_t rows, int64_t panel, int64_t panels, float* y) {
     MatmulArgs args = m.args;
-    args.panels += (piece.first_panel + panel) * args.geometry.panel_bytes();
+    start_at_panel(args, piece.first_panel + panel);
     args.out_rows = std::min(piece.columns - panel * kPanelRows, panels * kPanelRows);
     if (piece.input_rows && !m.own)
       args.input_rows = piece.input_rows + first;

@@ -19,6 +19,7 @@ using testing::random_order;
 using testing::random_values;
 using testing::same_bits;
 using testing::values_of;
+using testing::whole_rows;
 
 class EveryIsa : public ::testing::TestWithParam<Isa> {};
 
@@ -38,25 +39,26 @@ TEST_P(EveryIsa, OverrideTakesEffect) {
   EXPECT_EQ(cpu_kernels(chosen).isa, GetParam());
 }
 
-bool fits(const Layout& layout, int64_t columns) { return layout.kind == Layout::Kind::dense || columns % layout.block == 0; }
+bool fits(const Layout& layout, int64_t columns) { return columns % layout.columns_multiple() == 0; }
 
 // Every layout x rows x ragged sizes, standard and exact, codes random and at their extremes: the same bits as `generic`.
 TEST_P(EveryIsa, MatmulEqualsGeneric) {
   for (const Layout& layout : all_layouts())
-    for (const auto& [rows, out, in] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 256},
-                                        {2, 17, 512},
-                                        {3, 33, 256},
-                                        {5, 100, 768},
-                                        {8, 64, 256},
-                                        {17, 40, 1024},
-                                        {70, 31, 256},
-                                        {1, 80, 2048},
-                                        {9, 65, 96},     // half a unit of groups
-                                        {6, 90, 37},     // odd, and no whole unit
-                                        {9, 16, 8192}})  // K in several pieces
+    for (const auto& [rows, least_out, in] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 256},
+                                              {2, 17, 512},
+                                              {3, 33, 256},
+                                              {5, 100, 768},
+                                              {8, 64, 256},
+                                              {17, 40, 1024},
+                                              {70, 31, 256},
+                                              {1, 80, 2048},
+                                              {9, 65, 96},     // half a unit of groups
+                                              {6, 90, 37},     // odd, and no whole unit
+                                              {9, 16, 8192}})  // K in several pieces
       for (bool extreme : {false, true})
         for (Precision precision : {Precision::standard, Precision::exact}) {
           if (!fits(layout, in)) continue;
+          const int64_t out = whole_rows(layout, least_out);
           const PackedMatrix w = random_matrix(layout, out, in, uint64_t(rows * 1000 + out), extreme);
           const auto x = random_values(rows * in, 7, extreme ? 1e4f : 1.0f);
           EXPECT_TRUE(same_bits(run_matmul(GetParam(), w, x, rows, precision), run_matmul(Isa::generic, w, x, rows, precision)))
@@ -67,7 +69,7 @@ TEST_P(EveryIsa, MatmulEqualsGeneric) {
 
 // Against f64 sums over the layout's own values: exact mode to rounding error, standard mode to the error of int8 inputs.
 TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
-  const int64_t rows = 5, out = 50;
+  const int64_t rows = 5;
   for (const auto& [layout, in] : [] {
          std::vector<std::pair<Layout, int64_t>> out;
          for (const Layout& layout : all_layouts())
@@ -75,6 +77,7 @@ TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
              if (fits(layout, in)) out.emplace_back(layout, in);
          return out;
        }()) {
+    const int64_t out = whole_rows(layout, 50);
     const PackedMatrix w = random_matrix(layout, out, in, 3);
     const auto x = random_values(rows * in, 4);
     const auto exact = run_matmul(GetParam(), w, x, rows, Precision::exact),
@@ -98,9 +101,10 @@ TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
 
 // Promise 3 at its root: a row's bits do not depend on how many rows go with it or how many threads share the work.
 TEST_P(EveryIsa, BitIdentityMatmulRowsAndThreads) {
-  const int64_t rows = 70, out = 200, in = 512;
+  const int64_t rows = 70, in = 512;
   for (const Layout& layout : all_layouts())
     for (Precision precision : {Precision::standard, Precision::exact}) {
+      const int64_t out = whole_rows(layout, 200);
       const PackedMatrix w = random_matrix(layout, out, in, 11);
       const auto x = random_values(rows * in, 12);
       const auto all = run_matmul(GetParam(), w, x, rows, precision, 2);
@@ -221,7 +225,8 @@ TEST(Ops, RoundedFormIsMadeOnceAndShared) {
 // Fused steps give the bits of their parts, whatever is cut where: rows beyond a block of scratch, widths that fill no panel.
 TEST_P(EveryIsa, FusedStepsEqualTheirParts) {
   for (const Layout& layout : all_layouts())
-    for (const auto& [rows, out, threads] : {std::tuple<int64_t, int64_t, int>{1, 48, 1}, {3, 300, 2}, {131, 147, 2}}) {
+    for (const auto& [rows, least_out, threads] : {std::tuple<int64_t, int64_t, int>{1, 48, 1}, {3, 300, 2}, {131, 147, 2}}) {
+      const int64_t out = whole_rows(layout, least_out);
       const PackedMatrix a = random_matrix(layout, out, 256, 1), b = random_matrix(layout, out, 256, 2),
                          c = random_matrix(dense_layout(DType::bf16), 40, 256, 3);
       Bench bench(GetParam(), threads);
@@ -242,7 +247,7 @@ TEST_P(EveryIsa, FusedStepsEqualTheirParts) {
 TEST_P(EveryIsa, ColumnOrder) {
   const int64_t rows = 9, out = 40;
   for (const Layout& layout : all_layouts()) {
-    if (layout.kind == Layout::Kind::dense || layout.two_level()) continue;
+    if (layout.kind != Layout::Kind::grouped || layout.two_level()) continue;
     const int64_t in = layout.group == 256 ? 512 : 384;
     const PackedMatrix plain = random_matrix(layout, out, in, 5);
     PackedMatrix ordered = plain;

@@ -10,7 +10,7 @@ namespace gale {
 
 /// y[rows, out rows] = x W^T over some panels of W.
 struct MatmulArgs {
-  const std::byte* panels = nullptr;  ///< panel 0 of the matrix
+  const std::byte* panels = nullptr;  ///< from the first on
   PanelGeometry geometry;
   Layout layout;
   int64_t columns = 0, out_rows = 0;
@@ -20,7 +20,9 @@ struct MatmulArgs {
   const float* x = nullptr;             ///< [input rows, columns] otherwise
   float* y = nullptr;                   ///< [rows, y_stride]
   int64_t y_stride = 0;
-  int64_t ahead_one = 0;  ///< Tuning's
+  int64_t ahead_one = 0;               ///< Tuning's
+  const std::byte* numbers = nullptr;  ///< of a matrix whose groups run down columns
+  int64_t first_panel = 0;             ///< and which of its panels the first is
 };
 using MatmulKernel = void (*)(const MatmulArgs&, int64_t panel_begin, int64_t panel_end);
 
