@@ -78,6 +78,29 @@ MatmulWeights expert_weights(Ctx& ctx, const Tensor& x, const int32_t* source, c
   return w.orders ? weights_in_order(ctx, x, source, w, routing) : matmul_weights(ctx, x, w.stacked);
 }
 
+// y [pairs, stride]: each pair through its own expert, a piece of an expert for all of its pairs at a time.
+void through_experts(Ctx& ctx, const MatmulWeights& m, const ExpertMatrix& w, const int32_t* source, const Routing& routing,
+                     float* y, int64_t stride) {
+  constexpr int64_t kSharing = 32;  // panels that make what they share worth making
+  const int64_t even = ceil_div(w.panels() * routing.n_active, ctx.pool.threads() * kPiecesPerThread);
+  const int64_t grain = std::min(std::max(even, kSharing), w.panels()), pieces = ceil_div(w.panels(), grain);
+  ctx.pool.for_each(routing.n_active * pieces, 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t expert = routing.active.data<int32_t>()[i / pieces], panel = i % pieces * grain;
+      const Range pairs = pairs_of(routing, expert);
+      MatmulArgs args = of_expert(m.args, w, expert, {0, w.panels()});
+      args.rows = pairs.end - pairs.begin;
+      if (source && !m.own)
+        args.input_rows = source + pairs.begin;
+      else
+        start_at_row(args, pairs.begin);
+      args.y = y + pairs.begin * stride;
+      args.y_stride = stride;
+      m.run(args, panel, std::min(panel + grain, w.panels()));
+    }
+  });
+}
+
 // A counting sort by expert that keeps the order of rows.
 void group_pairs(const int32_t* chosen, Routing& out) {
   int32_t* begin = out.begin.data<int32_t>();
@@ -123,13 +146,25 @@ Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, cons
   const int64_t width = gate.out;
   Tensor h = ctx.tensor({routing.pairs(), width});
   const int32_t* source = ctx.measuring() ? nullptr : routing.source.data<int32_t>();
-  const GateUp both(ctx, expert_weights(ctx, x, source, gate, routing), expert_weights(ctx, x, source, up, routing),
-                    routing.rows);
   const StorageRef map = ctx.arena.bytes(size_t(routing.pairs()) * sizeof(int32_t));
   h.set_row_map(map);
+  if (!ctx.measuring()) {
+    auto* rows = reinterpret_cast<int32_t*>(map->data());
+    for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
+  }
+  MatmulWeights gates = expert_weights(ctx, x, source, gate, routing), ups = expert_weights(ctx, x, source, up, routing);
+  if (takes_whole(gate.stacked) || takes_whole(up.stacked)) {
+    const Tensor other = ctx.tensor({routing.pairs(), width});
+    if (ctx.measuring()) return h;
+    through_experts(ctx, gates, gate, source, routing, h.data<float>(), width);
+    through_experts(ctx, ups, up, source, routing, other.data<float>(), width);
+    ctx.pool.for_each(h.elements(), kGrainBytes / 16, [&](int64_t b, int64_t e) {
+      ctx.cpu.silu_mul(h.data<float>(), other.data<float>(), h.data<float>(), b, e);
+    });
+    return h;
+  }
+  const GateUp both(ctx, std::move(gates), std::move(ups), routing.rows);
   if (ctx.measuring()) return h;
-  auto* rows = reinterpret_cast<int32_t*>(map->data());
-  for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
   const auto work = [&](int64_t expert, Range panels, int thread) {
     const Range pairs = pairs_of(routing, expert);
     const int64_t column = panels.begin * kPanelRows;
@@ -161,6 +196,18 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
   const Tensor parts = ctx.tensor({routing.pairs(), down.panels() * kPanelRows});
   const MatmulWeights m = expert_weights(ctx, h, nullptr, down, routing);
   if (ctx.measuring()) return y;
+  const auto sum = [&](const float* part, int64_t stride, int64_t column, int64_t width, int64_t row, int64_t end) {
+    ctx.cpu.sum_experts({part, stride, routing.place.data<int32_t>(), routing.weights.data<float>(), routing.used,
+                         y.data<float>() + column, down.out, std::min(width, down.out - column)},
+                        row, end);
+  };
+  if (takes_whole(down.stacked)) {
+    const int64_t stride = down.panels() * kPanelRows;
+    through_experts(ctx, m, down, nullptr, routing, parts.data<float>(), stride);
+    ctx.pool.for_each(routing.rows, row_grain(down.out * 4 * routing.used),
+                      [&](int64_t b, int64_t e) { sum(parts.data<float>(), stride, 0, down.out, b, e); });
+    return y;
+  }
   // A few outputs of all experts, then their sum while they are in a cache: `parts` is cut by panels, not by rows.
   const auto work = [&](Range panels) {
     const int64_t column = panels.begin * kPanelRows, width = (panels.end - panels.begin) * kPanelRows;
@@ -175,9 +222,7 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
       args.y_stride = width;
       m.run(args, 0, panels.end - panels.begin);
     }
-    ctx.cpu.sum_experts({part, width, routing.place.data<int32_t>(), routing.weights.data<float>(), routing.used,
-                         y.data<float>() + column, down.out, std::min(width, down.out - column)},
-                        0, routing.rows);
+    sum(part, width, column, width, 0, routing.rows);
   };
   const int64_t even = ceil_div(down.panels(), ctx.pool.threads() * kPiecesPerThread);
   const int64_t grain = std::min(even, kSumPanels);

@@ -22,14 +22,15 @@ struct MatmulArgs {
   int64_t y_stride = 0;
   int64_t ahead_one = 0;               ///< Tuning's
   const std::byte* numbers = nullptr;  ///< of a matrix whose groups run down columns
-  int64_t first_panel = 0;             ///< and which of its panels the first is
 };
+/// Where groups run down columns `panels` and `y` are those of a whole matrix, and its panels are counted in the order of what
+/// they share: the i-th is panel i mod group x period + i / group. Work cut by this order makes what is shared about once.
 using MatmulKernel = void (*)(const MatmulArgs&, int64_t panel_begin, int64_t panel_end);
 
 /// The kernels of one layout.
 struct LayoutKernels {
   Layout layout;
-  MatmulKernel rounded;  ///< on rounded inputs; nullptr where layout_rounding() is none
+  MatmulKernel rounded;  ///< on rounded inputs, or f32 ones that it rounds itself; nullptr: standard mode is exact
   MatmulKernel exact;    ///< on f32 inputs
 };
 

@@ -3,8 +3,9 @@
 #include "kernels/cpu/common/tile.h"
 #include "kernels/cpu/common/unpack.h"
 
-// Codes under groups that run down columns, on f32 inputs: one fma a weight, K in order, each weight by the layout's own formula.
-// Every column has its own scales and zeros, 16 each, which panels `period` apart share: a tile takes several of these.
+// Codes under groups that run down columns: every column has its own scales and zeros, 16 each, which panels `period` apart
+// share. A tile takes several of these. Here on f32 inputs: one fma a weight, K in order, each weight by the layout's own
+// formula.
 namespace gale::GALE_ISA {
 
 // Codes as numbers, a lane each. kColumns of a panel are kVectors; code<I>(vectors) is column I of those.
@@ -47,14 +48,18 @@ struct DownNumbers {
   }
 };
 
+inline const uint8_t* down_numbers(const MatmulArgs& a, int64_t panel, int64_t unit) {
+  const PanelGeometry& at = a.geometry;
+  return reinterpret_cast<const uint8_t*>(a.numbers) + (panel % at.period * at.units + unit) * at.unit_numbers;
+}
+
 template <int Bits, int P, int N>
 void tile_down(const Tile& t) {
   using Codes = LaneCodes<Bits>;
   const PanelGeometry& at = t.a.geometry;
   const uint8_t* unit[P];
   for (int p = 0; p < P; ++p) unit[p] = t.unit(p);
-  const uint8_t* numbers = reinterpret_cast<const uint8_t*>(t.a.numbers) +
-                           ((t.a.first_panel + t.panel) % at.period * at.units + t.unit_begin) * at.unit_numbers;
+  const uint8_t* numbers = down_numbers(t.a, t.panel, t.unit_begin);
   const float* x[N];
   for (int n = 0; n < N; ++n) x[n] = t.a.x + t.input_row(n) * t.a.columns + t.first_column();
   f32x16 acc[P][N];
