@@ -43,12 +43,21 @@ void matmul(benchmark::State& state, Isa isa, Layout layout) {
                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// Those of the tests, and HQQ's of both axes in its usual groups.
+std::vector<Layout> layouts() {
+  std::vector<Layout> out = testing::all_layouts();
+  for (const auto kind : {Layout::Kind::grouped, Layout::Kind::down})
+    for (const uint8_t bits : {2, 3, 4, 8})
+      out.push_back({.kind = kind, .bits = bits, .group = 64, .block = 64, .top = ScaleType::f16, .real_zeros = true});
+  return out;
+}
+
 }  // namespace
 }  // namespace gale
 
 int main(int argc, char** argv) {
   for (const gale::Isa isa : gale::detect_cpu().isas)
-    for (const gale::Layout& layout : gale::testing::all_layouts())
+    for (const gale::Layout& layout : gale::layouts())
       for (const int64_t rows : {1, 2, 4, 8, 16, 32, 128, 512})
         benchmark::RegisterBenchmark(fmt::format("matmul/{}/{}", gale::isa_name(isa), layout.name()).c_str(), gale::matmul, isa,
                                      layout)

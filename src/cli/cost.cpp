@@ -18,6 +18,11 @@ struct Matrix {
   Rounding rounding = Rounding::none;
 };
 
+// What bounds a layout's dots: where groups run down columns, kernels round inputs themselves.
+Rounding dots_of(const Layout& layout) {
+  return layout.kind == Layout::Kind::down ? Rounding::int8_per_32 : layout_rounding(layout);
+}
+
 const Format* format_reading(const TensorGroup& group) {
   for (const Format* format : formats())
     if (format->claims(group)) return format;
@@ -28,12 +33,12 @@ const Format* format_reading(const TensorGroup& group) {
 Matrix matrix_of(const TensorGroup& group, const RawTensor& tensor, WeightPlan* plan) {
   Matrix out{.elements = double(tensor.elements())};
   for (const auto& [part, raw] : group.parts) out.bytes += double(raw->bytes.size());
-  if (const Layout* layout = layout_named(tensor.layout)) out.rounding = layout_rounding(*layout);
+  if (const Layout* layout = layout_named(tensor.layout)) out.rounding = dots_of(*layout);
   const Format* format = format_reading(group);
   if (format == nullptr) return out;
   const auto [rows, columns] = format->shape(group);
   out.elements = double(rows) * double(columns);
-  out.rounding = layout_rounding(format->layout(group));
+  out.rounding = dots_of(format->layout(group));
   const Format* chosen =
       plan ? plan->choose(group.parts.size() > 1 ? group.name + ".weight" : tensor.name, rows, columns) : nullptr;
   if (chosen == nullptr) return out;
@@ -44,7 +49,7 @@ Matrix matrix_of(const TensorGroup& group, const RawTensor& tensor, WeightPlan* 
   TensorGroup alone;
   alone.parts = {{"weight", &made}};
   out.bytes = double(rows) * double(row_bytes(target.stored, columns, tensor.name));
-  out.rounding = layout_rounding(target.layout(alone));
+  out.rounding = dots_of(target.layout(alone));
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -101,6 +102,7 @@ std::string Layout::name() const {
   if (kind == Kind::dense) return dtype_name(dense);
   std::string out = table_name(table);
   if (table == CodeTable::none) out += std::to_string(bits);
+  if (kind == Kind::down) out += " down";
   out += fmt::format(" g{}", group);
   if (two_level()) out += fmt::format(" {} b{}", scale_name(sub), block);
   out += fmt::format(" {}{}", divided ? "1/" : "", scale_name(top));
@@ -112,16 +114,19 @@ std::string Layout::name() const {
 
 Rounding layout_rounding(const Layout& layout) {
   if (layout.kind == Layout::Kind::dense) return layout.dense == DType::bf16 ? Rounding::bf16 : Rounding::none;
+  if (layout.kind == Layout::Kind::down) return Rounding::none;
   if (layout.table == CodeTable::e4m3 || layout.table == CodeTable::e5m2) return Rounding::bf16;
   if (is_number_table(layout.table)) return Rounding::none;
   return layout.two_level() ? Rounding::int8_per_256 : Rounding::int8_per_32;
 }
 
-void LogicalGroups::resize(const Layout& layout, const Slice2& s) {
+void LogicalGroups::resize(const Layout& layout, const Slice2& s, int64_t period) {
   slice = s;
-  const bool grouped = layout.kind == Layout::Kind::grouped;
+  const bool grouped = layout.kind != Layout::Kind::dense, down = layout.kind == Layout::Kind::down;
   const size_t count = size_t(s.rows * s.columns);
-  const size_t blocks = grouped ? count / size_t(layout.block) : 0;
+  const size_t blocks = down      ? size_t(std::clamp<int64_t>(period - s.row, 0, s.rows) * s.columns)
+                        : grouped ? count / size_t(layout.block)
+                                  : 0;
   const size_t groups = grouped && layout.two_level() ? count / size_t(layout.group) : 0;
   values.resize(grouped ? 0 : count);
   codes.resize(grouped ? count : 0);

@@ -52,12 +52,15 @@ const float* table_numbers(CodeTable table);
 ///   two levels                  (top x sub) x (code - bias)
 ///   two levels with minimum     (top x sub) x code - (top_min x sub_min)
 ///   two levels through a table  (top x sub) x table[code], divided: (sub / top) x table[code]
+///   down                        top x (code - top_min), each of `group` outputs of one column: with R = outputs / group, output
+///   r
+///                               and column c are under the numbers of (r mod R, c)
 struct Layout {
-  enum class Kind : uint8_t { dense, grouped };
+  enum class Kind : uint8_t { dense, grouped, down };
   Kind kind = Kind::dense;
   DType dense = DType::f32;  ///< element type of a dense layout: f32, f16, bf16
   uint8_t bits = 0;          ///< of a code
-  int16_t group = 0;         ///< columns under one (sub-)scale
+  int16_t group = 0;         ///< columns under one (sub-)scale; outputs, where groups run down columns
   int16_t block = 0;         ///< columns under one top scale; equals group where there is one level
   ScaleType top = ScaleType::none;
   ScaleType sub = ScaleType::none;  ///< none: one level
@@ -72,15 +75,30 @@ struct Layout {
   constexpr bool two_level() const { return sub != ScaleType::none; }
   /// A second number of the scale's type for each block, a minimum or a zero.
   constexpr bool has_offset() const { return minimum || real_zeros; }
+  /// What a matrix has a whole number of: columns, and rows.
+  constexpr int64_t columns_multiple() const;
+  constexpr int64_t rows_multiple() const;
   /// "bf16", "u4 g32 f16", "u4 g32 u6 b256 f16 min", "e2m1 g32 e8m0", "u4 g128 f16 zeros", "u2 g256 f16 less 1",
-  /// "u3 g64 bf16 real zeros"
+  /// "u3 g64 bf16 real zeros", "u4 down g64 f16 real zeros"
   std::string name() const;
 };
+
+/// Output rows are interleaved in panels of this many, one SIMD lane an output, on every instruction set.
+constexpr int64_t kPanelRows = 16;
+/// Columns of a unit of panels whose groups run down columns.
+constexpr int64_t kDownUnit = 32;
+/// The groups that run down columns that there are kernels for. Numbers repeat by whole panels, so that a matrix has a multiple
+/// of 16 x group outputs.
+inline constexpr int16_t kDownGroups[] = {256, 128, 64, 32, 16, 8, 4};
+
+constexpr int64_t Layout::columns_multiple() const { return kind == Kind::dense ? 1 : kind == Kind::down ? kDownUnit : block; }
+constexpr int64_t Layout::rows_multiple() const { return kind == Kind::down ? kPanelRows * group : 1; }
 
 constexpr Layout dense_layout(DType type) { return Layout{.kind = Layout::Kind::dense, .dense = type}; }
 
 /// How an input row is rounded before it meets a layout: bytes per 32 columns for one level, per 256 for two (as llama.cpp does),
-/// bf16 for weights of bf16 and of 8-bit floats; none for other dense layouts, for nf4 and fp4, and in exact mode.
+/// bf16 for weights of bf16 and of 8-bit floats; none for other dense layouts, for nf4 and fp4, for groups that run down columns,
+/// and in exact mode.
 enum class Rounding : uint8_t { none, int8_per_32, int8_per_256, bf16 };
 Rounding layout_rounding(const Layout& layout);
 
@@ -103,8 +121,9 @@ struct LogicalGroups {
   /// Dense, where the file's elements are the layout's own: where each row of the slice begins. Then `values` is empty.
   std::vector<const std::byte*> elements;
 
-  /// Sizes the arrays that `layout` uses for `slice` and empties the others.
-  void resize(const Layout& layout, const Slice2& slice);
+  /// Sizes the arrays that `layout` uses for `slice` and empties the others. `period`: where groups run down columns, the outputs
+  /// after which their numbers repeat; top and top_min are then [rows of the slice below it, columns].
+  void resize(const Layout& layout, const Slice2& slice, int64_t period = 0);
   /// The same for a dense slice whose rows stay where they are: sizes `elements`.
   void resize_in_place(const Slice2& slice);
 };

@@ -150,9 +150,32 @@ void arrange_grouped(const LogicalGroups& g, const PanelRows& rows, const Packed
   }
 }
 
+// Codes that have a unit for themselves.
+void arrange_codes(const LogicalGroups& g, const PanelRows& rows, const PackedMatrix& m, std::byte* panel) {
+  auto* unit = reinterpret_cast<uint8_t*>(panel);
+  for (int64_t column = 0; column < m.columns; column += m.geometry.columns, unit += m.geometry.bytes)
+    for (int64_t lane = 0; lane < rows.n; ++lane)
+      put_codes(g.codes.data() + (rows.first + lane) * m.columns + column, m.layout.bits, m.geometry.columns, unit + lane * 4);
+}
+
+// The numbers of groups that run down columns, of those rows of the slice that have some of their own.
+void arrange_numbers(const LogicalGroups& g, PackedMatrix& out) {
+  const Slice2& s = g.slice;
+  const PanelGeometry& at = out.geometry;
+  for (int64_t i = 0; i < int64_t(g.top.size()) / s.columns; ++i) {
+    const int64_t row = s.row + i, zeros = at.unit_numbers / 2;
+    auto* unit = reinterpret_cast<uint8_t*>(out.numbers(row / kPanelRows)) + s.column / at.columns * at.unit_numbers +
+                 row % kPanelRows * scale_bytes(out.layout.top);
+    for (int64_t k = 0; k < s.columns; k += at.columns, unit += at.unit_numbers) {
+      put_scales(g.top.data() + i * s.columns + k, out.layout.top, at.columns, unit);
+      put_scales(g.top_min.data() + i * s.columns + k, out.layout.top, at.columns, unit + zeros);
+    }
+  }
+}
+
 }  // namespace
 
-PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
+PanelGeometry panel_geometry(const Layout& layout, int64_t rows, int64_t columns) {
   PanelGeometry out;
   if (layout.kind == Layout::Kind::dense) {
     out.columns = kDenseUnit;
@@ -160,7 +183,16 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
     out.units = ceil_div(columns, kDenseUnit);
     return out;
   }
-  assert(columns % layout.block == 0);
+  assert(columns % layout.columns_multiple() == 0 && rows % layout.rows_multiple() == 0);
+  if (layout.kind == Layout::Kind::down) {
+    out.columns = kDownUnit;
+    out.bytes = kDownUnit * kPanelRows * layout.bits / 8;
+    out.units = columns / kDownUnit;
+    out.matrix_panels = rows / kPanelRows;
+    out.period = out.matrix_panels / layout.group;
+    out.unit_numbers = 2 * kDownUnit * kPanelRows * scale_bytes(layout.top);
+    return out;
+  }
   out.columns = unit_columns(layout);
   out.units = ceil_div(columns, out.columns);
   int64_t end = 0;
@@ -184,29 +216,36 @@ PanelGeometry panel_geometry(const Layout& layout, int64_t columns) {
   return out;
 }
 
-PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns) {
-  return {layout, rows, columns, panel_geometry(layout, columns), {}, {}};
+PackedMatrix packed_shape(const Layout& layout, int64_t rows, int64_t columns, int64_t stacked) {
+  return {layout, rows, columns, panel_geometry(layout, rows / stacked, columns), {}, {}};
 }
 
-PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns) {
-  PackedMatrix out = packed_shape(layout, rows, columns);
+PackedMatrix make_packed(const Layout& layout, int64_t rows, int64_t columns, int64_t stacked) {
+  PackedMatrix out = packed_shape(layout, rows, columns, stacked);
   out.data = heap_storage(size_t(out.bytes()));
   return out;
 }
 
 void arrange_plainly(const LogicalGroups& groups, int64_t first, int64_t n, const PackedMatrix& out, std::byte* panel) {
   const PanelRows rows{first, n};
-  if (out.layout.kind == Layout::Kind::dense)
-    arrange_dense(groups, rows, out.columns, out.layout.dense, panel);
-  else
-    arrange_grouped(groups, rows, out, panel);
+  switch (out.layout.kind) {
+    case Layout::Kind::dense:
+      return arrange_dense(groups, rows, out.columns, out.layout.dense, panel);
+    case Layout::Kind::grouped:
+      return arrange_grouped(groups, rows, out, panel);
+    case Layout::Kind::down:
+      return arrange_codes(groups, rows, out, panel);
+  }
 }
 
 void arrange(const LogicalGroups& groups, PackedMatrix& out) {
   const Slice2& slice = groups.slice;
-  const PackedMatrix part = packed_shape(out.layout, out.rows, slice.columns);  // units are the same whatever the width
+  PackedMatrix part = out;  // units are the same whatever the width
+  part.columns = slice.columns;
+  part.geometry.units = ceil_div(slice.columns, part.geometry.columns);
   assert(slice.row % kPanelRows == 0 && slice.column % part.geometry.columns == 0);
   assert(slice.columns % part.geometry.columns == 0 || slice.column + slice.columns == out.columns);
+  if (out.layout.kind == Layout::Kind::down) arrange_numbers(groups, out);
   static const CpuKernels& cpu = cpu_kernels(isa_to_run(detect_cpu()));  // every set gives the same bytes
   for (int64_t first = 0; first < slice.rows; first += kPanelRows) {
     const int64_t n = std::min(kPanelRows, slice.rows - first);
@@ -231,6 +270,20 @@ void unpack_dense(const std::byte* panel, DType type, int64_t lane, int64_t colu
   }
 }
 
+void unpack_down(const PackedMatrix& m, int64_t row, float* out) {
+  const PanelGeometry& at = m.geometry;
+  const int64_t panel = row / kPanelRows, lane = row % kPanelRows, zeros = at.unit_numbers / 2;
+  const auto* codes = reinterpret_cast<const uint8_t*>(m.panel(panel));
+  const auto* numbers = reinterpret_cast<const uint8_t*>(m.numbers(panel));
+  for (int64_t u = 0; u < at.units; ++u, codes += at.bytes, numbers += at.unit_numbers, out += kDownUnit) {
+    uint8_t of_unit[kDownUnit];
+    get_codes(codes, m.layout.bits, 0, kDownUnit, lane, of_unit);
+    for (int64_t k = 0; k < kDownUnit; ++k)
+      out[k] =
+          get_scale(numbers, m.layout.top, k, lane) * (float(of_unit[k]) - get_scale(numbers + zeros, m.layout.top, k, lane));
+  }
+}
+
 }  // namespace
 
 void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
@@ -239,6 +292,7 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
   const Layout& layout = m.layout;
   const PanelGeometry& geometry = m.geometry;
   if (layout.kind == Layout::Kind::dense) return unpack_dense(panel, layout.dense, lane, m.columns, out);
+  if (layout.kind == Layout::Kind::down) return unpack_down(m, row, out);
   const float* numbers = is_number_table(layout.table) ? table_numbers(layout.table) : nullptr;
   const int8_t* table = numbers || layout.table == CodeTable::none ? nullptr : table_values(layout.table);
   const int32_t* order = m.column_order();

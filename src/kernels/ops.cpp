@@ -64,7 +64,7 @@ MatmulWeights without_inputs(const Ctx& ctx, const PackedMatrix& w, int64_t rows
   out.args = matmul_args(w, rows);
   out.args.ahead_one = ctx.tuning.ahead_one;
   const LayoutKernels& kernels = ctx.cpu.find(w.layout);
-  out.run = rounding_of(ctx, w) == Rounding::none ? kernels.exact : kernels.rounded;
+  out.run = ctx.precision == Precision::exact || kernels.rounded == nullptr ? kernels.exact : kernels.rounded;
   return out;
 }
 

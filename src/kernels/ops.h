@@ -23,6 +23,8 @@ struct ExpertMatrix {
   StorageRef orders;  ///< i32 [experts, in]: the order of each one's columns, see PackedMatrix; null: packed as they come
 
   int64_t panels() const { return (out + kPanelRows - 1) / kPanelRows; }  ///< of one expert
+  /// One of them, in the memory of all; without its order.
+  PackedMatrix one(int64_t expert) const;
   const int32_t* column_order(int64_t expert) const {
     return reinterpret_cast<const int32_t*>(orders->data()) + expert * stacked.columns;
   }

@@ -2,10 +2,21 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "kernels/matmul_args.h"
 #include "kernels/ops_shared.h"
 #include "kernels/watch.h"
 
-namespace gale::ops {
+namespace gale {
+
+PackedMatrix ExpertMatrix::one(int64_t expert) const {
+  PackedMatrix own = stacked;
+  own.rows = out;
+  own.data = borrowed_storage(stacked.data->data() + expert * own.bytes(), size_t(own.bytes()),
+                              std::make_shared<StorageRef>(stacked.data));
+  return own;
+}
+
+namespace ops {
 namespace {
 
 constexpr int64_t kPieceBytes = int64_t(256) << 10;  // of an expert's panels that a thread takes at a time
@@ -24,7 +35,7 @@ Range pairs_of(const Routing& routing, int64_t expert) {
 // The same matmul for panels [first, first + n) of one expert and its pairs, from wherever `all` takes its inputs.
 MatmulArgs of_expert(const MatmulArgs& all, const ExpertMatrix& w, int64_t expert, Range panels) {
   MatmulArgs out = all;
-  out.panels += (expert * w.panels() + panels.begin) * w.stacked.geometry.panel_bytes();
+  start_at_panel(out, expert * w.panels() + panels.begin);
   out.out_rows = std::min(w.out, panels.end * kPanelRows) - panels.begin * kPanelRows;
   return out;
 }
@@ -65,6 +76,29 @@ MatmulWeights weights_in_order(Ctx& ctx, const Tensor& x, const int32_t* source,
 MatmulWeights expert_weights(Ctx& ctx, const Tensor& x, const int32_t* source, const ExpertMatrix& w, const Routing& routing) {
   watch(ctx, w, x, source, routing);
   return w.orders ? weights_in_order(ctx, x, source, w, routing) : matmul_weights(ctx, x, w.stacked);
+}
+
+// y [pairs, stride]: each pair through its own expert, a piece of an expert for all of its pairs at a time.
+void through_experts(Ctx& ctx, const MatmulWeights& m, const ExpertMatrix& w, const int32_t* source, const Routing& routing,
+                     float* y, int64_t stride) {
+  constexpr int64_t kSharing = 32;  // panels that make what they share worth making
+  const int64_t even = ceil_div(w.panels() * routing.n_active, ctx.pool.threads() * kPiecesPerThread);
+  const int64_t grain = std::min(std::max(even, kSharing), w.panels()), pieces = ceil_div(w.panels(), grain);
+  ctx.pool.for_each(routing.n_active * pieces, 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t expert = routing.active.data<int32_t>()[i / pieces], panel = i % pieces * grain;
+      const Range pairs = pairs_of(routing, expert);
+      MatmulArgs args = of_expert(m.args, w, expert, {0, w.panels()});
+      args.rows = pairs.end - pairs.begin;
+      if (source && !m.own)
+        args.input_rows = source + pairs.begin;
+      else
+        start_at_row(args, pairs.begin);
+      args.y = y + pairs.begin * stride;
+      args.y_stride = stride;
+      m.run(args, panel, std::min(panel + grain, w.panels()));
+    }
+  });
 }
 
 // A counting sort by expert that keeps the order of rows.
@@ -112,13 +146,25 @@ Tensor experts_gate_up(Ctx& ctx, const Tensor& x, const ExpertMatrix& gate, cons
   const int64_t width = gate.out;
   Tensor h = ctx.tensor({routing.pairs(), width});
   const int32_t* source = ctx.measuring() ? nullptr : routing.source.data<int32_t>();
-  const GateUp both(ctx, expert_weights(ctx, x, source, gate, routing), expert_weights(ctx, x, source, up, routing),
-                    routing.rows);
   const StorageRef map = ctx.arena.bytes(size_t(routing.pairs()) * sizeof(int32_t));
   h.set_row_map(map);
+  if (!ctx.measuring()) {
+    auto* rows = reinterpret_cast<int32_t*>(map->data());
+    for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
+  }
+  MatmulWeights gates = expert_weights(ctx, x, source, gate, routing), ups = expert_weights(ctx, x, source, up, routing);
+  if (takes_whole(gate.stacked) || takes_whole(up.stacked)) {
+    const Tensor other = ctx.tensor({routing.pairs(), width});
+    if (ctx.measuring()) return h;
+    through_experts(ctx, gates, gate, source, routing, h.data<float>(), width);
+    through_experts(ctx, ups, up, source, routing, other.data<float>(), width);
+    ctx.pool.for_each(h.elements(), kGrainBytes / 16, [&](int64_t b, int64_t e) {
+      ctx.cpu.silu_mul(h.data<float>(), other.data<float>(), h.data<float>(), b, e);
+    });
+    return h;
+  }
+  const GateUp both(ctx, std::move(gates), std::move(ups), routing.rows);
   if (ctx.measuring()) return h;
-  auto* rows = reinterpret_cast<int32_t*>(map->data());
-  for (int64_t i = 0; i < routing.pairs(); ++i) rows[i] = x.rows() ? x.rows()[source[i]] : source[i];
   const auto work = [&](int64_t expert, Range panels, int thread) {
     const Range pairs = pairs_of(routing, expert);
     const int64_t column = panels.begin * kPanelRows;
@@ -150,6 +196,18 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
   const Tensor parts = ctx.tensor({routing.pairs(), down.panels() * kPanelRows});
   const MatmulWeights m = expert_weights(ctx, h, nullptr, down, routing);
   if (ctx.measuring()) return y;
+  const auto sum = [&](const float* part, int64_t stride, int64_t column, int64_t width, int64_t row, int64_t end) {
+    ctx.cpu.sum_experts({part, stride, routing.place.data<int32_t>(), routing.weights.data<float>(), routing.used,
+                         y.data<float>() + column, down.out, std::min(width, down.out - column)},
+                        row, end);
+  };
+  if (takes_whole(down.stacked)) {
+    const int64_t stride = down.panels() * kPanelRows;
+    through_experts(ctx, m, down, nullptr, routing, parts.data<float>(), stride);
+    ctx.pool.for_each(routing.rows, row_grain(down.out * 4 * routing.used),
+                      [&](int64_t b, int64_t e) { sum(parts.data<float>(), stride, 0, down.out, b, e); });
+    return y;
+  }
   // A few outputs of all experts, then their sum while they are in a cache: `parts` is cut by panels, not by rows.
   const auto work = [&](Range panels) {
     const int64_t column = panels.begin * kPanelRows, width = (panels.end - panels.begin) * kPanelRows;
@@ -164,9 +222,7 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
       args.y_stride = width;
       m.run(args, 0, panels.end - panels.begin);
     }
-    ctx.cpu.sum_experts({part, width, routing.place.data<int32_t>(), routing.weights.data<float>(), routing.used,
-                         y.data<float>() + column, down.out, std::min(width, down.out - column)},
-                        0, routing.rows);
+    sum(part, width, column, width, 0, routing.rows);
   };
   const int64_t even = ceil_div(down.panels(), ctx.pool.threads() * kPiecesPerThread);
   const int64_t grain = std::min(even, kSumPanels);
@@ -176,4 +232,5 @@ Tensor experts_down(Ctx& ctx, const Tensor& h, const ExpertMatrix& down, const R
   return y;
 }
 
-}  // namespace gale::ops
+}  // namespace ops
+}  // namespace gale

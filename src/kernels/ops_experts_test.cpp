@@ -25,7 +25,7 @@ std::vector<int32_t> numbers_of(const Tensor& t) { return {t.data<int32_t>(), t.
 ExpertMatrix random_experts(const Layout& layout, int64_t experts, int64_t out, int64_t in, uint64_t seed) {
   ExpertMatrix all{.stacked = {}, .experts = experts, .out = out, .orders = {}};
   const int64_t padded = all.panels() * kPanelRows;
-  all.stacked = make_packed(layout, experts * padded, in);
+  all.stacked = make_packed(layout, experts * padded, in, experts);
   for (int64_t e = 0; e < experts; ++e) {
     LogicalGroups groups = testing::random_groups(layout, out, in, seed + uint64_t(e));
     groups.slice.row = e * padded;
@@ -42,13 +42,14 @@ void give_orders(ExpertMatrix& all, uint64_t seed) {
                 size_t(columns) * 4);
 }
 
-constexpr int64_t kExperts = 5, kUsed = 3, kInner = 256, kOuter = 72;  // the outer width ends inside a panel
+constexpr int64_t kExperts = 5, kUsed = 3, kInner = 256;
+int64_t outer(const Layout& layout) { return testing::whole_rows(layout, 72); }  // which ends inside a panel
 
 struct Mixture {
   explicit Mixture(const Layout& layout, uint64_t seed = 1)
       : gate(random_experts(layout, kExperts, kInner, 512, seed)),
         up(random_experts(layout, kExperts, kInner, 512, seed + 100)),
-        down(random_experts(layout, kExperts, kOuter, kInner, seed + 200)) {}
+        down(random_experts(layout, kExperts, outer(layout), kInner, seed + 200)) {}
 
   /// Each expert's columns in an order of its own.
   static Mixture ordered(const Layout& layout) {
@@ -174,12 +175,10 @@ TEST_P(Experts, AreTheirExpertsMlps) {
       const auto x = random_values(rows * 512, 7), logits = random_values(rows * kExperts, 8, 3);
       const auto got = mixture.run(GetParam(), x, logits, precision);
       const Routed routed = route(GetParam(), logits, kExperts, kUsed, true);
+      const int64_t width = mixture.down.out;
       Bench b(GetParam(), 1, precision);
       const auto one = [&](const ExpertMatrix& all, int64_t expert, const Tensor& in) {
-        PackedMatrix own = all.stacked;
-        own.rows = all.out;
-        own.data = borrowed_storage(all.stacked.panel(expert * all.panels()), size_t(all.panels() * own.geometry.panel_bytes()),
-                                    nullptr);
+        PackedMatrix own = all.one(expert);
         if (all.orders)
           own.order = borrowed_storage(all.orders->data() + expert * own.columns * 4, size_t(own.columns) * 4, nullptr);
         return ops::matmul(b.ctx, in, own);
@@ -198,7 +197,7 @@ TEST_P(Experts, AreTheirExpertsMlps) {
             else
               sum[c] = std::fma(y[c], weight, sum[c]);
         }
-        EXPECT_TRUE(same_bits({got.begin() + r * kOuter, got.begin() + (r + 1) * kOuter}, sum)) << layout.name() << " row " << r;
+        EXPECT_TRUE(same_bits({got.begin() + r * width, got.begin() + (r + 1) * width}, sum)) << layout.name() << " row " << r;
       }
     }
 }
@@ -220,7 +219,8 @@ TEST_P(Experts, BitIdentityExpertsRowsAndThreads) {
           const auto part = [&](const std::vector<float>& v, int64_t width) {
             return std::vector<float>(v.begin() + r * width, v.begin() + (r + 1) * width);
           };
-          EXPECT_TRUE(same_bits(mixture.run(GetParam(), part(x, 512), part(logits, kExperts), precision), part(all, kOuter)))
+          EXPECT_TRUE(
+              same_bits(mixture.run(GetParam(), part(x, 512), part(logits, kExperts), precision), part(all, mixture.down.out)))
               << layout.name() << " row " << r << (crowded ? " in a crowd" : "");
         }
       }

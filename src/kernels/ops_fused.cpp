@@ -55,7 +55,7 @@ void GateUp::run(const GateUpPiece& piece, int thread) const {
   float* const ups = gates + scratch_floats_ / 2;
   const auto multiply = [&](const MatmulWeights& m, int64_t first, int64_t rows, int64_t panel, int64_t panels, float* y) {
     MatmulArgs args = m.args;
-    args.panels += (piece.first_panel + panel) * args.geometry.panel_bytes();
+    start_at_panel(args, piece.first_panel + panel);
     args.out_rows = std::min(piece.columns - panel * kPanelRows, panels * kPanelRows);
     if (piece.input_rows && !m.own)
       args.input_rows = piece.input_rows + first;
@@ -81,6 +81,11 @@ void GateUp::run(const GateUpPiece& piece, int thread) const {
 
 Tensor gate_up(Ctx& ctx, const Tensor& x, const PackedMatrix& gate, const PackedMatrix& up) {
   assert(gate.rows == up.rows && x.dim(1) == gate.columns && x.dim(1) == up.columns);
+  if (takes_whole(gate) || takes_whole(up)) {
+    std::array<Tensor, 2> both;
+    matmuls(ctx, x, std::array{&gate, &up}, both);
+    return silu_mul(ctx, both[0], both[1]);
+  }
   Tensor h = like(ctx, x, {x.dim(0), gate.rows});
   for (const PackedMatrix* w : {&gate, &up}) watch(ctx, *w, x);
   const GateUp both(ctx, matmul_weights(ctx, x, gate), matmul_weights(ctx, x, up), x.dim(0));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -19,6 +20,7 @@ using testing::random_order;
 using testing::random_values;
 using testing::same_bits;
 using testing::values_of;
+using testing::whole_rows;
 
 class EveryIsa : public ::testing::TestWithParam<Isa> {};
 
@@ -38,25 +40,26 @@ TEST_P(EveryIsa, OverrideTakesEffect) {
   EXPECT_EQ(cpu_kernels(chosen).isa, GetParam());
 }
 
-bool fits(const Layout& layout, int64_t columns) { return layout.kind == Layout::Kind::dense || columns % layout.block == 0; }
+bool fits(const Layout& layout, int64_t columns) { return columns % layout.columns_multiple() == 0; }
 
 // Every layout x rows x ragged sizes, standard and exact, codes random and at their extremes: the same bits as `generic`.
 TEST_P(EveryIsa, MatmulEqualsGeneric) {
   for (const Layout& layout : all_layouts())
-    for (const auto& [rows, out, in] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 256},
-                                        {2, 17, 512},
-                                        {3, 33, 256},
-                                        {5, 100, 768},
-                                        {8, 64, 256},
-                                        {17, 40, 1024},
-                                        {70, 31, 256},
-                                        {1, 80, 2048},
-                                        {9, 65, 96},     // half a unit of groups
-                                        {6, 90, 37},     // odd, and no whole unit
-                                        {9, 16, 8192}})  // K in several pieces
+    for (const auto& [rows, least_out, in] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 256},
+                                              {2, 17, 512},
+                                              {3, 33, 256},
+                                              {5, 100, 768},
+                                              {8, 64, 256},
+                                              {17, 40, 1024},
+                                              {70, 31, 256},
+                                              {1, 80, 2048},
+                                              {9, 65, 96},     // half a unit of groups
+                                              {6, 90, 37},     // odd, and no whole unit
+                                              {9, 16, 8192}})  // K in several pieces
       for (bool extreme : {false, true})
         for (Precision precision : {Precision::standard, Precision::exact}) {
           if (!fits(layout, in)) continue;
+          const int64_t out = whole_rows(layout, least_out);
           const PackedMatrix w = random_matrix(layout, out, in, uint64_t(rows * 1000 + out), extreme);
           const auto x = random_values(rows * in, 7, extreme ? 1e4f : 1.0f);
           EXPECT_TRUE(same_bits(run_matmul(GetParam(), w, x, rows, precision), run_matmul(Isa::generic, w, x, rows, precision)))
@@ -67,7 +70,7 @@ TEST_P(EveryIsa, MatmulEqualsGeneric) {
 
 // Against f64 sums over the layout's own values: exact mode to rounding error, standard mode to the error of int8 inputs.
 TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
-  const int64_t rows = 5, out = 50;
+  const int64_t rows = 5;
   for (const auto& [layout, in] : [] {
          std::vector<std::pair<Layout, int64_t>> out;
          for (const Layout& layout : all_layouts())
@@ -75,6 +78,7 @@ TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
              if (fits(layout, in)) out.emplace_back(layout, in);
          return out;
        }()) {
+    const int64_t out = whole_rows(layout, 50);
     const PackedMatrix w = random_matrix(layout, out, in, 3);
     const auto x = random_values(rows * in, 4);
     const auto exact = run_matmul(GetParam(), w, x, rows, Precision::exact),
@@ -96,11 +100,57 @@ TEST_P(EveryIsa, MatmulMatchesDoubleReference) {
   }
 }
 
+// The same weights quantized along rows and down columns: scaling inputs before they are rounded costs no more than rounding them
+// as they are, and less where columns differ in size.
+TEST(ScaledInputs, ErrAsRoundedOnes) {
+  constexpr int64_t kRows = 256, kIn = 512, kInputs = 4;
+  constexpr int16_t kGroup = 16, kWide = 64;
+  for (const float spread : {0.0f, 2.0f}) {
+    std::vector<float> w = random_values(kRows * kIn, 1), x = random_values(kInputs * kIn, 2);
+    const std::vector<float> exponents = random_values(kIn, 3, spread);
+    for (size_t i = 0; i < w.size(); ++i) w[i] *= std::exp(exponents[i % kIn]);
+    for (size_t i = 0; i < x.size(); ++i) x[i] *= std::exp(-exponents[i % kIn]);
+    const auto error = [&](Layout::Kind kind, int16_t group) {
+      const bool down = kind == Layout::Kind::down;
+      const Layout layout{.kind = kind, .bits = 4, .group = group, .block = group, .top = ScaleType::f32, .real_zeros = true};
+      LogicalGroups g;
+      g.resize(layout, {0, kRows, 0, kIn}, kRows / group);
+      for (size_t i = 0; i < g.top.size(); ++i) {
+        const auto at = [&](int64_t k) { return down ? i + size_t(k * kRows / group * kIn) : i * size_t(group) + size_t(k); };
+        float low = w[at(0)], high = low;
+        for (int64_t k = 0; k < group; ++k) low = std::min(low, w[at(k)]), high = std::max(high, w[at(k)]);
+        g.top[i] = (high - low) / 15;
+        g.top_min[i] = -low / g.top[i];
+        for (int64_t k = 0; k < group; ++k)
+          g.codes[at(k)] = uint8_t(std::clamp(std::nearbyint(w[at(k)] / g.top[i] + g.top_min[i]), 0.0f, 15.0f));
+      }
+      PackedMatrix packed = make_packed(layout, kRows, kIn);
+      arrange(g, packed);
+      const Isa isa = isa_to_run(detect_cpu());
+      const auto exact = run_matmul(isa, packed, x, kInputs, Precision::exact),
+                 rounded = run_matmul(isa, packed, x, kInputs, Precision::standard);
+      double errors = 0, all = 0;
+      for (size_t i = 0; i < exact.size(); ++i) {
+        errors += std::pow(double(rounded[i]) - double(exact[i]), 2);
+        all += std::pow(double(exact[i]), 2);
+      }
+      return std::sqrt(errors / all);
+    };
+    const double rows = error(Layout::Kind::grouped, kWide), columns = error(Layout::Kind::down, kGroup);
+    EXPECT_GT(columns, 1e-4) << "nothing was rounded";
+    if (spread == 0)
+      EXPECT_LT(columns, 1.25 * rows);
+    else
+      EXPECT_LT(columns, 0.7 * rows);
+  }
+}
+
 // Promise 3 at its root: a row's bits do not depend on how many rows go with it or how many threads share the work.
 TEST_P(EveryIsa, BitIdentityMatmulRowsAndThreads) {
-  const int64_t rows = 70, out = 200, in = 512;
+  const int64_t rows = 70, in = 512;
   for (const Layout& layout : all_layouts())
     for (Precision precision : {Precision::standard, Precision::exact}) {
+      const int64_t out = whole_rows(layout, 200);
       const PackedMatrix w = random_matrix(layout, out, in, 11);
       const auto x = random_values(rows * in, 12);
       const auto all = run_matmul(GetParam(), w, x, rows, precision, 2);
@@ -221,7 +271,8 @@ TEST(Ops, RoundedFormIsMadeOnceAndShared) {
 // Fused steps give the bits of their parts, whatever is cut where: rows beyond a block of scratch, widths that fill no panel.
 TEST_P(EveryIsa, FusedStepsEqualTheirParts) {
   for (const Layout& layout : all_layouts())
-    for (const auto& [rows, out, threads] : {std::tuple<int64_t, int64_t, int>{1, 48, 1}, {3, 300, 2}, {131, 147, 2}}) {
+    for (const auto& [rows, least_out, threads] : {std::tuple<int64_t, int64_t, int>{1, 48, 1}, {3, 300, 2}, {131, 147, 2}}) {
+      const int64_t out = whole_rows(layout, least_out);
       const PackedMatrix a = random_matrix(layout, out, 256, 1), b = random_matrix(layout, out, 256, 2),
                          c = random_matrix(dense_layout(DType::bf16), 40, 256, 3);
       Bench bench(GetParam(), threads);
@@ -242,7 +293,7 @@ TEST_P(EveryIsa, FusedStepsEqualTheirParts) {
 TEST_P(EveryIsa, ColumnOrder) {
   const int64_t rows = 9, out = 40;
   for (const Layout& layout : all_layouts()) {
-    if (layout.kind == Layout::Kind::dense || layout.two_level()) continue;
+    if (layout.kind != Layout::Kind::grouped || layout.two_level()) continue;
     const int64_t in = layout.group == 256 ? 512 : 384;
     const PackedMatrix plain = random_matrix(layout, out, in, 5);
     PackedMatrix ordered = plain;

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/checked.h"
 #include "base/half.h"
 #include "base/rng.h"
 #include "kernels/matrix.h"
@@ -50,6 +51,9 @@ inline std::vector<Layout> all_layouts() {
                   .table = CodeTable::e2m1,
                   .divided = divided};
   };
+  const auto down = [](uint8_t bits, int16_t group, ScaleType top) {
+    return Layout{.kind = Layout::Kind::down, .bits = bits, .group = group, .block = group, .top = top, .real_zeros = true};
+  };
   const auto table = [](CodeTable table, uint8_t bits, int16_t group, int16_t block, ScaleType top) {
     return Layout{.kind = Layout::Kind::grouped,
                   .bits = bits,
@@ -84,8 +88,11 @@ inline std::vector<Layout> all_layouts() {
           affine(5, 64, ScaleType::bf16, Form::minimum), affine(6, 128, ScaleType::f16, Form::minimum),
           affine(6, 32, ScaleType::f32, Form::real_zeros), affine(8, 128, ScaleType::f32, Form::bias),
           affine(8, 64, ScaleType::bf16, Form::minimum), affine(8, 128, ScaleType::f16, Form::real_zeros), sixteen(64, false),
-          sixteen(128, true), sixteen(256, false), small_scales};
+          sixteen(128, true), sixteen(256, false), small_scales, down(4, 4, ScaleType::f16), down(2, 8, ScaleType::bf16),
+          down(3, 4, ScaleType::f32), down(8, 16, ScaleType::f16)};
 }
+/// As many rows, or so many more that the layout can have them.
+inline int64_t whole_rows(const Layout& layout, int64_t rows) { return round_up(rows, layout.rows_multiple()); }
 
 inline float round_to(DType type, float x) {
   return type == DType::f16 ? f16_to_f32(f32_to_f16(x)) : type == DType::bf16 ? bf16_to_f32(f32_to_bf16(x)) : x;
@@ -104,7 +111,7 @@ inline uint8_t number_code(CodeTable table, uint8_t code) {
 inline LogicalGroups random_groups(const Layout& layout, int64_t rows, int64_t columns, uint64_t seed, bool extreme = false) {
   SplitMix64 random{seed};
   LogicalGroups g;
-  g.resize(layout, {0, rows, 0, columns});
+  g.resize(layout, {0, rows, 0, columns}, layout.kind == Layout::Kind::down ? rows / layout.group : 0);
   const auto code = [&](int64_t count) {
     return extreme ? int64_t(random() % 2) * (count - 1) : int64_t(random() % uint64_t(count));
   };

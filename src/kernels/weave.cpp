@@ -6,7 +6,7 @@
 namespace gale {
 namespace {
 
-// One with a field that this file does not know of is left to arrange_plainly().
+// A grouped one with a field that this file does not know of is left to arrange_plainly().
 bool known(const Layout& l) {
   const Layout same{.kind = Layout::Kind::grouped,
                     .bits = l.bits,
@@ -78,6 +78,10 @@ void weave_grouped(const LogicalGroups& g, const Panel& panel) {
 bool weave_panel(const CpuKernels& cpu, const LogicalGroups& groups, int64_t first, int64_t n, const PackedMatrix& out,
                  std::byte* panel) {
   assert(n <= kPanelRows);
+  if (out.layout.kind == Layout::Kind::down) {
+    Panel{cpu, first, n, out, panel}.weave(codes_of(out.layout.bits), groups.codes.data(), out.columns, out.geometry.columns, 0);
+    return true;
+  }
   if (out.layout.kind == Layout::Kind::grouped) {
     if (!known(out.layout)) return false;
     weave_grouped(groups, {cpu, first, n, out, panel});

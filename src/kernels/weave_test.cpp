@@ -36,10 +36,10 @@ TEST_P(Weave, GroupsEqualTheDefinition) {
     for (const int64_t blocks : {1, 2, 3, 8, 9, 17, 40})
       for (const bool extreme : {false, true}) {
         if (layout.kind == Layout::Kind::dense) continue;
-        const int64_t columns = blocks * layout.block;
+        const int64_t columns = blocks * layout.columns_multiple(), rows = testing::whole_rows(layout, 35);
         bool woven = false;
-        EXPECT_TRUE(same_panels(GetParam(), random_groups(layout, 35, columns, uint64_t(columns), extreme),
-                                packed_shape(layout, 35, columns), woven))
+        EXPECT_TRUE(same_panels(GetParam(), random_groups(layout, rows, columns, uint64_t(columns), extreme),
+                                packed_shape(layout, rows, columns), woven))
             << layout.name() << " of " << columns;
         known += woven;
       }

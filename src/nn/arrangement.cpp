@@ -12,8 +12,13 @@
 namespace gale {
 namespace {
 
-// One panel and a part of a second, a whole unit of the widest layout and a part of another.
+// One panel and a part of a second, a whole unit of the widest layout and a part of another. Where groups run down columns, two
+// panels whose numbers are their own.
 constexpr int64_t kRows = 19, kColumns = 512 + 256;
+Slice2 sample_of(const Layout& layout) {
+  if (layout.kind == Layout::Kind::down) return {0, 2 * layout.rows_multiple(), 0, 2 * layout.columns_multiple()};
+  return {0, kRows, 0, kColumns};
+}
 
 }  // namespace
 
@@ -25,7 +30,8 @@ const Layout* layout_named(std::string_view name) {
 
 uint64_t arrangement_hash(const Layout& layout) {
   LogicalGroups g;
-  g.resize(layout, {0, kRows, 0, kColumns});
+  const Slice2 sample = sample_of(layout);
+  g.resize(layout, sample, sample.rows / std::max<int64_t>(layout.group, 1));
   // Numbers that every type of scale holds: powers of two, and whole ones below 16.
   const auto fill = [](auto& values, auto value) {
     for (size_t i = 0; i < values.size(); ++i) values[i] = value(i * 7 + i / 13);
@@ -39,11 +45,11 @@ uint64_t arrangement_hash(const Layout& layout) {
   fill(g.zero, [&](size_t i) { return uint8_t(small(i)); });
   fill(g.sub, small);
   fill(g.sub_min, [&](size_t i) { return small(i + 5); });
-  PackedMatrix out = make_packed(layout, kRows, kColumns);
+  PackedMatrix out = make_packed(layout, sample.rows, sample.columns);
   arrange(g, out);
   // Layouts may share an arrangement and stand for different values.
-  std::vector<float> values(size_t(kRows * kColumns));
-  for (int64_t r = 0; r < kRows; ++r) unpack_row(out, r, values.data() + r * kColumns);
+  std::vector<float> values(size_t(sample.rows * sample.columns));
+  for (int64_t r = 0; r < sample.rows; ++r) unpack_row(out, r, values.data() + r * sample.columns);
   return hash_bytes({out.data->data(), size_t(out.bytes())}) + 31 * hash_bytes(std::as_bytes(std::span(values)));
 }
 
@@ -56,15 +62,16 @@ void check_arrangement(const Checkpoint& packed) {
   }
 }
 
-PackedMatrix arranged_matrix(const RawTensor& tensor, int64_t rows, int64_t columns) {
+PackedMatrix arranged_matrix(const RawTensor& tensor, int64_t rows, int64_t columns, int64_t stacked) {
   const Layout* layout = layout_named(tensor.layout);
   require(layout != nullptr, ErrorCode::corrupt, "{}: the layout \"{}\" is not known", tensor.source, tensor.layout);
   // No layout has less than a bit to a weight, which keeps the arithmetic below far from overflow.
   const int64_t bytes = int64_t(tensor.bytes.size()), most = bytes * 8;
-  const bool whole = layout->kind == Layout::Kind::dense || columns % layout->block == 0;
+  const bool whole =
+      columns % layout->columns_multiple() == 0 && rows % stacked == 0 && rows / stacked % layout->rows_multiple() == 0;
   require(rows > 0 && columns > 0 && whole && rows <= most && columns <= most / rows, ErrorCode::corrupt,
           "{}: {} rows of {} columns cannot be {} in {} bytes", tensor.source, rows, columns, tensor.layout, bytes);
-  PackedMatrix out = packed_shape(*layout, rows, columns);
+  PackedMatrix out = packed_shape(*layout, rows, columns, stacked);
   require(out.bytes() == bytes, ErrorCode::corrupt, "{}: {} rows of {} columns as {} take {} bytes, but it has {}", tensor.source,
           rows, columns, tensor.layout, out.bytes(), bytes);
   out.data = borrowed_storage(tensor.bytes.data(), tensor.bytes.size(), tensor.owner);

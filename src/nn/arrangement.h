@@ -17,8 +17,8 @@ uint64_t arrangement_hash(const Layout& layout);
 /// Throws Error{unsupported} where a packed file's matrices are not arranged as this program arranges them.
 void check_arrangement(const Checkpoint& packed);
 
-/// The matrix in an arranged tensor of [rows, columns], in place: its bytes are the tensor's. Throws Error{corrupt} where they
-/// are not as many as the layout takes. REQUIRES: the arrangement was checked.
-PackedMatrix arranged_matrix(const RawTensor& tensor, int64_t rows, int64_t columns);
+/// The matrix in an arranged tensor of [rows, columns], or as many `stacked`, in place: its bytes are the tensor's. Throws
+/// Error{corrupt} where they are not as many as the layout takes. REQUIRES: the arrangement was checked.
+PackedMatrix arranged_matrix(const RawTensor& tensor, int64_t rows, int64_t columns, int64_t stacked = 1);
 
 }  // namespace gale

@@ -47,6 +47,19 @@ TEST(Arrangement, BytesThatAreNotTheMatrixAreRefused) {
   EXPECT_THROW(open(size_t(right.bytes()), int64_t(1) << 62, int64_t(1) << 62), Error);
   tensor.layout = "u4 g32 u6 b256 f16 min";
   EXPECT_THROW(open(size_t(right.bytes()), 20, 40), Error) << "columns that cut a block";
+  tensor.layout = "u4 down g4 f16 real zeros";
+  const PackedMatrix down = packed_shape(*layout_named(tensor.layout), 384, 32, 2);
+  bytes.resize(size_t(down.bytes()) + 64);
+  const auto stack = [&](size_t n, int64_t rows, int64_t columns, int64_t stacked) {
+    tensor.bytes = std::span(bytes).first(n);
+    return arranged_matrix(tensor, rows, columns, stacked);
+  };
+  EXPECT_EQ(stack(size_t(down.bytes()), 384, 32, 2).panel(0) - bytes.data(), down.geometry.numbers_bytes());
+  EXPECT_THROW(stack(size_t(down.bytes()) + 64, 384, 32, 2), Error);
+  EXPECT_THROW(stack(size_t(down.bytes()), 384, 32, 4), Error) << "rows that cut a period";
+  EXPECT_THROW(stack(size_t(down.bytes()), 384, 32, 5), Error);
+  EXPECT_THROW(stack(size_t(down.bytes()), 400, 32, 1), Error);
+  EXPECT_THROW(stack(size_t(down.bytes()), 384, 31, 2), Error);
   tensor.layout = "no layout";
   EXPECT_THROW(open(size_t(right.bytes()), 20, 40), Error);
 }

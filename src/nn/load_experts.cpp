@@ -30,15 +30,6 @@ struct FusedExpert {
   }
 };
 
-// The panels of one expert, to be filled.
-PackedMatrix panels_of(const ExpertMatrix& all, int64_t expert) {
-  PackedMatrix out = all.stacked;
-  out.rows = all.out;
-  out.data = borrowed_storage(all.stacked.panel(expert * all.panels()), size_t(all.panels() * out.geometry.panel_bytes()),
-                              std::make_shared<StorageRef>(all.stacked.data));
-  return out;
-}
-
 }  // namespace
 
 std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, std::string_view name, const ExpertsShape& shape) {
@@ -57,11 +48,11 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
     return nullptr;
   }
   ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out, .orders = {}};
-  all.stacked = packed_shape(sources.front().layout, shape.experts * all.panels() * kPanelRows, shape.in);
+  all.stacked = packed_shape(sources.front().layout, shape.experts * all.panels() * kPanelRows, shape.in, shape.experts);
   if (!options_.shape_only) all.stacked.data = place(all.stacked.bytes());
   for (int64_t e = 0; e < shape.experts && !options_.shape_only; ++e) {
     const Source& from = sources[fused.parts.empty() ? size_t(e) : 0];
-    PackedMatrix own = panels_of(all, e);
+    PackedMatrix own = all.one(e);
     const bool apart = fused.parts.empty();
     pack(apart ? from.group : FusedExpert(fused, e).group, *from.format, from.target, apart ? -1 : e, own);
   }
@@ -82,7 +73,7 @@ std::shared_ptr<const ExpertMatrix> Loader::arranged_experts(const RawTensor& te
   used_.insert(tensor.name);
   file_bytes_ += int64_t(tensor.bytes.size());
   ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out, .orders = {}};
-  all.stacked = arranged(tensor, shape.experts * all.panels() * kPanelRows, shape.in);
+  all.stacked = arranged(tensor, shape.experts * all.panels() * kPanelRows, shape.in, shape.experts);
   made(tensor.name, tensor.shape, tensor.type, all.stacked, {});
   constexpr std::string_view kWeight = ".weight";
   return keep(tensor.name.substr(0, tensor.name.size() - kWeight.size()), tensor_type_info(tensor.type).name, std::move(all));

@@ -139,8 +139,8 @@ void Loader::made(std::string name, Shape shape, TensorType type, PackedMatrix& 
   matrix.data = {};
 }
 
-PackedMatrix Loader::arranged(const RawTensor& tensor, int64_t rows, int64_t columns) {
-  PackedMatrix out = arranged_matrix(tensor, rows, columns);
+PackedMatrix Loader::arranged(const RawTensor& tensor, int64_t rows, int64_t columns, int64_t stacked) {
+  PackedMatrix out = arranged_matrix(tensor, rows, columns, stacked);
   mapped_bytes_ += out.bytes();
   if (options_.shape_only) return out;
   const auto piece = [&](int64_t i) { return tensor.bytes.subspan(size_t(i * kPrefault)); };
@@ -267,9 +267,9 @@ void Loader::finish() {
                 unused, count > 4 ? " ..." : "");
   if (widened_count_ > 0)
     log_warning(
-        "{} weight(s) of {}, {} first, have groups that run down columns or are no multiple of 32 columns, which no kernel "
-        "takes: "
-        "they are held as f32, {} MB instead of {} MB; --quant q8_0 or another type makes them smaller again",
+        "{} weight(s) of {}, {} first, have groups that are no multiple of 32 columns, or that run down columns and do not "
+        "repeat every whole number of 16 rows, which no kernel takes: they are held as f32, {} MB instead of {} MB; --quant q8_0 "
+        "or another type makes them smaller again",
         widened_count_, checkpoint_->path().string(), widened_, widened_to_ >> 20, widened_from_ >> 20);
   if (options_.progress) options_.progress(total_bytes_, total_bytes_);
 }

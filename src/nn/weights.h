@@ -107,7 +107,7 @@ class Loader {
   // `expert`: of the fused tensor that the group is one part of, else -1.
   void pack(const TensorGroup& group, const Format& format, const Format* target, int64_t expert, PackedMatrix& out);
   static StorageRef order_as_packed(const TensorGroup& group, const Format& format, const Format* target);
-  PackedMatrix arranged(const RawTensor& tensor, int64_t rows, int64_t columns);
+  PackedMatrix arranged(const RawTensor& tensor, int64_t rows, int64_t columns, int64_t stacked = 1);
   StorageRef place(int64_t bytes);
   // Remembers what takes f32 panels although its file has fewer bits: finish() warns of it.
   void note_widened(const TensorGroup& group, const Format* target, const Layout& layout, int64_t weights);

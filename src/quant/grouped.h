@@ -19,6 +19,9 @@
 ///   Layout layout                      bits, table, form and type of scales; the width of groups is found here
 ///   codes(const Slice2&, uint8_t* to)  [rows, columns] codes
 ///   scale(row, column), offset(row, column)
+///   int64_t down                       only where groups may run down columns: with R = out / down, outputs r and column c have
+///   the
+///                                      scale of (r mod R, c); 0: they do not
 ///   std::vector<int32_t> order         only where columns may be scattered over groups: the columns by group, each of `run`;
 ///   empty
 ///                                      where they come so. The rest takes columns as the file has them.
@@ -26,10 +29,17 @@ namespace gale::grouped {
 
 constexpr int16_t kWidths[] = {256, 128, 64, 32};  // of groups that kernels have, the cheapest first
 
-/// The widest groups of the kernels that no group of the file is cut by, a scale for more columns being repeated; f32 values for
-/// weights whose groups fit none: four bytes each, in memory and in time to read.
+/// The widest groups of the kernels that no group of the file is cut by, a scale for more columns, or outputs, being repeated;
+/// f32 values for weights whose groups fit none: four bytes each, in memory and in time to read.
 template <class W>
 Layout layout_of(const W& w) {
+  if constexpr (requires { w.down; })
+    for (const int16_t width : kDownGroups) {
+      Layout out = w.layout;
+      out.kind = Layout::Kind::down;
+      out.group = out.block = width;
+      if (w.down > 0 && w.down % width == 0 && w.out % out.rows_multiple() == 0 && w.in % out.columns_multiple() == 0) return out;
+    }
   for (const int16_t width : kWidths)
     if (w.run % width == 0 && w.in % width == 0) {
       Layout out = w.layout;
@@ -96,9 +106,9 @@ template <class W>
 void groups(const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
   const W w(group);
   const Layout layout = layout_of(w);
-  const bool dense = layout.kind == Layout::Kind::dense;
-  blocks::check_slice(group.name, {w.out, w.in}, slice, dense ? 1 : layout.block);
-  out.resize(layout, slice);
+  const bool dense = layout.kind == Layout::Kind::dense, down = layout.kind == Layout::Kind::down;
+  blocks::check_slice(group.name, {w.out, w.in}, slice, layout.columns_multiple());
+  out.resize(layout, slice, down ? w.out / layout.group : 0);
   if (dense) return values(group, w, slice, out.values.data());
   const std::span<const int32_t> order = order_of(w);
   if (order.empty()) w.codes(slice, out.codes.data());
@@ -108,10 +118,10 @@ void groups(const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
     for (int64_t c = 0; c < slice.columns; ++c)
       out.codes[size_t(r * slice.columns + c)] = row_codes[size_t(order[size_t(slice.column + c)])];
   }
-  const int64_t blocks = slice.columns / layout.block;
-  for (int64_t r = 0; r < slice.rows; ++r)
+  const int64_t block = down ? 1 : layout.block, blocks = slice.columns / block;
+  for (int64_t r = 0; r < int64_t(out.top.size()) / blocks; ++r)
     for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t row = slice.row + r, place = slice.column + b * layout.block;
+      const int64_t row = slice.row + r, place = slice.column + b * block;
       const int64_t column = order.empty() ? place : order[size_t(place)];
       const float scale = w.scale(row, column), offset = takes_offset(layout) ? w.offset(row, column) : 0;
       check_scale(group, layout, scale, offset, row, column);

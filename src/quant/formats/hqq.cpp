@@ -23,7 +23,7 @@ struct Hqq {
   const RawTensor *packed, *scales, *zeros;    // nullptr where they are quantized
   std::shared_ptr<const Hqq> scale_q, zero_q;  // else nullptr
   int bits = 0;
-  int64_t out = 0, in = 0, run = 0, axis = 0;
+  int64_t out = 0, in = 0, run = 0, axis = 0, down = 0;
   int64_t across = 0, together = 0, step = 0;  // C, n, rows of words
   bool one = false;                            // scale for all
   Layout layout;
@@ -129,6 +129,7 @@ Hqq::Hqq(const TensorGroup& group)
             part->shape.text(), group.name, n / size, size);
   }
   run = axis == 1 || one ? std::gcd(size, in) : 1;
+  down = axis == 0 && !one && out % size == 0 ? size : 0;
   const bool alike = scales != nullptr && zeros != nullptr && scales->type == zeros->type;
   layout = {.kind = Layout::Kind::grouped,
             .bits = uint8_t(std::max(bits, 2)),

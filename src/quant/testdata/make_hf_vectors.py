@@ -186,7 +186,12 @@ def hqq(rng):
             ("hqq8", 8, 1, 4, 64, None, torch.float32, "u8 g64 f32 real zeros"), ("hqq2", 2, 1, 8, 64, 32, torch.float16, "u2 g32 f16 real zeros"),
             ("hqq1", 1, 1, 8, 64, 32, torch.float16, "u2 g32 f16 real zeros"), ("hqq3", 3, 1, 7, 96, 32, torch.float16, "u3 g32 f16 real zeros"),
             ("hqq4_axis0", 4, 0, 8, 64, 16, torch.float16, "f32"), ("hqq3_axis0", 3, 0, 8, 32, 64, torch.bfloat16, "f32"),
-            ("hqq4_narrow", 4, 1, 4, 64, 16, torch.float16, "f32")):
+            ("hqq4_narrow", 4, 1, 4, 64, 16, torch.float16, "f32"), ("hqq4_down", 4, 0, 256, 32, 16, torch.float16, "u4 down g16 f16 real zeros"),
+            ("hqq4_down_often", 4, 0, 64, 64, 16, torch.bfloat16, "u4 down g4 bf16 real zeros"),
+            ("hqq3_down", 3, 0, 128, 32, 64, torch.bfloat16, "u3 down g8 bf16 real zeros"),
+            ("hqq2_down", 2, 0, 192, 32, 12, torch.float16, "u2 down g4 f16 real zeros"),
+            ("hqq1_down", 1, 0, 128, 64, 8, torch.float16, "u2 down g8 f16 real zeros"),
+            ("hqq8_down", 8, 0, 64, 32, None, torch.float32, "u8 down g4 f32 real zeros")):
         n = out * columns
         each = size if size else (columns if axis == 1 else out)
         shape = (n // each, each) if axis == 1 else (each, n // each)

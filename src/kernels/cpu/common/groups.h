@@ -25,4 +25,11 @@ void in_groups(int64_t n, const F& f) {
   }
 }
 
+// Calls f(Int<0>) .. f(Int<Count - 1>).
+template <int Count, int I = 0, class F>
+[[gnu::always_inline]] inline void for_columns(const F& f) {
+  f(Int<I>{});
+  if constexpr (I + 1 < Count) for_columns<Count, I + 1>(f);
+}
+
 }  // namespace gale::GALE_ISA

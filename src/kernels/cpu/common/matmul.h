@@ -1,6 +1,5 @@
 #pragma once
-#include <span>
-
+#include "kernels/cpu/common/entries.h"
 #include "kernels/cpu/common/tile_exact.h"
 #include "kernels/cpu/common/walk.h"
 
@@ -16,23 +15,6 @@ struct Exact {
     tile_exact<Codes, Scale, N>(t);
   }
 };
-// Entries of layouts that share their kernels.
-template <int N>
-struct Entries {
-  static constexpr int kCount = N;
-  LayoutKernels all[N];
-};
-// All lists as one.
-template <size_t... N>
-constexpr auto in_one(const LayoutKernels (&... lists)[N]) {
-  Entries<int((N + ...))> out{};
-  int count = 0;
-  const auto add = [&](const auto& list) {
-    for (const LayoutKernels& entry : list) out.all[count++] = entry;
-  };
-  (add(lists), ...);
-  return out;
-}
 constexpr int16_t kWidths[] = {32, 64, 128, 256};
 constexpr int kWidthCount = sizeof kWidths / sizeof kWidths[0];
 

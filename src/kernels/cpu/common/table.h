@@ -4,7 +4,7 @@
 // The object of function pointers of one instruction set.
 namespace gale::GALE_ISA {
 
-extern const std::span<const LayoutKernels> kKnownKernels, kAffineKernels;
+extern const std::span<const LayoutKernels> kKnownKernels, kAffineKernels, kDownKernels;
 void round_pieces(const float*, const RoundedRows&, int64_t, int64_t);
 void rms_norm(const float*, const float*, float, float*, int64_t, int64_t, int64_t);
 void add_rows(const float*, const float*, float*, int64_t, int64_t);
@@ -24,7 +24,7 @@ void read_memory(const std::byte*, int64_t, float*);
 void weave(const WeaveArgs&);
 
 const CpuKernels& kernels() {
-  static const std::vector<LayoutKernels> layouts = join_layouts({kKnownKernels, kAffineKernels});
+  static const std::vector<LayoutKernels> layouts = join_layouts({kKnownKernels, kAffineKernels, kDownKernels});
   static const CpuKernels table{Isa::GALE_ISA, layouts,   round_pieces, rms_norm,        add_rows, add_bias,    silu_mul,
                                 rope,          store_kv,  attention,    merge_attention, route,    sum_experts, kScaleSearch,
                                 peak_int8,     peak_bf16, peak_f32,     read_memory,     weave};

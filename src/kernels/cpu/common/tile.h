@@ -21,21 +21,23 @@ struct Tile {
   const MatmulArgs& a;
   int64_t panel, row;
   int64_t unit_begin, unit_end;
-  int64_t ahead;  // bytes between the weights in hand and those fetched meanwhile: kAhead on the first pass over them, then 0
-  int64_t next;   // rows to the tile that comes next and whose inputs are fetched meanwhile
+  int64_t ahead;      // bytes between the weights in hand and those fetched meanwhile: kAhead on the first pass over them, then 0
+  int64_t next;       // rows to the tile that comes next and whose inputs are fetched meanwhile
+  int64_t apart = 1;  // panels between those of a tile
 
-  // p: panels further on
+  // p: panels of the tile further on
   const uint8_t* unit(int p = 0) const {
-    return reinterpret_cast<const uint8_t*>(a.panels) + (panel + p) * a.geometry.panel_bytes() + unit_begin * a.geometry.bytes;
+    return reinterpret_cast<const uint8_t*>(a.panels) + (panel + p * apart) * a.geometry.panel_bytes() +
+           unit_begin * a.geometry.bytes;
   }
   int64_t input_row(int n) const { return a.input_rows ? a.input_rows[row + n] : row + n; }
-  float* output(int n, int p) const { return a.y + (row + n) * a.y_stride + (panel + p) * kPanelRows; }
+  float* output(int n, int p) const { return a.y + (row + n) * a.y_stride + (panel + p * apart) * kPanelRows; }
   int64_t first_column() const { return unit_begin * a.geometry.columns; }
   int64_t columns() const {
     const int64_t last = unit_end * a.geometry.columns;
     return (last < a.columns ? last : a.columns) - first_column();
   }
-  int64_t outputs(int p) const { return a.out_rows - (panel + p) * kPanelRows; }  // 16 or more: whole
+  int64_t outputs(int p) const { return a.out_rows - (panel + p * apart) * kPanelRows; }  // 16 or more: whole
 
   // One sum at a time and by value: an array whose address escapes would live in memory, not in registers.
   f32x16 begin(int n, int p = 0) const { return unit_begin > 0 ? load_first(output(n, p), outputs(p)) : zero(); }

@@ -7,13 +7,6 @@
 // own formula. What nf4 and fp4 have in every mode, and 8-bit floats in the exact one.
 namespace gale::GALE_ISA {
 
-// Calls f(Int<0>) .. f(Int<Count - 1>).
-template <int Count, int I = 0, class F>
-[[gnu::always_inline]] inline void for_columns(const F& f) {
-  f(Int<I>{});
-  if constexpr (I + 1 < Count) for_columns<Count, I + 1>(f);
-}
-
 // P panels side by side, which share the loads of x and hide the latency of a chain.
 template <class Numbers, int P, int N>
 void tile_numbers(const Tile& t) {

@@ -1,7 +1,7 @@
 #pragma once
 #include "kernels/cpu/kernels.h"
 
-// The table of a set that has its own dots of bytes: matmul and attention are its own, the rest is neon's.
+// The table of a set that has its own dots of bytes: attention and matmul on bytes are its own, the rest is neon's.
 namespace gale {
 namespace neon {
 const CpuKernels& kernels();
@@ -15,7 +15,7 @@ void merge_attention(const AttentionArgs&, int64_t, int64_t);
 int64_t peak_int8(int64_t, float*);
 
 const CpuKernels& kernels() {
-  static const std::vector<LayoutKernels> layouts = join_layouts({kKnownKernels, kAffineKernels});
+  static const std::vector<LayoutKernels> layouts = join_layouts({kKnownKernels, kAffineKernels, neon::kernels().layouts});
   static const CpuKernels table = [] {
     CpuKernels out = neon::kernels();
     out.isa = Isa::GALE_ISA;
