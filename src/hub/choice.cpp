@@ -216,7 +216,9 @@ bool add_texts(const FileList& list, Choice& out) {
     if (file != nullptr) out.files.push_back(file);
     return file != nullptr;
   };
-  for (const char* name : {"config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"}) add(name);
+  for (const char* name :
+       {"config.json", "quantize_config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"})
+    add(name);
   for (const char* name : {"tokenizer.json", "tekken.json", "tokenizer.model", "spiece.model", "tiktoken.model"})
     if (add(name)) return true;
   for (const RepoFile& file : list.files)
