@@ -31,6 +31,24 @@ A model of 2.6 million weights suffers far more from few bits than one of billio
 |---|---|---|---|---|---|
 """
 
+NOTES = """
+## What is computed otherwise than where the files come from
+
+- **LLM.int8** (bitsandbytes int8, `SCB`). bitsandbytes looks at the whole batch: columns in which any row has a value above its threshold of 6 are
+  outliers, multiplied in 16 bits with the weights read back from int8, and what is left of a row is rounded to int8 under one scale for
+  all of its columns. What a row comes to then depends on the rows beside it. Here the weights are the same int8 numbers under the same
+  scale for each output, there are no outliers, and inputs are rounded under a scale for every 32 columns of a row, so that a large value
+  takes precision from the 31 beside it and from no others. A row comes to the same alone and in any batch; with `--precision exact` no input
+  is rounded at all. So logits differ from bitsandbytes' by what rounding inputs costs either of them.
+- **FP8 with activation scales** (static or dynamic, compressed-tensors' w8a8 too). Weights are the file's; its scales for activations are not used:
+  inputs go in as bf16 to FP8 weights, and to int8 ones as above.
+- **GPTQ**. Whether zeros are stored one lower than they mean is said by `checkpoint_format` in `config.json` or `quantize_config.json`; without the
+  key it is so (`gptq`), as AutoGPTQ wrote it. Where there is no config at all, bits follow from shapes, and the form from the zeros where all are in the
+  middle (symmetric), else from the codes, which scatter around their zeros; where these do not tell, as with 8 bits, the checkpoint is
+  refused with the file that would help. GPTQModel's `dynamic` is checked against each module's tensors.
+- **A packed file** (`.gale`) has lost nothing: `--quant` and `gale quantize` take it like what it was packed from, and say once that it is rounded twice.
+"""
+
 
 def stories(seed: int, count: int) -> str:
     sys.path.insert(0, str(ROOT / "models/demo"))
@@ -77,7 +95,7 @@ def main() -> None:
         kl = f"{weighted['kl_divergence']:.4f} ± {weighted['kl_divergence_error']:.4f}" if weighted else ""
         out += (f"| {name} | {bits:.2f} | {plain['perplexity']:.4f} | {plain['kl_divergence']:.4f} ± "
                 f"{plain['kl_divergence_error']:.4f} | {kl} | {100 * plain['top1_agreement']:.1f} % |\n")
-    (ROOT / "docs/formats.md").write_text(out)
+    (ROOT / "docs/formats.md").write_text(out + NOTES)
 
 
 if __name__ == "__main__":

@@ -31,13 +31,19 @@ struct RawTensor {
   /// Heads whose rows GGUF files interleave for rope (llama's q and k), 0: rows are in order. See row().
   int32_t interleaved_heads = 0;
   /// "": rows as the type stores them. Else the bytes are panels of the layout of this name (nn/arrangement.h), from a packed
-  /// file: no format reads them, and row() means nothing.
+  /// file: quant/arranged.h reads their values, and row() means nothing.
   std::string layout = {};
+  /// Bytes from one row to the next and from one element of a row to the next, where another tensor's lie between them (gate and
+  /// up of gpt-oss); 0: they follow each other. Plain floats and MXFP4 can be read so, other formats refuse.
+  int64_t row_apart = 0, column_apart = 0;
 
+  bool woven() const { return row_apart != 0 || column_apart != 0; }
+  /// Those of the elements: `bytes` of a woven tensor spans what lies between them too.
+  int64_t own_bytes() const;
   int64_t rows() const { return shape.rank() == 0 ? 1 : columns() == 0 ? 0 : elements() / columns(); }
   int64_t columns() const { return shape.rank() == 0 ? 1 : shape[-1]; }
   int64_t elements() const { return shape.elements(); }
-  int64_t row_stride() const { return rows() == 0 ? 0 : int64_t(bytes.size()) / rows(); }
+  int64_t row_stride() const { return woven() ? row_apart : rows() == 0 ? 0 : int64_t(bytes.size()) / rows(); }
   /// Row `i` in Hugging Face's order. REQUIRES: 0 <= i < rows().
   const std::byte* row(int64_t i) const;
 };

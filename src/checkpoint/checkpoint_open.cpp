@@ -96,6 +96,19 @@ Json config_of(const fs::path& directory) {
   return read_json(file);
 }
 
+/// AutoGPTQ of old says how weights are quantized in a file of its own.
+constexpr const char* kQuantizeConfig = "quantize_config.json";
+
+void add_quantize_config(Json& config, const fs::path& directory) {
+  const fs::path file = directory / kQuantizeConfig;
+  if (!config.is_object() || config.contains("quantization_config") || config.contains("quantization") || !fs::exists(file))
+    return;
+  Json own = read_json(file);
+  require(own.is_object(), ErrorCode::corrupt, "{} is a {}, expected an object", file.string(), own.type_name());
+  if (!own.contains("quant_method")) own["quant_method"] = "gptq";
+  config["quantization_config"] = std::move(own);
+}
+
 /// An optional JSON file of a folder: {} where there is none.
 std::shared_ptr<const Json> optional_json(const fs::path& path) {
   return std::make_shared<const Json>(fs::exists(path) ? read_json(path) : Json::object());
@@ -161,7 +174,9 @@ CheckpointBuilder::Result CheckpointBuilder::assemble(const Path& path, Json con
 
 CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const Path& directory, std::vector<RawTensor> tensors,
                                                         std::vector<Path> files) {
-  return from_parts(path, directory, config_of(directory), std::move(tensors), std::move(files));
+  Json config = config_of(directory);
+  add_quantize_config(config, directory);
+  return from_parts(path, directory, std::move(config), std::move(tensors), std::move(files));
 }
 
 CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const Path& directory, Json config,
@@ -175,8 +190,8 @@ CheckpointBuilder::Result CheckpointBuilder::from_parts(const Path& path, const 
   out->tokenizer_config_ = read_tokenizer_config(directory);
   out->directory_ = directory;
   out->files_ = std::move(files);
-  for (const char* name : {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "tokenizer.json", "chat_template.jinja"})
+  for (const char* name : {"config.json", kQuantizeConfig, "generation_config.json", "tokenizer_config.json",
+                           "special_tokens_map.json", "tokenizer.json", "chat_template.jinja"})
     if (fs::exists(directory / name)) out->files_.push_back(directory / name);
   return out;
 }
@@ -191,9 +206,10 @@ CheckpointBuilder::Result CheckpointBuilder::from_tokenizer(const Path& director
 CheckpointBuilder::Result CheckpointBuilder::from_gguf(const Path& file) {
   std::shared_ptr<const GgufFile> gguf = GgufFile::open(file);
   GgufTranslation translation = translate_gguf(*gguf);
-  normalize_experts(*translation.config, translation.tensors);
+  Json config = *translation.config;
+  normalize_experts(config, translation.tensors);
   // The translation is in the form of a normalized config, and says what the file says: no family's defaults apply.
-  std::shared_ptr<Checkpoint> out = start(file, *translation.config, std::move(translation.tensors));
+  std::shared_ptr<Checkpoint> out = start(file, std::move(config), std::move(translation.tensors));
   out->generation_config_ = std::make_shared<const Json>(gguf_generation_config(*gguf));
   out->files_ = gguf->files();
   out->gguf_ = std::move(gguf);

@@ -83,13 +83,13 @@ CheckpointSizes Checkpoint::sizes() const {
                                                                               : other;
     ++part.tensors;
     part.parameters += tensor.elements();
-    part.bytes += int64_t(tensor.bytes.size());
+    part.bytes += tensor.own_bytes();
     if (tensor.name.find(".experts.") != std::string::npos) {
-      part.expert_bytes += int64_t(tensor.bytes.size());
+      part.expert_bytes += tensor.own_bytes();
       part.expert_parameters += tensor.elements();
     }
     out.parameters += tensor.elements();
-    out.bytes += int64_t(tensor.bytes.size());
+    out.bytes += tensor.own_bytes();
   }
   int64_t experts = 0;
   for (const auto& [number, part] : layers) experts += part.expert_parameters;

@@ -203,7 +203,7 @@ TEST(CheckpointOpen, Goldens) {
     const auto checkpoint = Checkpoint::open(entry.path());
     EXPECT_FALSE(checkpoint->architecture().empty());
     int64_t bytes = 0;
-    for (const RawTensor& tensor : checkpoint->tensors()) bytes += int64_t(tensor.bytes.size());
+    for (const RawTensor& tensor : checkpoint->tensors()) bytes += tensor.own_bytes();
     EXPECT_EQ(checkpoint->sizes().bytes, bytes);
   }
 }

@@ -27,19 +27,21 @@ RawTensor raw(std::string name, Shape shape, const std::vector<float>& values) {
   return out;
 }
 
+void normalized(Json config, std::vector<RawTensor>& tensors) { normalize_experts(config, tensors); }
+
 TEST(NormalizeExperts, MixtralsOwnNames) {
   const std::vector<float> values(8);
   std::vector<RawTensor> tensors;
   for (const char* name : {"gate.weight", "experts.1.w1.weight", "experts.1.w2.weight", "experts.1.w3.weight"})
     tensors.push_back(raw(std::string("model.layers.2.block_sparse_moe.") + name, {2, 4}, values));
-  normalize_experts(kMixtral, tensors);
+  normalized(kMixtral, tensors);
   std::vector<std::string> names;
   for (const RawTensor& t : tensors) names.push_back(t.name);
   EXPECT_EQ(names, (std::vector<std::string>{"model.layers.2.mlp.gate.weight", "model.layers.2.mlp.experts.1.gate_proj.weight",
                                              "model.layers.2.mlp.experts.1.down_proj.weight",
                                              "model.layers.2.mlp.experts.1.up_proj.weight"}));
   std::vector<RawTensor> other = {raw("model.layers.2.block_sparse_moe.gate.weight", {2, 4}, values)};
-  normalize_experts({{"architectures", {"DbrxForCausalLM"}}}, other);
+  normalized({{"architectures", {"DbrxForCausalLM"}}}, other);
   EXPECT_EQ(other[0].name, "model.layers.2.block_sparse_moe.gate.weight") << "not known to lie so";
 }
 
@@ -49,7 +51,7 @@ TEST(NormalizeExperts, GateAndUpInOneTensorComeApart) {
   for (const char* suffix : {"", ".weight"}) {
     std::vector<RawTensor> tensors = {raw(std::string("model.layers.0.mlp.experts.gate_up_proj") + suffix, {2, 4, 3}, values),
                                       raw(std::string("model.layers.0.mlp.experts.down_proj") + suffix, {2, 3, 2}, values)};
-    normalize_experts(kQwen3Moe, tensors);
+    normalized(kQwen3Moe, tensors);
     ASSERT_EQ(tensors.size(), 5u);
     const char* names[] = {"0.gate_proj", "0.up_proj", "1.gate_proj", "1.up_proj"};
     for (size_t i = 0; i < 4; ++i) {
@@ -62,8 +64,55 @@ TEST(NormalizeExperts, GateAndUpInOneTensorComeApart) {
   }
   for (const Shape& shape : {Shape{2, 3, 3}, Shape{4, 3}, Shape{0, 4, 3}}) {
     std::vector<RawTensor> tensors = {raw("model.layers.0.mlp.experts.gate_up_proj", shape, values)};
-    expect_error(ErrorCode::corrupt, "cannot be a gate and an up projection", [&] { normalize_experts(kMixtral, tensors); });
+    expect_error(ErrorCode::corrupt, "cannot be taken apart into experts", [&] { normalized(kMixtral, tensors); });
   }
+}
+
+// mlx_lm/models/switch_layers.py and sanitize() of models/mixtral.py.
+TEST(NormalizeExperts, StacksOfMlxComeApartAndTheirSettingsGoAlong) {
+  std::vector<float> values(64);
+  std::iota(values.begin(), values.end(), 0.0f);
+  Json config = kMixtral;
+  config["quantization"] = {{"bits", 4},
+                            {"model.layers.0.block_sparse_moe.switch_mlp.up_proj", {{"bits", 6}}},
+                            {"model.layers.0.block_sparse_moe.gate", false}};
+  const std::string at = "model.layers.0.block_sparse_moe.switch_mlp.up_proj.";
+  std::vector<RawTensor> tensors = {raw(at + "weight", {2, 4, 3}, values), raw(at + "scales", {2, 4, 2}, values)};
+  tensors[0].type = TensorType::u32;
+  normalize_experts(config, tensors);
+  ASSERT_EQ(tensors.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const bool scales = i >= 2;
+    EXPECT_EQ(tensors[i].name, fmt::format("model.layers.0.mlp.experts.{}.up_proj.{}", i % 2, scales ? "scales" : "weight"));
+    EXPECT_EQ(tensors[i].shape, (scales ? Shape{4, 2} : Shape{4, 3}));
+    ASSERT_EQ(tensors[i].bytes.size(), scales ? 32u : 48u);
+    EXPECT_EQ(*reinterpret_cast<const float*>(tensors[i].bytes.data()), i % 2 == 0 ? 0 : scales ? 8 : 12);
+  }
+  EXPECT_EQ(config["quantization"]["model.layers.0.mlp.experts.up_proj"]["bits"], 6);
+  EXPECT_EQ(config["quantization"]["model.layers.0.mlp.gate"], false);
+  std::vector<RawTensor> plain = {raw(at + "weight", {2, 4, 3}, values)};
+  normalize_experts(config, plain);
+  ASSERT_EQ(plain.size(), 1u) << "plain stacks stay together";
+  EXPECT_EQ(plain[0].name, "model.layers.0.mlp.experts.up_proj.weight");
+}
+
+// Hostile shapes: what cannot be taken apart, or into more experts than there can be.
+TEST(NormalizeExperts, StacksThatCannotBeTakenApart) {
+  const std::vector<float> values(64);
+  const Json gpt_oss = {{"architectures", {"GptOssForCausalLM"}}};
+  const auto refused = [&](const char* name, const Shape& shape) {
+    std::vector<RawTensor> tensors = {raw(std::string("model.layers.0.mlp.experts.") + name, {}, values)};
+    tensors[0].shape = shape;
+    expect_error(ErrorCode::corrupt, "cannot be taken apart", [&] { normalized(gpt_oss, tensors); });
+  };
+  refused("gate_up_proj", {2, 4, 3});
+  refused("gate_up_proj", {2, 4});
+  refused("gate_up_proj_blocks", {2, 3, 1, 2});
+  refused("gate_up_proj_blocks", {4});
+  refused("gate_up_proj_bias", {2, 5});
+  refused("down_proj", {2, 4});
+  refused("down_proj_blocks", {int64_t(1) << 40, 1, 0, 16});
+  refused("gate_up_proj_scales", {int64_t(1) << 40, 2, 0});
 }
 
 TEST(NormalizeExperts, NamesOfSingleExperts) {

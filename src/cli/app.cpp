@@ -1,8 +1,10 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cctype>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <span>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -37,7 +39,7 @@ int report(std::string_view message, int code) {
   return code;
 }
 
-// --top-p may come from GALE_TOP_P, and so on for every flag of every subcommand.
+// --top-p may come from GALE_TOP_P, and so on for every flag of a command.
 void name_variables(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty() || option->get_lnames()[0] == "help" || option->get_lnames()[0] == "version") continue;
@@ -46,6 +48,14 @@ void name_variables(CLI::App& app) {
     option->envname(name);
   }
   for (CLI::App* sub : app.get_subcommands({})) name_variables(*sub);
+}
+
+// Only those of the command that runs: CLI11 reads the variables of all that have names for them, and a value that one of them
+// cannot take would end every other.
+void name_variables_of_chosen(CLI::App& app, std::span<char* const> arguments) {
+  const auto command = std::ranges::find_if(arguments, [](std::string_view word) { return !word.starts_with('-'); });
+  for (CLI::App* sub : app.get_subcommands({}))
+    if (command != arguments.end() && sub->check_name(*command)) name_variables(*sub);
 }
 
 std::vector<std::string> flag_names(const CLI::App& app) {
@@ -114,7 +124,7 @@ int main_program(int argc, char** argv) {
                          add_inspect, add_doctor, add_cache, add_login})
     add(line);
   for (CLI::App* sub : app.get_subcommands({})) sub->add_flag("-v,--verbose", line.verbose, "Say more on stderr, speed too");
-  name_variables(app);
+  name_variables_of_chosen(app, std::span(argv, size_t(argc)).subspan(1));
   app.footer(
       "Every flag has a variable: --top-p is GALE_TOP_P. MODEL is a folder, a .gguf, .safetensors or .gale file, a "
       "repository org/name[:TYPE][@REVISION], demo, or random:SHAPE.");

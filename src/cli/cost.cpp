@@ -6,7 +6,7 @@
 #include "checkpoint/checkpoint.h"
 #include "engine/model_source.h"
 #include "engine/weight_plan.h"
-#include "nn/arrangement.h"
+#include "quant/arranged.h"
 #include "quant/format.h"
 
 namespace gale::cli {
@@ -24,6 +24,7 @@ Rounding dots_of(const Layout& layout) {
 }
 
 const Format* format_reading(const TensorGroup& group) {
+  if (is_arranged(group)) return &arranged_format();
   for (const Format* format : formats())
     if (format->claims(group)) return format;
   return nullptr;
@@ -32,8 +33,7 @@ const Format* format_reading(const TensorGroup& group) {
 // In the file's own form, or in that which --quant turns it into. What nothing reads is counted as it lies.
 Matrix matrix_of(const TensorGroup& group, const RawTensor& tensor, WeightPlan* plan) {
   Matrix out{.elements = double(tensor.elements())};
-  for (const auto& [part, raw] : group.parts) out.bytes += double(raw->bytes.size());
-  if (const Layout* layout = layout_named(tensor.layout)) out.rounding = dots_of(*layout);
+  for (const auto& [part, raw] : group.parts) out.bytes += double(raw->own_bytes());
   const Format* format = format_reading(group);
   if (format == nullptr) return out;
   const auto [rows, columns] = format->shape(group);
@@ -75,7 +75,7 @@ ModelCost model_cost(const Engine& engine, const EngineOptions& options) {
     const bool expert = t.name.find("experts.") != std::string::npos && t.name.find("shared") == std::string::npos;
     const double share = expert ? sizes.used_experts : 1;
     const bool matrix = several || t.shape.rank() >= 2;
-    const Matrix m = matrix ? matrix_of(group, t, plan ? &*plan : nullptr) : Matrix{.bytes = double(t.bytes.size())};
+    const Matrix m = matrix ? matrix_of(group, t, plan ? &*plan : nullptr) : Matrix{.bytes = double(t.own_bytes())};
     out.bytes += m.bytes;
     out.active_bytes += m.bytes * share;
     if (!matrix) continue;

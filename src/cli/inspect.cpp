@@ -118,7 +118,7 @@ Report look(const Flags& flags) {
     TypeSum& sum = r.types[std::string(tensor_type_info(t.type).name)];
     ++sum.tensors;
     sum.elements += t.elements();
-    sum.bytes += int64_t(t.bytes.size());
+    sum.bytes += t.own_bytes();
   }
   const Json& config = r.checkpoint->config();
   if (const auto it = config.find("quantization_config"); it != config.end() && it->is_object())

@@ -151,7 +151,7 @@ void add_end_flags(CLI::App& app, SamplingFlags& flags) {
 
 std::string check_quant(const std::string& text) {
   try {
-    QuantRecipe(text).check();
+    QuantRecipe(text).read();
     return "";
   } catch (const Error& e) {
     const QuantSupport q = quantization_support(text);
@@ -257,15 +257,22 @@ void check_quant_of(const std::string& model, const std::string& quant) {
   if (const std::string problem = check_quant(quant); !problem.empty()) throw UsageError("--quant: " + problem);
 }
 
+void forget_idle_variables(std::string& imatrix, std::string& calibrate, bool& experts_only, const std::string& type,
+                           const std::string& topology) {
+  const auto from = [](const std::string& value, const char* variable) {
+    const char* set = std::getenv(variable);
+    return set != nullptr && value == set;
+  };
+  if (type.empty() && topology.empty() && from(imatrix, "GALE_IMATRIX")) imatrix.clear();
+  if (type.empty() && topology.empty() && from(calibrate, "GALE_CALIBRATE")) calibrate.clear();
+  if (type.empty() && std::getenv("GALE_QUANT_EXPERTS") != nullptr) experts_only = false;
+}
+
 EngineOptions engine_options(const ModelFlags& flags) {
   check_quant_of(flags.model, flags.quant);
-  // What a variable says of quantizing waits for a command that quantizes.
-  const bool quantizes = !flags.quant.empty() || !flags.topology.empty();
-  const auto wanted = [&](const std::string& value, const char* variable) {
-    const char* set = std::getenv(variable);
-    return quantizes || set == nullptr || value != set ? value : std::string();
-  };
-  const std::string imatrix = wanted(flags.imatrix, "GALE_IMATRIX"), calibrate = wanted(flags.calibrate, "GALE_CALIBRATE");
+  std::string imatrix = flags.imatrix, calibrate = flags.calibrate;
+  bool experts_only = flags.quant_experts;
+  forget_idle_variables(imatrix, calibrate, experts_only, flags.quant, flags.topology);
   check_calibration(flags.model, calibrate);
   EngineOptions out;
   const LocalModel local = find_model(flags.model, flags.quant, ModelFiles::all);
@@ -276,7 +283,7 @@ EngineOptions engine_options(const ModelFlags& flags) {
   const bool chosen = local.quant.empty() && !flags.quant.empty();  // a file that has the type already: nothing is quantized
   out.imatrix = chosen ? "" : imatrix;
   out.calibrate = chosen ? "" : calibrate;
-  out.quant_experts = flags.quant_experts && !chosen;
+  out.quant_experts = experts_only && !chosen;
   out.exact = flags.precision == "exact";
   out.kv_type = flags.kv_type;
   out.kv_block = flags.kv_block;

@@ -33,6 +33,9 @@ void add_draft_flags(CLI::App& app, ModelFlags& flags);
 /// --topology, --imatrix, --calibrate and --quant-experts: what goes with a type, which the flag `type` names.
 void add_recipe_flags(CLI::App& app, std::string& topology, std::string& imatrix, std::string& calibrate, bool& experts_only,
                       const std::string& type);
+/// Forgets what variables alone say of how weights are quantized, where nothing is: it waits for a command that quantizes.
+void forget_idle_variables(std::string& imatrix, std::string& calibrate, bool& experts_only, const std::string& type,
+                           const std::string& topology);
 /// Downloads the model where it is a repository, with a bar.
 /// Throws UsageError where a text is given for weights that no text can run through.
 void check_calibration(const std::string& model, const std::string& text);

@@ -31,7 +31,10 @@ void check(const Flags& flags) {
     throw UsageError("--type is missing; only --packed and --topology can do without: weights keep their own types then");
 }
 
-int quantize(const Flags& flags) {
+int quantize(const Flags& asked) {
+  Flags flags = asked;
+  QuantRecipe& recipe = flags.recipe;
+  forget_idle_variables(recipe.imatrix, recipe.calibrate, recipe.experts_only, recipe.type, recipe.topology);
   check(flags);
   check_calibration(flags.model, flags.recipe.calibrate);
   const std::string model = find_model(flags.model, "", ModelFiles::all).path;

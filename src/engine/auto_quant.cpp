@@ -24,15 +24,17 @@ bool is_quantized(const Checkpoint& checkpoint) {
 }
 
 // Bytes of a load; of the context only what is wanted.
-int64_t bytes_of(const EngineOptions& options, const std::shared_ptr<const Checkpoint>& checkpoint) {
-  const ModelInfo info = predict_load(options, checkpoint).info;
+int64_t bytes_of(const EngineOptions& options, const std::shared_ptr<const Checkpoint>& checkpoint,
+                 const std::shared_ptr<const QuantFiles>& files) {
+  const ModelInfo info = predict_load(options, checkpoint, files).info;
   const int64_t context = options.context > 0 ? options.context : std::min(kContext, info.max_positions);
   return info.packed_bytes + info.scratch_bytes + context * info.kv_bytes_per_token;
 }
 
 }  // namespace
 
-EngineOptions resolve_auto(EngineOptions options, const std::shared_ptr<const Checkpoint>& checkpoint) {
+EngineOptions resolve_auto(EngineOptions options, const std::shared_ptr<const Checkpoint>& checkpoint,
+                           const std::shared_ptr<const QuantFiles>& files) {
   if (options.quant != QuantRecipe::kAuto) return options;
   require(!is_random_model(options.model), ErrorCode::invalid_argument,
           "auto chooses a type by what a model has; {} has none yet: name one, such as q4_k_m", options.model);
@@ -45,7 +47,7 @@ EngineOptions resolve_auto(EngineOptions options, const std::shared_ptr<const Ch
   int64_t bytes = 0;
   for (const std::string_view type : kTypes) {
     options.quant = type;
-    bytes = bytes_of(options, checkpoint);
+    bytes = bytes_of(options, checkpoint, files);
     if (free > 0 && bytes > free) continue;
     log_info("--quant auto: {}, which takes {:.1f} GB with its context, {:.1f} GB are free for it", type, double(bytes) / 1e9,
              double(free) / 1e9);
@@ -64,7 +66,7 @@ QuantRecipe resolve_auto(QuantRecipe recipe, const std::string& model, const std
   options.imatrix = recipe.imatrix;
   options.calibrate = recipe.calibrate;
   options.quant_experts = recipe.experts_only;
-  recipe.type = resolve_auto(options, checkpoint).quant;
+  recipe.type = resolve_auto(options, checkpoint, recipe.files).quant;
   return recipe;
 }
 

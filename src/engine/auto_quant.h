@@ -11,8 +11,9 @@ namespace gale {
 /// weights, scratch and a context (options.context, or 8192 slots where the model has as many) take no more than nine tenths of
 /// the memory that is free. A model that is quantized already stays as it is. Logs what was chosen and why. Throws
 /// Error{out_of_memory} where not even q2_k fits, Error{invalid_argument} for random weights, which have no type to begin with.
-/// Options without "auto" come back as they are.
-EngineOptions resolve_auto(EngineOptions options, const std::shared_ptr<const Checkpoint>& checkpoint);
+/// Options without "auto" come back as they are. `files`: of the recipe, where they are read already.
+EngineOptions resolve_auto(EngineOptions options, const std::shared_ptr<const Checkpoint>& checkpoint,
+                           const std::shared_ptr<const QuantFiles>& files = nullptr);
 
 /// The same for a recipe that makes a file: what suits this machine.
 QuantRecipe resolve_auto(QuantRecipe recipe, const std::string& model, const std::shared_ptr<const Checkpoint>& checkpoint);

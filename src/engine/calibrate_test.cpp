@@ -113,7 +113,7 @@ TEST(Calibrate, NeedsATokenizerOnlyForAText) {
   EXPECT_EQ(calibrate(source, recipe, other, {.pool = pool}), source);
   EXPECT_THAT(other.message(), HasSubstr("no text was needed"));
   recipe.calibrate = "/no/such/text";
-  EXPECT_THROW(recipe.check(), Error);
+  EXPECT_THROW(recipe.read(), Error);
 }
 
 EngineOptions demo(const std::string& quant, const std::string& text) {

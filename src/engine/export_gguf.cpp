@@ -17,6 +17,7 @@
 #include "engine/model_source.h"
 #include "engine/runtime.h"
 #include "engine/weight_plan.h"
+#include "nn/arrangement.h"
 
 namespace gale {
 namespace {
@@ -79,12 +80,16 @@ Part find_part(const Checkpoint& source, const std::string& name) {
     out.shape = out.raw->shape;
     out.source = out.raw->source;
   }
-  for (const auto& [suffix, tensor] : out.group.parts) out.bytes += int64_t(tensor->bytes.size());
+  for (const auto& [suffix, tensor] : out.group.parts) out.bytes += tensor->own_bytes();
   return out;
 }
 
 // The form of a matrix that stays as it is.
 const Format* kept(const Part& part) {
+  for (const Format* format : formats())  // arranged ones are made anew
+    if (is_arranged(part.group) && format->stored == part.raw->type && format->quantize &&
+        tensor_type_info(format->stored).ggml >= 0)
+      return format;
   return &find_format(tensor_type_info(part.from->stored).ggml >= 0 && part.raw ? part.from->name : "bf16");
 }
 
@@ -123,7 +128,9 @@ Shape shape_in_file(const Plan& plan) {
   return fused ? Shape{int64_t(plan.parts.size()), plan.rows, plan.columns} : shape;
 }
 
-bool copied(const Plan& plan, const Part& part) { return part.raw != nullptr && part.raw->type == plan.to->stored; }
+bool copied(const Plan& plan, const Part& part) {
+  return part.raw != nullptr && part.raw->type == plan.to->stored && !part.raw->woven() && !is_arranged(part.group);
+}
 
 // What is known of the matrices that a part holds, the same number of rows each.
 struct Matrix {
@@ -261,7 +268,7 @@ class Exporter {
 
   Matrices matrices_of(const Plan& plan, const Part& part) {
     if (copied(plan, part)) return {{}};
-    if (part.from->name != plan.to->name) types_.requantizes(part.group.name, *part.from, *plan.to);
+    if (part.from->name != plan.to->name) types_.requantizes(part.group, *plan.to);
     const int64_t matrices = part.shape.rank() == 3 ? part.shape[0] : 1;
     std::string_view name = part.group.name;
     if (name.ends_with(".weight")) name.remove_suffix(7);
@@ -341,19 +348,18 @@ class Exporter {
 
 ExportReport export_gguf(const Checkpoint& source, const QuantRecipe& recipe, const std::filesystem::path& output,
                          ThreadPool& pool, const ExportProgress& progress) {
-  require(source.packed() == nullptr, ErrorCode::invalid_argument,
-          "{} is packed: its matrices lie as kernels read them; name what it was packed from", source.path().string());
+  if (source.packed() != nullptr) check_arrangement(source);
   return Exporter(source, recipe, output, pool, progress).run();
 }
 
 ExportReport quantize_model(const std::string& source, const QuantRecipe& recipe, const std::filesystem::path& output,
                             int threads, const ExportProgress& progress) {
-  recipe.check();
+  const QuantRecipe read = recipe.read();
   if (is_random_model(source)) resolve_auto(recipe, source, nullptr);  // refused before weights are made
   ThreadPool pool(choose_threads(threads));
   const auto checkpoint = open_model(source, recipe.type, pool);
   recipe.check_output(*checkpoint, output);
-  return export_gguf(*checkpoint, resolve_auto(recipe, source, checkpoint), output, pool, progress);
+  return export_gguf(*checkpoint, resolve_auto(read, source, checkpoint), output, pool, progress);
 }
 
 }  // namespace gale

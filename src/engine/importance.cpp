@@ -70,8 +70,8 @@ std::vector<float> Importance::of(std::string_view name, int64_t expert, int64_t
   const std::optional<int64_t> i = one ? std::optional(one->expert) : expert >= 0 ? std::optional(expert) : std::nullopt;
   const std::optional<std::string> gguf = gguf_tensor_name(full);
   for (const std::string_view known : {std::string_view(gguf ? *gguf : full), std::string_view(full), module})
-    if (std::vector<float> out = matrix_.means(known, i, columns); !out.empty()) return out;
-  return one ? matrix_.means(name, std::nullopt, columns) : std::vector<float>();  // an entry of its own
+    if (std::vector<float> out = matrix_->means(known, i, columns); !out.empty()) return out;
+  return one ? matrix_->means(name, std::nullopt, columns) : std::vector<float>();  // an entry of its own
 }
 
 Calibration::Calibration(const EngineOptions& options) {

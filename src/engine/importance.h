@@ -12,15 +12,15 @@ namespace gale {
 /// An importance matrix seen by the names of a model's weights, whichever names its file has.
 class Importance {
  public:
-  explicit Importance(ImportanceMatrix matrix) : matrix_(std::move(matrix)) {}
+  explicit Importance(std::shared_ptr<const ImportanceMatrix> matrix) : matrix_(std::move(matrix)) {}
 
   /// Mean squared inputs, f32 [columns], of the weight `name` ("model.layers.0.self_attn.q_proj"; of one expert
   /// "model.layers.0.mlp.experts.3.up_proj", or the fused tensor's name and `expert`). Empty where nothing is known.
   std::vector<float> of(std::string_view name, int64_t expert, int64_t columns) const;
-  const std::string& source() const { return matrix_.source; }
+  const std::string& source() const { return matrix_->source; }
 
  private:
-  ImportanceMatrix matrix_;
+  std::shared_ptr<const ImportanceMatrix> matrix_;
 };
 
 /// An engine that adds up the squares of what goes into each matrix of its model, experts by what is routed to them.

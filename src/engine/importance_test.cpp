@@ -1,6 +1,8 @@
 #include "engine/importance.h"
 
 #include <gmock/gmock.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +14,7 @@
 #include "checkpoint/safetensors.h"
 #include "engine/export_gguf.h"
 #include "engine/open_engine.h"
+#include "engine/pack_model.h"
 #include "engine/test_fidelity.h"
 #include "engine/weight_plan.h"
 #include "gale/error.h"
@@ -71,7 +74,7 @@ TEST(Importance, IsFoundByEveryNameAFileMayHave) {
   const auto with = [](const std::string& name, const ImportanceMatrix::Entry& entry) {
     ImportanceMatrix out;
     out.entries[name] = entry;
-    return Importance(std::move(out));
+    return Importance(std::make_shared<const ImportanceMatrix>(std::move(out)));
   };
   const std::string q = "model.layers.4.self_attn.q_proj", up = "model.layers.4.mlp.experts";
   for (const std::string& name : {std::string("blk.4.attn_q.weight"), q, q + ".weight"})
@@ -200,17 +203,51 @@ TEST(WeightPlan, QuantizesOnlyWhatTheRecipeSays) {
   EXPECT_EQ(types(recipe), (Types{"q8_0", "q8_0", "q6_k", "f32"}));
 }
 
+// Big importance matrices take seconds: everything that quantizes opens its files once.
+TEST(WeightPlan, FilesOfARecipeAreReadOnce) {
+  const TemporaryFolder folder;
+  ImportanceMatrix matrix;
+  matrix.entries["blk.0.attn_q.weight"] = {std::vector<float>(64, 1.0f), {1.0f}, 64};
+  write_imatrix(matrix, folder / "i.dat");
+  AtomicFile pins(folder / "t.yaml");
+  pins.write("0: {quant: q8_0}\n");
+  pins.commit();
+  const int watch = inotify_init1(IN_NONBLOCK);
+  ASSERT_GE(watch, 0);
+  for (const char* file : {"i.dat", "t.yaml"}) ASSERT_GE(inotify_add_watch(watch, (folder / file).c_str(), IN_OPEN), 0);
+  const auto opened = [&] {  // so often, both together
+    alignas(inotify_event) char events[4096];
+    const ssize_t bytes = read(watch, events, sizeof events);
+    return bytes <= 0 ? 0 : int(size_t(bytes) / sizeof(inotify_event));
+  };
+  const std::string model = golden_path("llama3").string();
+  QuantRecipe recipe("q4_0");
+  recipe.topology = (folder / "t.yaml").string(), recipe.imatrix = (folder / "i.dat").string();
+  quantize_model(model, recipe, folder / "m.gguf", 1);
+  EXPECT_EQ(opened(), 2) << "as a GGUF";
+  pack_model(model, recipe, folder / "m.gale", 1);
+  EXPECT_EQ(opened(), 2) << "packed";
+  EngineOptions options;
+  options.model = model, options.quant = "auto", options.threads = 1, options.context = 64;
+  options.topology = recipe.topology, options.imatrix = recipe.imatrix;
+  const auto engine = Engine::open(options);
+  EXPECT_EQ(opened(), 2) << "while loading, with a type to be found";
+  engine->requantize("q4_0");
+  EXPECT_EQ(opened(), 2) << "while running";
+  close(watch);
+}
+
 TEST(WeightPlan, ARecipeThatMakesNoSenseIsRefusedFirst) {
   QuantRecipe recipe;
   recipe.imatrix = "i.gguf";
-  EXPECT_THROW(recipe.check(), Error);
+  EXPECT_THROW(recipe.read(), Error);
   recipe = QuantRecipe();
   recipe.experts_only = true;
-  EXPECT_THROW(recipe.check(), Error);
+  EXPECT_THROW(recipe.read(), Error);
   recipe = QuantRecipe("q4_k");
   recipe.topology = "/no/such/file.yaml";
-  EXPECT_THROW(recipe.check(), Error);
-  EXPECT_NO_THROW(QuantRecipe("4").check());
+  EXPECT_THROW(recipe.read(), Error);
+  EXPECT_NO_THROW(QuantRecipe("4").read());
 }
 
 }  // namespace

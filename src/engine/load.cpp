@@ -7,7 +7,6 @@
 #include "base/float_mode.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "checkpoint/packed_file.h"
 #include "engine/auto_quant.h"
 #include "engine/cache_identity.h"
 #include "engine/calibrate.h"
@@ -47,15 +46,6 @@ void check(const EngineOptions& o) {
 
 const CpuKernels& choose_kernels(const EngineOptions& options) { return cpu_kernels(isa_to_run(detect_cpu(), options.isa)); }
 
-// The matrices of a packed file are what they are.
-void refuse_packed(const Checkpoint& checkpoint) {
-  const PackedInfo* packed = checkpoint.packed();
-  if (packed == nullptr) return;
-  const std::string type = packed->type.empty() ? "the types of " + packed->model : packed->type;
-  fail(ErrorCode::invalid_argument, "{} is already arranged in {}; leave --quant and --topology out, or open {} with it",
-       checkpoint.path().string(), type, packed->model);
-}
-
 void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   const Checkpoint& checkpoint = *out.checkpoint;
   const Arch& arch = find_architecture(checkpoint.architecture());
@@ -65,8 +55,9 @@ void load_model(Runtime& out, const EngineOptions& options, bool shape_only) {
   how.cpu = out.cpu;
   std::optional<WeightPlan> plan;
   std::shared_ptr<const Checkpoint> weights = out.checkpoint;
-  if (const QuantRecipe recipe = QuantRecipe::of(options); !recipe.empty()) {
-    refuse_packed(checkpoint);
+  QuantRecipe recipe = QuantRecipe::of(options);
+  recipe.files = out.recipe.files;
+  if (!recipe.empty()) {
     plan = WeightPlan::of(recipe, checkpoint);
     const CalibrationRun run{.pool = *out.pool, .isa = options.isa, .exact = options.exact, .progress = options.progress};
     if (!shape_only) weights = calibrate(out.checkpoint, recipe, *plan, run);
@@ -156,13 +147,16 @@ void make_memory(Runtime& out, const EngineOptions& options, double share) {
   out.arena = std::make_unique<Arena>(std::move(plan.scratch));
 }
 
-Runtime start(const EngineOptions& options, std::shared_ptr<ThreadPool> pool = nullptr) {
+Runtime start(const EngineOptions& options, std::shared_ptr<const QuantFiles> files = nullptr,
+              std::shared_ptr<ThreadPool> pool = nullptr) {
   check(options);
   kv_format(options);
-  QuantRecipe::of(options).check();
-  check_drafter(options);
   if (!options.prefix_store.empty()) const StoreFolder told_before_a_long_load(options.prefix_store);
   Runtime out;
+  out.recipe = QuantRecipe::of(options);
+  out.recipe.files = std::move(files);
+  out.recipe = out.recipe.read();
+  check_drafter(options);
   out.cpu = &choose_kernels(options);
   out.pool = pool ? std::move(pool) : std::make_shared<ThreadPool>(choose_threads(options.threads));
   out.precision = options.exact ? Precision::exact : Precision::standard;
@@ -183,6 +177,7 @@ Runtime finish(Runtime out, const EngineOptions& options, double share = 1) {
   if (!beside) out.tokenizer = tokenizer.get();
   out.chat_template = open_chat_template(*out.checkpoint, options.chat_template);
   load_model(out, options, false);
+  out.recipe.files.reset();
   if (beside) out.tokenizer = tokenizer.get();
   fill_info(out, options);
   out.drafter = open_drafter(options, out);  // before the cache takes what is left
@@ -193,13 +188,13 @@ Runtime finish(Runtime out, const EngineOptions& options, double share = 1) {
 Runtime load(const EngineOptions& asked, std::shared_ptr<ThreadPool> pool, double share) {
   const StandardFloats mode;  // vectors and rope factors are made on this thread, which is the host's
   if (is_random_model(asked.model)) resolve_auto(asked, nullptr);  // refused before weights are made
-  Runtime out = start(asked, std::move(pool));
+  Runtime out = start(asked, nullptr, std::move(pool));
   EngineOptions options = asked;
   const LocalModel local = local_model(asked.model, asked.quant, ModelFiles::all);
   options.model = local.path;
   options.quant = local.quant;
   out.checkpoint = open_model(options.model, options.quant, *out.pool);
-  const EngineOptions resolved = resolve_auto(options, out.checkpoint);
+  const EngineOptions resolved = resolve_auto(options, out.checkpoint, out.recipe.files);
   return finish(std::move(out), resolved, share);
 }
 
@@ -222,18 +217,19 @@ Runtime load_runtime(const EngineOptions& options, std::shared_ptr<const Checkpo
   const StandardFloats mode;
   Runtime out = start(options);
   out.checkpoint = std::move(checkpoint);
-  const EngineOptions resolved = resolve_auto(options, out.checkpoint);
+  const EngineOptions resolved = resolve_auto(options, out.checkpoint, out.recipe.files);
   return finish(std::move(out), resolved);
 }
 
 ReloadedModel reload_model(const Runtime& current, const EngineOptions& asked) {
   const StandardFloats mode;
-  EngineOptions options = resolve_auto(asked, current.checkpoint);
+  const QuantRecipe recipe = QuantRecipe::of(asked).read();
+  EngineOptions options = resolve_auto(asked, current.checkpoint, recipe.files);
   if (is_random_model(options.model)) options.model = "the model";  // made by now, and quantized like any other
-  Runtime fresh = start(options);
+  Runtime fresh = start(options, recipe.files);
   fresh.checkpoint = current.checkpoint;
   const auto available = int64_t(available_memory());
-  const int64_t needed = predict_load(options, fresh.checkpoint).info.packed_bytes;
+  const int64_t needed = predict_load(options, fresh.checkpoint, fresh.recipe.files).info.packed_bytes;
   require(available == 0 || needed < available, ErrorCode::out_of_memory,
           "the model takes {} bytes in its new form beside the old one, but {} are free", needed, available);
   load_model(fresh, options, false);
@@ -251,9 +247,10 @@ ReloadedModel reload_model(const Runtime& current, const EngineOptions& asked) {
   return out;
 }
 
-Prediction predict_load(const EngineOptions& asked, std::shared_ptr<const Checkpoint> checkpoint) {
-  const EngineOptions options = resolve_auto(asked, checkpoint);
-  Runtime out = start(options);
+Prediction predict_load(const EngineOptions& asked, std::shared_ptr<const Checkpoint> checkpoint,
+                        std::shared_ptr<const QuantFiles> files) {
+  const EngineOptions options = resolve_auto(asked, checkpoint, files);
+  Runtime out = start(options, std::move(files));
   out.checkpoint = std::move(checkpoint);
   load_model(out, options, true);
   fill_info(out, options);

@@ -35,8 +35,8 @@ void write_texts(PackedWriter& writer, const Checkpoint& source) {
 ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std::string& name, const QuantRecipe& recipe,
                              const std::filesystem::path& output, ThreadPool& pool, const ExportProgress& progress) {
   const StandardFloats mode;  // vectors are read on this thread
-  require(source->packed() == nullptr, ErrorCode::invalid_argument, "{} is packed already; name what it was packed from",
-          source->path().string());
+  require(source->packed() == nullptr || !recipe.empty(), ErrorCode::invalid_argument,
+          "{} is packed already; name a type to quantize it to", source->path().string());
   const Arch& arch = find_architecture(source->architecture());
   PackedInfo info;
   info.model = name;
@@ -84,12 +84,12 @@ ExportReport pack_checkpoint(std::shared_ptr<const Checkpoint> source, const std
 
 ExportReport pack_model(const std::string& source, const QuantRecipe& recipe, const std::filesystem::path& output, int threads,
                         const ExportProgress& progress) {
-  recipe.check();
+  const QuantRecipe read = recipe.read();
   ThreadPool pool(choose_threads(threads));
   if (is_random_model(source)) resolve_auto(recipe, source, nullptr);  // refused before weights are made
   const auto checkpoint = open_model(source, recipe.type, pool);
   recipe.check_output(*checkpoint, output);
-  return pack_checkpoint(checkpoint, source, resolve_auto(recipe, source, checkpoint), output, pool, progress);
+  return pack_checkpoint(checkpoint, source, resolve_auto(read, source, checkpoint), output, pool, progress);
 }
 
 }  // namespace gale

@@ -123,19 +123,86 @@ void expect_error(ErrorCode code, const std::string& says, F&& f) {
   }
 }
 
-TEST(PackModel, WhatIsPackedCannotBeQuantized) {
+/// The tensors of two files are the same, byte for byte; but for those that keep a type of the source, which are copied from it
+/// and made anew from a packed file.
+void expect_same_tensors(const std::filesystem::path& a, const std::filesystem::path& b, const Checkpoint& source) {
+  const auto left = Checkpoint::open(a), right = Checkpoint::open(b);
+  EXPECT_EQ(left->tensors().size(), right->tensors().size());
+  for (const RawTensor& want : right->tensors()) {
+    const RawTensor *got = left->find(want.name), *from = source.find(want.name);
+    ASSERT_NE(got, nullptr) << want.name;
+    EXPECT_EQ(got->type, want.type) << want.name;
+    if (from != nullptr && from->type == want.type && want.type != TensorType::f32) continue;
+    EXPECT_TRUE(std::ranges::equal(got->bytes, want.bytes)) << want.name;
+  }
+}
+
+// The packed form is lossless: what it becomes, loaded, packed again or as a GGUF, is what its source becomes, byte for byte. And
+// it is said that it was rounded twice.
+TEST(PackModel, WhatIsPackedBecomesWhatItsSourceDoes) {
+  ThreadPool pool(2);
+  for (const char* type : {"f32", "q8_0", "q4_k", "iq3_s", "nf4", "afq4", "hqq3", "fp8_block", "gptq4", "nvfp4"})
+    for (const RandomShape& shape : {kTinyShape, kTinyMoeShape}) {
+      SCOPED_TRACE(std::string(type) + " " + std::string(shape.name));
+      const TemporaryFolder folder;
+      const auto source = random_checkpoint(shape, type, pool);
+      pack_checkpoint(source, "the source", "", folder / "m.gale", pool);
+      const auto packed = Checkpoint::open(folder / "m.gale");
+      EXPECT_TRUE(same_bits(logits_of(packed, "q5_k_m", false), logits_of(source, "q5_k_m", false)));
+      const ExportReport report = export_gguf(*packed, "q4_0", folder / "a.gguf", pool);
+      export_gguf(*source, "q4_0", folder / "b.gguf", pool);
+      expect_same_tensors(folder / "a.gguf", folder / "b.gguf", *source);
+      const ExportReport again = pack_checkpoint(packed, "m", "q4_k", folder / "n.gale", pool);
+      EXPECT_TRUE(same_bits(logits_of(Checkpoint::open(folder / "n.gale"), "", false), logits_of(source, "q4_k", false)));
+      for (const ExportReport* r : {&report, &again}) {
+        const size_t at = r->note.find("loses twice");
+        const bool was_rounded = std::string_view(type) != "f32" && !(r == &again && std::string_view(type) == "q4_k");
+        EXPECT_EQ(at != std::string::npos, was_rounded) << r->note;
+        EXPECT_EQ(r->note.find("loses twice", at + 1), std::string::npos) << "said once: " << r->note;
+      }
+      expect_error(ErrorCode::invalid_argument, "is packed already; name a type",
+                   [&] { pack_checkpoint(packed, "x", "", folder / "o.gale", pool); });
+      EXPECT_FALSE(std::filesystem::exists(folder / "o.gale"));
+    }
+}
+
+// A tokenizer and metadata come along, and the types that a topology does not pin.
+TEST(PackModel, APackedDemoBecomesAGguf) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const std::string demo = std::string(GALE_SOURCE_DIR) + "/models/demo/gale-demo.gguf";
+  pack_model(demo, "", folder / "m.gale", 2);
+  quantize_model((folder / "m.gale").string(), "q4_k_m", folder / "a.gguf", 2);
+  quantize_model(demo, "q4_k_m", folder / "b.gguf", 2);
+  expect_same_tensors(folder / "a.gguf", folder / "b.gguf", *Checkpoint::open(demo));
+  EXPECT_EQ(Checkpoint::open(folder / "a.gguf")->config(), Checkpoint::open(folder / "b.gguf")->config());
+  EXPECT_TRUE(Checkpoint::open(folder / "a.gguf")->chat_template());
+  std::ofstream(folder / "pins.yaml") << "0: {quant: q6_k}\n";
+  QuantRecipe pins;
+  pins.topology = (folder / "pins.yaml").string();
+  export_gguf(*Checkpoint::open(folder / "m.gale"), pins, folder / "c.gguf", pool);
+  const auto pinned = Checkpoint::open(folder / "c.gguf");
+  EXPECT_EQ(pinned->find("model.layers.0.self_attn.q_proj.weight")->type, TensorType::q6_k);
+  EXPECT_EQ(pinned->find("model.layers.1.self_attn.q_proj.weight")->type, TensorType::q8_0);
+  EXPECT_EQ(pinned->find("model.norm.weight")->type, TensorType::f32);
+}
+
+TEST(PackModel, AnEngineOfAPackedFileChangesItsTypeAndBack) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
-  pack_checkpoint(random_checkpoint(kTinyShape, "f32", pool), "the source", "q8_0", folder / "m.gale", pool);
-  const auto packed = Checkpoint::open(folder / "m.gale");
-  expect_error(ErrorCode::invalid_argument,
-               "already arranged in q8_0; leave --quant and --topology out, or open the source with it",
-               [&] { logits_of(packed, "q4_0", false); });
-  expect_error(ErrorCode::invalid_argument, "is packed", [&] { export_gguf(*packed, "q4_0", folder / "m.gguf", pool); });
-  expect_error(ErrorCode::invalid_argument, "is packed already",
-               [&] { pack_checkpoint(packed, "x", "", folder / "n.gale", pool); });
-  EXPECT_FALSE(std::filesystem::exists(folder / "m.gguf"));
-  EXPECT_FALSE(std::filesystem::exists(folder / "n.gale"));
+  const auto source = random_checkpoint(kTinyMoeShape, "q8_0", pool);
+  pack_checkpoint(source, "the source", "", folder / "m.gale", pool);
+  EngineOptions options;
+  options.model = (folder / "m.gale").string();
+  options.threads = 2;
+  options.context = 64;
+  const auto engine = Engine::open(options);
+  const std::vector<int32_t> ids = {1, 7, 3, 99, 42, 7};
+  const std::vector<float> before = engine->logits(ids);
+  engine->requantize("q4_k");
+  EXPECT_TRUE(same_bits(engine->logits(ids), logits_of(source, "q4_k", false)));
+  engine->requantize("");
+  EXPECT_TRUE(same_bits(engine->logits(ids), before));
 }
 
 TEST(PackModel, AnotherArrangementIsRefused) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <concepts>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -8,6 +9,7 @@ namespace gale {
 
 class Checkpoint;
 struct EngineOptions;
+struct QuantFiles;
 
 /// What is to be made of a model's weights: --quant or --type, and what goes with it.
 struct QuantRecipe {
@@ -24,10 +26,13 @@ struct QuantRecipe {
   std::string calibrate;      ///< a file of text, see calibrate.h; "" for the one that is built in
   bool experts_only = false;  ///< only the experts of a mixture get the type
 
+  std::shared_ptr<const QuantFiles> files;  ///< what is in topology and imatrix, once read() has been there
+
   /// True where all weights stay what they are.
   bool empty() const { return type.empty() && topology.empty(); }
-  /// Finds what is wrong with it before the model is read: throws Error{invalid_argument} or Error{not_found}.
-  void check() const;
+  /// Finds what is wrong with it before the model is read: throws Error{invalid_argument} or Error{not_found}. The same recipe
+  /// with its files, which nobody reads again.
+  QuantRecipe read() const;
   /// Throws Error{invalid_argument} where `output` is a folder, one of the model's own files, or one of the recipe's.
   void check_output(const Checkpoint& source, const std::filesystem::path& output) const;
   /// In words: "q4_k_m, pins of t.yaml".

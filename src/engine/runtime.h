@@ -3,6 +3,7 @@
 
 #include "chat/chat_template.h"
 #include "checkpoint/checkpoint.h"
+#include "engine/quant_recipe.h"
 #include "gale/engine.h"
 #include "kvcache/block_store.h"
 #include "models/model.h"
@@ -29,6 +30,7 @@ struct Runtime {
   std::unique_ptr<const BlockNames> names;  ///< null: texts share nothing
   std::unique_ptr<Arena> arena;
   std::unique_ptr<Drafter> drafter;  ///< null: no drafts
+  QuantRecipe recipe;                ///< with its files, of the options that it was started with
   int64_t step_tokens = 0;
   int32_t max_sequences = 0;
   double step_seconds = 0;
@@ -63,7 +65,9 @@ struct Prediction {
 };
 /// Goes the way of load_runtime without reading a byte of the weights and without taking the memory. Throws Error for what could
 /// not be opened for any other reason than memory.
-Prediction predict_load(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint);
+/// `files`: of its recipe, where they are read already.
+Prediction predict_load(const EngineOptions& options, std::shared_ptr<const Checkpoint> checkpoint,
+                        std::shared_ptr<const QuantFiles> files = nullptr);
 
 /// Compute threads: as asked for, or what the machine has. Throws Error{invalid_argument} out of range.
 int choose_threads(int wanted);

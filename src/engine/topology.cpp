@@ -103,9 +103,9 @@ Topology::Rule Topology::rule_of(const std::string& source, const YAML::Node& se
   return rule;
 }
 
-Topology Topology::read(const std::filesystem::path& path) {
-  return parse(read_text(path, kLargestFile), path.filename().string());
-}
+Topology Topology::read(const std::filesystem::path& path) { return parse(text_of(path), path.filename().string()); }
+
+std::string Topology::text_of(const std::filesystem::path& path) { return read_text(path, kLargestFile); }
 
 Topology Topology::parse(const std::string& text, const std::string& source) {
   Topology out;

@@ -26,6 +26,8 @@ class Topology {
   /// Throws Error{not_found} for the file, Error{invalid_argument} naming the line for what it cannot mean.
   static Topology read(const std::filesystem::path& path);
   static Topology parse(const std::string& text, const std::string& source);
+  /// The text of the file, of a sensible size.
+  static std::string text_of(const std::filesystem::path& path);
 
   /// What is pinned for a weight, "" where nothing is. `layer`: -1 outside the layers. Remembers which selectors were of use.
   std::string_view type_of(std::string_view name, int layer);

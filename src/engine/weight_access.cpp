@@ -18,6 +18,8 @@ const PackedMatrix& matrix_of(const LoadedWeight& weight) { return weight.expert
 int64_t rows_of(const LoadedWeight& weight) { return weight.experts ? weight.experts->out : weight.matrix->rows; }
 
 WeightPart part_of(const RawTensor& tensor) {
+  require(!tensor.woven(), ErrorCode::unsupported, "{} lies woven with another tensor and has no bytes of its own to show",
+          tensor.name);
   WeightPart out{tensor.name, std::string(tensor_type_info(tensor.type).name), {}, tensor.bytes};
   for (int i = 0; i < tensor.shape.rank(); ++i) out.shape.push_back(tensor.shape[i]);
   return out;

@@ -7,6 +7,7 @@
 #include "checkpoint/hf_experts.h"
 #include "engine/importance.h"
 #include "engine/model_source.h"
+#include "quant/arranged.h"
 
 namespace gale {
 namespace {
@@ -19,6 +20,23 @@ bool is_plain_floats(const Format& format) {
 
 void add_line(std::string& text, const std::string& line) {
   if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
+}
+
+std::shared_ptr<const QuantFiles> read_files(const QuantRecipe& recipe) {
+  QuantFiles out;
+  if (!recipe.topology.empty()) out.topology = Topology::text_of(recipe.topology);
+  if (!recipe.imatrix.empty()) out.importance = read_imatrix(recipe.imatrix);
+  return std::make_shared<const QuantFiles>(std::move(out));
+}
+
+// Of a matrix like that one in this format.
+std::string layout_name(const Format& format, const RawTensor& like) {
+  RawTensor blank;
+  blank.type = format.stored;
+  blank.shape = {like.rows(), like.columns()};
+  TensorGroup group;
+  group.parts = {{"weight", &blank}};
+  return format.layout(group).name();
 }
 
 }  // namespace
@@ -42,7 +60,7 @@ QuantRecipe QuantRecipe::of(const EngineOptions& options) {
   return out;
 }
 
-void QuantRecipe::check() const {
+QuantRecipe QuantRecipe::read() const {
   require(imatrix.empty() || !empty(), ErrorCode::invalid_argument,
           "an importance matrix ({}) weighs the errors of quantizing, but nothing is quantized; name a type", imatrix);
   require(calibrate.empty() || !empty(), ErrorCode::invalid_argument,
@@ -52,9 +70,12 @@ void QuantRecipe::check() const {
           "{}, the text to calibrate by, is not there or no file", calibrate);
   require(!experts_only || !type.empty(), ErrorCode::invalid_argument,
           "only experts are to be quantized, but no type is named for them");
-  QuantRecipe named = *this;
+  QuantRecipe out = *this;
+  if (!files) out.files = read_files(*this);
+  QuantRecipe named = out;
   if (type == kAuto) named.type.clear();
   WeightPlan(named, 0, false);
+  return out;
 }
 
 void QuantRecipe::check_output(const Checkpoint& source, const std::filesystem::path& output) const {
@@ -80,8 +101,11 @@ std::string QuantRecipe::text() const {
 WeightPlan::WeightPlan(const QuantRecipe& recipe, int64_t layers, bool tied_head)
     : layers_(int(layers)), tied_head_(tied_head), experts_only_(recipe.experts_only) {
   if (!recipe.type.empty()) policy_ = QuantPolicy::named(recipe.type);
-  if (!recipe.topology.empty()) topology_ = Topology::read(recipe.topology);
-  if (!recipe.imatrix.empty()) importance_ = std::make_unique<Importance>(read_imatrix(recipe.imatrix));
+  const auto files = recipe.files ? recipe.files : read_files(recipe);
+  if (!recipe.topology.empty())
+    topology_ = Topology::parse(files->topology, std::filesystem::path(recipe.topology).filename().string());
+  if (!recipe.imatrix.empty())
+    importance_ = std::make_unique<Importance>(std::shared_ptr<const ImportanceMatrix>(files, &files->importance));
 }
 WeightPlan::WeightPlan(WeightPlan&&) noexcept = default;
 WeightPlan& WeightPlan::operator=(WeightPlan&&) noexcept = default;
@@ -134,9 +158,15 @@ std::vector<float> WeightPlan::importance(std::string_view name, int64_t expert,
   return out;
 }
 
-void WeightPlan::requantizes(std::string_view name, const Format& from, const Format& to) {
-  if (is_plain_floats(from) || is_plain_floats(to)) return;
-  if (twice_++ == 0) first_twice_ = fmt::format("{} is {} and becomes {}", name, from.name, to.name);
+void WeightPlan::requantizes(const TensorGroup& from, const Format& to) {
+  const bool arranged = is_arranged(from);
+  const Format& format = format_of(from);
+  const bool plain = arranged ? format.layout(from).kind == Layout::Kind::dense : is_plain_floats(format);
+  if (plain || is_plain_floats(to)) return;
+  const RawTensor* whole = arranged ? from.part("weight") : nullptr;
+  if (twice_++ == 0)
+    first_twice_ =
+        fmt::format("{} is {} and becomes {}", from.name, whole ? tensor_type_info(whole->type).name : format.name, to.name);
 }
 
 void WeightPlan::note(const std::string& line) { add_line(notes_, line); }
@@ -167,11 +197,11 @@ void requantize(WeightPlan& plan, const Checkpoint& source, const Checkpoint& ch
     const std::string full = std::string(name) + ".weight";
     const auto has = [&](const Checkpoint& in, const Format& format) {
       const RawTensor* raw = in.find(full);
-      return raw != nullptr && raw->type == format.stored;
+      return raw != nullptr && raw->type == format.stored && (raw->layout.empty() || raw->layout == layout_name(format, *raw));
     };
     const Format* format = plan.choose(full, rows, columns);
     if (format == nullptr || has(source, *format)) return nullptr;
-    if (const TensorGroup from = group_of(source, name); !from.parts.empty()) plan.requantizes(name, format_of(from), *format);
+    if (const TensorGroup from = group_of(source, name); !from.parts.empty()) plan.requantizes(from, *format);
     return has(checkpoint, *format) ? nullptr : format;
   };
   options.importance = [&](std::string_view name, int64_t expert, int64_t columns, const Format& target) {

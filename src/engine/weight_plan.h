@@ -10,11 +10,18 @@
 #include "engine/quant_recipe.h"
 #include "engine/topology.h"
 #include "nn/weights.h"
+#include "quant/imatrix.h"
 #include "quant/policy.h"
 
 namespace gale {
 
 class Importance;
+
+/// The files of a recipe.
+struct QuantFiles {
+  std::string topology;  ///< the text of the file
+  ImportanceMatrix importance;
+};
 
 /// N of "model.layers.N.", -1 outside the layers.
 int layer_number(std::string_view name);
@@ -36,8 +43,8 @@ class WeightPlan {
   std::vector<float> importance(std::string_view name, int64_t expert, int64_t columns, const Format& target);
   /// Adds a line to message().
   void note(const std::string& line);
-  /// Notes that a tensor of this format is quantized anew: what was rounded once is rounded again.
-  void requantizes(std::string_view name, const Format& from, const Format& to);
+  /// Notes that this weight is quantized anew: what was rounded once is rounded again.
+  void requantizes(const TensorGroup& from, const Format& to);
 
   std::string_view type() const { return policy_ ? policy_->name() : std::string_view(); }
   /// Everything that was not as asked for, or that somebody should know, one line each; "" where there is nothing.

@@ -239,8 +239,8 @@ bool add_texts(const FileList& list, Choice& out) {
     if (file != nullptr) out.files.push_back(file);
     return file != nullptr;
   };
-  for (const char* name : {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "processor_config.json", "chat_template.jinja", "chat_template.json"})
+  for (const char* name : {"config.json", "quantize_config.json", "generation_config.json", "tokenizer_config.json",
+                           "special_tokens_map.json", "processor_config.json", "chat_template.jinja", "chat_template.json"})
     add(name);
   for (const RepoFile& file : list.files)
     if (file.name.starts_with(kTemplates) && file.name.ends_with(".jinja") &&

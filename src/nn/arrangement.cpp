@@ -7,7 +7,6 @@
 #include "base/fail.h"
 #include "checkpoint/hash.h"
 #include "checkpoint/packed_file.h"
-#include "kernels/cpu/kernels.h"
 
 namespace gale {
 namespace {
@@ -21,12 +20,6 @@ Slice2 sample_of(const Layout& layout) {
 }
 
 }  // namespace
-
-const Layout* layout_named(std::string_view name) {
-  for (const LayoutKernels& kernels : cpu_kernels(Isa::generic).layouts)
-    if (kernels.layout.name() == name) return &kernels.layout;
-  return nullptr;
-}
 
 uint64_t arrangement_hash(const Layout& layout) {
   LogicalGroups g;
@@ -60,22 +53,6 @@ void check_arrangement(const Checkpoint& packed) {
             "{}: its {} matrices are {}; pack the model again with gale quantize --packed", packed.path().string(), name,
             layout == nullptr ? "in a layout that this Gale does not know" : "arranged as another version of Gale did");
   }
-}
-
-PackedMatrix arranged_matrix(const RawTensor& tensor, int64_t rows, int64_t columns, int64_t stacked) {
-  const Layout* layout = layout_named(tensor.layout);
-  require(layout != nullptr, ErrorCode::corrupt, "{}: the layout \"{}\" is not known", tensor.source, tensor.layout);
-  // No layout has less than a bit to a weight, which keeps the arithmetic below far from overflow.
-  const int64_t bytes = int64_t(tensor.bytes.size()), most = bytes * 8;
-  const bool whole =
-      columns % layout->columns_multiple() == 0 && rows % stacked == 0 && rows / stacked % layout->rows_multiple() == 0;
-  require(rows > 0 && columns > 0 && whole && rows <= most && columns <= most / rows, ErrorCode::corrupt,
-          "{}: {} rows of {} columns cannot be {} in {} bytes", tensor.source, rows, columns, tensor.layout, bytes);
-  PackedMatrix out = packed_shape(*layout, rows, columns, stacked);
-  require(out.bytes() == bytes, ErrorCode::corrupt, "{}: {} rows of {} columns as {} take {} bytes, but it has {}", tensor.source,
-          rows, columns, tensor.layout, out.bytes(), bytes);
-  out.data = borrowed_storage(tensor.bytes.data(), tensor.bytes.size(), tensor.owner);
-  return out;
 }
 
 }  // namespace gale

@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "nn/weights.h"
+#include "quant/arranged.h"
 
 namespace gale {
 namespace {
@@ -42,8 +43,8 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
                                       whole ? whole->shape.text() : "in several parts", shape.experts, shape.out, shape.in));
       return nullptr;
     }
-    if (!whole->layout.empty()) return arranged_experts(*whole, shape);
     sources.push_back(source_of(fused, shape.experts * shape.out, shape.in));
+    if (is_arranged(fused) && sources.front().target == nullptr) return arranged_experts(*whole, shape);
   } else if (!find_experts(below, name, shape, sources)) {
     return nullptr;
   }
@@ -70,8 +71,6 @@ std::shared_ptr<const ExpertMatrix> Loader::keep(std::string name, std::string_v
 }
 
 std::shared_ptr<const ExpertMatrix> Loader::arranged_experts(const RawTensor& tensor, const ExpertsShape& shape) {
-  used_.insert(tensor.name);
-  file_bytes_ += int64_t(tensor.bytes.size());
   ExpertMatrix all{.stacked = {}, .experts = shape.experts, .out = shape.out, .orders = {}};
   all.stacked = arranged(tensor, shape.experts * all.panels() * kPanelRows, shape.in, shape.experts);
   made(tensor.name, tensor.shape, tensor.type, all.stacked, {});
@@ -119,7 +118,7 @@ bool Loader::find_experts(const std::string& below, std::string_view name, const
 Loader::Source Loader::source_of(const TensorGroup& group, int64_t rows, int64_t columns) {
   for (const auto& [part, tensor] : group.parts) {
     used_.insert(tensor->name);
-    file_bytes_ += int64_t(tensor->bytes.size());
+    file_bytes_ += tensor->own_bytes();
   }
   const Format& format = format_of(group);
   const Format* target = options_.requantize ? options_.requantize(group.name, rows, columns) : nullptr;

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <span>
 
 #include "base/fail.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "checkpoint/safetensors.h"
 #include "nn/weights.h"
 
 // Experts fused in one tensor or a tensor each: the same panels.
@@ -39,7 +42,8 @@ Loaded load(std::vector<RawTensor> tensors, Loader::Requantize requantize = {}, 
   ThreadPool pool(2);
   Loader::Options options;
   options.requantize = std::move(requantize);
-  Loader loader(Checkpoint::assemble("made", Json::object(), std::move(tensors)), pool, std::move(options));
+  const Json config = {{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}};
+  Loader loader(Checkpoint::assemble("made", config, std::move(tensors)), pool, std::move(options));
   Loaded out{Weights(loader, "mlp.experts").experts("up_proj", {count, kOut, kIn}), ""};
   try {
     loader.finish();
@@ -91,6 +95,98 @@ TEST(LoadExperts, ScalesBesideFusedExpertsAreThoseOfEach) {
   unpack_row(b.experts->stacked, 2 * 32 + 5, row.data());
   unpack_row(plain.experts->stacked, 2 * 32 + 5, unscaled.data());
   for (size_t i = 0; i < row.size(); ++i) ASSERT_NEAR(row[i], 3 * unscaled[i], 1e-6f);
+}
+
+std::vector<float> values_of(const RawTensor& tensor) {
+  TensorGroup group;
+  group.name = tensor.name;
+  group.parts = {{"weight", &tensor}};
+  std::vector<float> out(size_t(tensor.elements()));
+  format_of(group).dequantize(group, {0, tensor.rows(), 0, tensor.columns()}, out.data());
+  return out;
+}
+
+// What transformers makes of the experts of gpt-oss: see tests/golden/make_gpt_oss.py.
+struct GptOss {
+  static constexpr int64_t kExperts = 2, kInner = 96, kHidden = 64;
+  explicit GptOss(const std::string& form)
+      : folder(std::filesystem::path(GALE_SOURCE_DIR) / "tests/golden/data" / ("gpt_oss_" + form)),
+        loader(Checkpoint::open(folder), pool, {}) {
+    for (RawTensor& tensor : open_safetensors(folder / "experts.safetensors")) used.emplace(tensor.name, values_of(tensor));
+  }
+  std::vector<float> loaded(const char* matrix, int64_t expert, int64_t out, int64_t in) {
+    const auto all = Weights(loader, "model.layers.0.mlp.experts").experts(matrix, {kExperts, out, in});
+    std::vector<float> values(size_t(out * in));
+    EXPECT_TRUE(all) << matrix;
+    for (int64_t r = 0; all && r < out; ++r)
+      unpack_row(all->stacked, expert * all->panels() * kPanelRows + r, values.data() + r * in);
+    return values;
+  }
+  std::vector<float> bias(const char* matrix, int64_t n) {
+    const Tensor vector = loader.vector(fmt::format("model.layers.0.mlp.experts.{}.bias", matrix), kExperts * n);
+    return {vector.data<float>(), vector.data<float>() + vector.elements()};
+  }
+
+  std::filesystem::path folder;
+  ThreadPool pool{2};
+  Loader loader;
+  std::map<std::string, std::vector<float>> used;
+};
+
+TEST(LoadExperts, GptOssGateAndUpComeApartAsTransformersUsesThem) {
+  for (const char* form : {"mxfp4", "bf16"}) {
+    SCOPED_TRACE(form);
+    GptOss files(form);
+    for (int64_t e = 0; e < GptOss::kExperts; ++e) {
+      EXPECT_EQ(files.loaded("gate_proj", e, GptOss::kInner, GptOss::kHidden), files.used.at(fmt::format("gate.{}", e)));
+      EXPECT_EQ(files.loaded("up_proj", e, GptOss::kInner, GptOss::kHidden), files.used.at(fmt::format("up.{}", e)));
+      EXPECT_EQ(files.loaded("down_proj", e, GptOss::kHidden, GptOss::kInner), files.used.at(fmt::format("down.{}", e)));
+    }
+    EXPECT_NE(files.used.at("gate.0"), files.used.at("up.0"));
+    EXPECT_EQ(files.bias("gate_proj", GptOss::kInner), files.used.at("gate_bias"));
+    EXPECT_EQ(files.bias("up_proj", GptOss::kInner), files.used.at("up_bias"));
+    EXPECT_EQ(files.bias("down_proj", GptOss::kHidden).size(), size_t(GptOss::kExperts * GptOss::kHidden));
+  }
+}
+
+// Quantized anew they are read by values instead of by groups.
+TEST(LoadExperts, GptOssExpertsCanBecomeAnotherType) {
+  for (const char* form : {"mxfp4", "bf16"}) {
+    const GptOss files(form);
+    Loader::Options options;
+    options.requantize = [](std::string_view name, int64_t, int64_t) {
+      return name.find(".experts.") == name.npos ? nullptr : &find_format("f32");
+    };
+    ThreadPool pool(2);
+    Loader loader(Checkpoint::open(files.folder), pool, options);
+    const auto up = Weights(loader, "model.layers.0.mlp.experts").experts("up_proj", {2, GptOss::kInner, GptOss::kHidden});
+    ASSERT_TRUE(up);
+    std::vector<float> row(size_t{GptOss::kHidden});
+    unpack_row(up->stacked, up->panels() * kPanelRows + 7, row.data());
+    const float* want = files.used.at("up.1").data() + 7 * GptOss::kHidden;
+    EXPECT_EQ(row, std::vector<float>(want, want + GptOss::kHidden));
+  }
+}
+
+// No format but those that know of it reads what lies between another tensor's rows.
+TEST(LoadExperts, WovenTensorsAreRefusedByOtherFormats) {
+  std::vector<std::byte> bytes(2 * 32 * 34);
+  RawTensor woven;
+  woven.name = "experts.0.up_proj.weight";
+  woven.type = TensorType::q8_0;
+  woven.shape = {32, 32};
+  woven.bytes = std::span(bytes).first(63 * 34);
+  woven.row_apart = 68;
+  TensorGroup group;
+  group.name = "experts.0.up_proj";
+  group.parts = {{"weight", &woven}};
+  EXPECT_THROW(format_of(group), Error);
+  RawTensor codes = woven, scales = woven;
+  codes.type = TensorType::i8;
+  scales.type = TensorType::f32;
+  scales.shape = {32};
+  group.parts = {{"weight", &codes}, {"SCB", &scales}};
+  EXPECT_THROW(format_of(group).shape(group), Error);
 }
 
 TEST(LoadExperts, FusedOrSingleGiveTheSamePanels) {
@@ -153,6 +249,8 @@ TEST(LoadExperts, EachHasItsOwnOrderOfColumns) {
   ASSERT_TRUE(all.experts->orders);
   for (int64_t e = 0; e < kCount; ++e) {
     TensorGroup group;
+    const Json config = {{"quant_method", "gptq"}, {"bits", 4}};
+    group.quantization_config = &config;
     for (const RawTensor& t : tensors)
       if (const std::string prefix = fmt::format("mlp.experts.{}.up_proj.", e); t.name.starts_with(prefix))
         group.parts[t.name.substr(prefix.size())] = &t;

@@ -75,7 +75,7 @@ float largest_magnitude(const TensorGroup& group, const Format& format, int64_t 
 
 Loader::Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options)
     : checkpoint_(std::move(checkpoint)), pool_(pool), options_(std::move(options)) {
-  for (const RawTensor& t : checkpoint_->tensors()) total_bytes_ += int64_t(t.bytes.size());
+  for (const RawTensor& t : checkpoint_->tensors()) total_bytes_ += t.own_bytes();
   if (checkpoint_->packed() != nullptr) check_arrangement(*checkpoint_);
 }
 Loader::~Loader() = default;
@@ -176,32 +176,32 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
   if (group.parts.empty()) return nullptr;
   for (const auto& [part, tensor] : group.parts) {
     used_.insert(tensor->name);
-    file_bytes_ += int64_t(tensor->bytes.size());
+    file_bytes_ += tensor->own_bytes();
   }
   const RawTensor* whole = group.part("weight");
-  const Format* format = whole && !whole->layout.empty() ? nullptr : &format_of(group);  // arranged ones have none
-  const auto [r, c] = format ? format->shape(group) : std::pair(whole->rows(), whole->columns());
+  const Format& format = format_of(group);
+  const auto [r, c] = format.shape(group);
   if ((rows != 0 && r != rows) || (columns != 0 && c != columns)) {
     problems_.push_back(
         fmt::format("{} is [{}, {}], but the config asks for [{}, {}]", name, r, c, rows ? rows : r, columns ? columns : c));
     return nullptr;
   }
   auto out = std::make_shared<PackedMatrix>();
-  const Format* target = nullptr;
-  if (format == nullptr) {
+  const Format* target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
+  const bool in_place = is_arranged(group) && target == nullptr;
+  if (in_place) {
     *out = arranged(*whole, r, c);
   } else {
-    target = options_.requantize ? options_.requantize(name, r, c) : nullptr;
-    *out = packed_shape(target ? layout_as(*target, r, c) : format->layout(group), r, c);
+    *out = packed_shape(target ? layout_as(*target, r, c) : format.layout(group), r, c);
     note_widened(group, target, out->layout, r * c);
-    out->order = order_as_packed(group, *format, target);
+    out->order = order_as_packed(group, format, target);
     if (!options_.shape_only) {
       out->data = place(out->bytes());
-      pack(group, *format, target, -1, *out);
+      pack(group, format, target, -1, *out);
     }
   }
   made(name + ".weight", {r, c}, target ? target->stored : group.parts.begin()->second->type, *out, out->order);
-  const std::string_view is = target ? target->name : format ? format->name : tensor_type_info(whole->type).name;
+  const std::string_view is = target ? target->name : in_place ? tensor_type_info(whole->type).name : format.name;
   loaded_.push_back({name, std::string(is), out, nullptr});
   packed_[name] = out;
   return out;
@@ -209,7 +209,7 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
 
 void Loader::note_widened(const TensorGroup& group, const Format* target, const Layout& layout, int64_t weights) {
   int64_t bytes = 0;
-  for (const auto& [part, tensor] : group.parts) bytes += int64_t(tensor->bytes.size());
+  for (const auto& [part, tensor] : group.parts) bytes += tensor->own_bytes();
   if (target != nullptr || layout != dense_layout(DType::f32) || bytes * 2 > weights * 4) return;
   if (widened_count_++ == 0) widened_ = group.name;
   widened_from_ += bytes;
@@ -233,7 +233,7 @@ Tensor Loader::vector(const std::string& name, int64_t n) {
   else
     format_of(group).dequantize(group, {0, raw->rows(), 0, raw->columns()}, out.data<float>());
   packed_bytes_ += out.bytes();
-  file_bytes_ += int64_t(raw->bytes.size());
+  file_bytes_ += raw->own_bytes();
   if (options_.sink)
     options_.sink(
         {.name = name, .shape = out.shape(), .type = TensorType::f32, .matrix = nullptr, .vector = &out, .ordered = false});

@@ -188,7 +188,7 @@ template <class F>
 constexpr Format block_format() {
   Format out{
       .name = F::name,
-      .claims = [](const TensorGroup& group) { return is_lone_weight(group, F::type); },
+      .claims = [](const TensorGroup& group) { return is_lone_weight(group, F::type) && !weight_of(group).woven(); },
       .shape = weight_shape,
       .layout = [](const TensorGroup&) { return F::layout; },
       .dequantize =
@@ -233,6 +233,22 @@ constexpr Format block_format() {
   return out;
 }
 
+/// The values of a slice of plain elements, which may lie apart.
+template <class F>
+void read_elements(const RawTensor& weight, const Slice2& slice, float* out) {
+  using Element = typename F::Element;
+  const int64_t apart = weight.column_apart != 0 ? weight.column_apart : int64_t(sizeof(Element));
+  for (int64_t row = 0; row < slice.rows; ++row) {
+    const std::byte* bytes = weight.row(slice.row + row) + slice.column * apart;
+    float* to = out + row * slice.columns;
+    for (int64_t i = 0; i < slice.columns; ++i) {
+      Element element;
+      std::memcpy(&element, bytes + i * apart, sizeof element);
+      to[i] = F::read(element);
+    }
+  }
+}
+
 /// A Format of plain elements. F has: name, type, layout, limit, Element, read(Element), write(float), and for random weights the
 /// bits of 64 that are drawn (random_bits: sign and mantissa) and the exponent of 2^-6 in the others (random_exponent).
 template <class F>
@@ -244,23 +260,18 @@ constexpr Format dense_format() {
       .layout = [](const TensorGroup&) { return F::layout; },
       .dequantize =
           [](const TensorGroup& group, const Slice2& slice, float* out) {
-            using Element = typename F::Element;
             const RawTensor& weight = weight_of(group);
             check_slice(weight, slice, 1);
-            for (int64_t row = 0; row < slice.rows; ++row) {
-              const std::byte* bytes = weight.row(slice.row + row) + slice.column * int64_t(sizeof(Element));
-              float* to = out + row * slice.columns;
-              for (int64_t i = 0; i < slice.columns; ++i) {
-                Element element;
-                std::memcpy(&element, bytes + i * int64_t(sizeof element), sizeof element);
-                to[i] = F::read(element);
-              }
-            }
+            read_elements<F>(weight, slice, out);
           },
       .groups =
           [](const TensorGroup& group, const Slice2& slice, LogicalGroups& out) {
             const RawTensor& weight = weight_of(group);
             check_slice(weight, slice, 1);
+            if (weight.column_apart != 0) {
+              out.resize(F::layout, slice);
+              return read_elements<F>(weight, slice, out.values.data());
+            }
             out.resize_in_place(slice);
             for (int64_t row = 0; row < slice.rows; ++row)
               out.elements[size_t(row)] = weight.row(slice.row + row) + slice.column * int64_t(sizeof(typename F::Element));

@@ -118,8 +118,11 @@ struct Sizes {
   float x[256], w[256];
   uint8_t signs[32] = {};
 
+  /// `sized`: importance counts together with size, see two_level::with_size().
   /// Even: every eight have an even number of minuses. Where they do not, the value that matters least changes its sign.
-  Sizes(const float* values, const float* importance, bool even) {
+  Sizes(const float* values, const float* importance, bool even, bool sized) {
+    float both[256];
+    if (importance && sized) two_level::with_size<256>(values, importance, both), importance = both;
     float mean = 0;
     for (int i = 0; i < 256; ++i) mean += (importance ? importance[i] : values[i] * values[i]) / 256;
     const float inverse = two_level::inverse_mean(mean, 1);
@@ -218,7 +221,8 @@ Found<Dims> quantize_block(const Codebook<Dims, Levels>& book, const Sizes& in) 
 template <class F, int Dims, int Levels>
 void quantize(const Codebook<Dims, Levels>& book, bool even_signs, const blocks::BlockRow& row) {
   for (int64_t i = 0; i < row.blocks; ++i) {
-    const Sizes sizes(row.x + i * 256, row.importance ? row.importance + i * 256 : nullptr, even_signs);
+    constexpr bool sized = requires { F::sized; };
+    const Sizes sizes(row.x + i * 256, row.importance ? row.importance + i * 256 : nullptr, even_signs, sized);
     F::write(quantize_block<F>(book, sizes), row.out + i * F::bytes);
   }
 }

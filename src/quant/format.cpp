@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/json.h"
+#include "quant/arranged.h"
 #include "quant/hf_parts.h"
 
 namespace gale {
@@ -152,6 +153,7 @@ const Format& find_format(std::string_view name) {
 }
 
 const Format& format_of(const TensorGroup& group) {
+  if (is_arranged(group)) return arranged_format();
   check_transforms(group);
   if (reads(hf::quant_method(group)))
     if (const Format* format = claiming(group)) return *format;

@@ -91,7 +91,8 @@ struct SecondScale {
 std::span<const Format* const> formats();
 /// By name, any case. Throws Error{invalid_argument} listing the known names.
 const Format& find_format(std::string_view name);
-/// The one that claims the group. Throws Error{unsupported} naming the tensors, their types and the formats known.
+/// The one that claims the group, arranged_format() (quant/arranged.h) for one of a packed file. Throws Error{unsupported} naming
+/// the tensors, their types and the formats known.
 const Format& format_of(const TensorGroup& group);
 
 }  // namespace gale

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "gale/error.h"
 #include "kernels/matrix.h"
+#include "quant/gptq_dynamic.h"
 #include "quant/test_weights.h"
 
 // GPTQ weights: against values of another implementation, through the kernels' layouts, and with everything wrong that can be.
@@ -184,14 +185,100 @@ TEST(Gptq, OtherScaleTypesAreReadAsTheyAre) {
   EXPECT_FALSE(same_bits(dequantize(v.parts.group(), v.whole()), first));
 }
 
-TEST(Gptq, TheConfigOfOldIsNotNeeded) {
-  Vector v = vector_named("v1_extremes_act_order");
-  TensorGroup group = v.parts.group();
-  group.quantization_config = nullptr;
-  EXPECT_EQ(&format_of(group), &gptq());
-  EXPECT_TRUE(same_bits(dequantize(group, v.whole()), v.values));
-  group.parts.erase("g_idx");  // could be AWQ
-  EXPECT_THROW(format_of(group), Error);
+// What no config describes: bits by the shapes, and the form of the zeros by zeros and codes, or not at all.
+TEST(Gptq, WithoutAConfigTheFormIsKnownOrRefused) {
+  std::ifstream file(GALE_SOURCE_DIR "/src/quant/testdata/gptq_form.txt");
+  std::string name, qweight, qzeros, scales;
+  int64_t bits = 0, in = 0, out = 0, groups = 0, lacking = 0;
+  int known = 0, refused = 0;
+  while (file >> name >> bits >> in >> out >> groups >> lacking >> qweight >> qzeros >> scales) {
+    SCOPED_TRACE(name);
+    Vector v;
+    v.parts.put("qweight", TensorType::i32, {in * bits / 32, out}, from_hex(qweight));
+    v.parts.put("qzeros", TensorType::i32, {groups, out * bits / 32}, from_hex(qzeros));
+    v.parts.put("scales", TensorType::f16, {groups, out}, from_hex(scales));
+    std::vector<std::byte> g_idx(size_t(in * 4));
+    for (int32_t i = 0; i < in; ++i) {
+      const int32_t g = i / int32_t(in / groups);
+      std::memcpy(g_idx.data() + i * 4, &g, 4);
+    }
+    v.parts.put("g_idx", TensorType::i32, {in}, std::move(g_idx));
+    v.parts.config = {{"quant_method", "gptq"}, {"bits", bits}, {"checkpoint_format", lacking == 1 ? "gptq" : "gptq_v2"}};
+    const TensorGroup told = v.parts.group();
+    TensorGroup untold = told;
+    untold.quantization_config = nullptr;
+    ASSERT_EQ(&format_of(untold), &gptq());
+    try {
+      EXPECT_TRUE(same_bits(dequantize(untold, {0, out, 0, in}), dequantize(told, {0, out, 0, in})));
+      ++known;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::unsupported);
+      EXPECT_THAT(e.what(), HasSubstr("put quantize_config.json beside it"));
+      EXPECT_THAT(name, ::testing::AnyOf(HasSubstr("8_asym"), HasSubstr("shifted")));
+      ++refused;
+    }
+    untold.parts.erase("g_idx");  // could be AWQ
+    EXPECT_THROW(format_of(untold), Error);
+  }
+  EXPECT_GE(known, 14);
+  EXPECT_GE(refused, 4);
+}
+
+TEST(Gptq, RulesForSingleModulesAreThoseOfTheReference) {
+  std::ifstream file(GALE_SOURCE_DIR "/src/quant/testdata/gptq_rules.txt");
+  std::string config, module;
+  int64_t quantized = 0, bits = 0, group_size = 0, desc_act = 0, lines = 0;
+  for (; file >> config >> module >> quantized >> bits >> group_size >> desc_act; ++lines) {
+    SCOPED_TRACE(config + " " + module);
+    const Json parsed = Json::parse(config);
+    const GptqSettings settings = gptq_settings(&parsed, module);
+    ASSERT_EQ(settings.quantized, quantized == 1);
+    if (!settings.quantized) continue;
+    EXPECT_EQ(settings.bits, bits);
+    EXPECT_EQ(settings.group_size, group_size);
+    EXPECT_EQ(settings.desc_act, desc_act == 1);
+  }
+  EXPECT_EQ(lines, 40);
+  EXPECT_FALSE(has_gptq_rules(nullptr));
+}
+
+TEST(Gptq, RulesNameMixtralsExpertsAsItsFilesDo) {
+  for (const bool published : {false, true}) {
+    Vector v = vector_named("v2_act_order");
+    v.parts.config["dynamic"] = {{R"(.*block_sparse_moe\.experts\.\d+\.w3)", {{"bits", 8}}}};
+    if (published) v.parts.part("qweight").source = "f: model.layers.0.block_sparse_moe.experts.1.w3.qweight";
+    TensorGroup group = v.parts.group();
+    group.name = "model.layers.0.mlp.experts.1.up_proj";
+    if (published)
+      EXPECT_THROW(gptq().shape(group), Error) << "the rule says 8 bits";
+    else
+      EXPECT_NO_THROW(gptq().shape(group));
+  }
+}
+
+// A module's tensors and the rule for it must agree.
+TEST(Gptq, ModulesThatContradictTheirRulesAreRefused) {
+  const auto expect = [](const char* rule, Json settings, const char* says) {
+    Vector v = vector_named("v2_act_order");
+    v.parts.config["dynamic"] = {{rule, std::move(settings)}};
+    const TensorGroup group = v.parts.group();
+    try {
+      gptq().shape(group);
+      EXPECT_EQ(says, nullptr) << rule;
+    } catch (const Error& e) {
+      ASSERT_NE(says, nullptr) << e.what();
+      EXPECT_THAT(e.what(), HasSubstr(says));
+      EXPECT_THAT(e.what(), HasSubstr("model.layers.0.mlp.up_proj"));
+    }
+  };
+  expect(".*up_proj", {{"bits", 4}}, nullptr);
+  expect(".*down_proj", {{"bits", 8}}, nullptr);
+  expect(".*up_proj", {{"bits", 8}}, "its config says 8 bits by \".*up_proj\", but its tensors have 4");
+  expect(".*up_proj", {{"group_size", 32}}, "groups of 32");
+  expect("-:.*up_proj", Json::object(), "that it is not quantized");
+  expect(".*up_proj", 8, "expected an object");
+  expect("(((", {{"bits", 4}}, "(((");
+  expect("(a|a)*(a|a)*(a|a)*$.*up_proj", Json::object(), nullptr);
 }
 
 // One thing wrong at a time.

@@ -43,12 +43,18 @@ void check_type(const RawTensor& part, bool right_type, std::string_view kind) {
 }
 
 void check_shape(const TensorGroup& group, const RawTensor& part, const Shape& shape, std::string_view why) {
-  require(part.shape == shape, ErrorCode::corrupt, "{} is {}, but {} needs {}{}", part.name, part.shape.text(), group.name,
-          shape.text(), why);
+  check_woven_shape(group, part, shape, why);
   check_bytes(part);
 }
 
+void check_woven_shape(const TensorGroup& group, const RawTensor& part, const Shape& shape, std::string_view why) {
+  require(part.shape == shape, ErrorCode::corrupt, "{} is {}, but {} needs {}{}", part.name, part.shape.text(), group.name,
+          shape.text(), why);
+  if (!part.woven()) check_bytes(part);
+}
+
 void check_bytes(const RawTensor& part) {
+  require(!part.woven(), ErrorCode::unsupported, "{} lies woven with another tensor, which its format is not read in", part.name);
   const int64_t needed = row_bytes(part.type, part.elements(), part.name);
   require(int64_t(part.bytes.size()) == needed, ErrorCode::corrupt, "{} has {} bytes, its shape {} takes {}; {} is damaged",
           part.name, part.bytes.size(), part.shape.text(), needed, file_of(part));

@@ -27,6 +27,8 @@ const RawTensor& part_of(const TensorGroup& group, std::string_view suffix, std:
 void check_type(const RawTensor& part, bool right_type, std::string_view kind);
 void check_shape(const TensorGroup& group, const RawTensor& part, const Shape& shape, std::string_view why);
 void check_bytes(const RawTensor& part);
+/// check_shape for a part that may be woven (RawTensor), whose bytes were checked where it was taken out.
+void check_woven_shape(const TensorGroup& group, const RawTensor& part, const Shape& shape, std::string_view why);
 
 /// Throws Error{unsupported} where the group has a part that is none of `known`, nor a scale of activations, which are rounded
 /// here in a finer way: what a format does not know may change the weights.

@@ -8,6 +8,7 @@ one is given a small byte-level one here, so that run, tokenize and template hav
 import json
 import math
 import os
+import re
 import pty
 import select
 import shutil
@@ -234,6 +235,31 @@ class Run(CliTest):
         variables["GALE_SEED"] = "2"
         self.assertEqual(json.loads(self.ok("run", "--seed", "1", env=variables))["tokens"], one)  # the flag wins
         self.fails(2, "run", "-i", "x", env={"GALE_TOP_P": "7"}, says="7")
+
+    def test_variables_of_other_commands_do_not_matter(self):
+        """Each flag of each command as a variable, with a value that it cannot take, does not end a command that has no such flag."""
+        commands = re.findall(r"^  ([a-z]+)  ", self.ok("--help").split("Subcommands:")[1], re.M)
+        flags = {c: set(re.findall(r"GALE_[A-Z0-9_]+", self.ok(c, "--help"))) for c in commands if c not in ("login",)}
+        everywhere = set().union(*flags.values()) - {"GALE_ISA", "GALE_DEMO"}
+        self.assertIn("GALE_QUANT_EXPERTS", everywhere)
+        for command, args in (("tokenize", ["-m", self.model, "hello"]), ("doctor", []), ("inspect", [self.model])):
+            self.ok(command, *args, env={name: "no such value" for name in everywhere - flags[command]})
+
+    def test_variables_of_quantizing_wait_for_a_command_that_quantizes(self):
+        text, matrix = self.folder / "weights.txt", self.folder / "weights.dat"
+        text.write_text("hello world, " * 200)
+        self.ok("imatrix", "-m", self.model, "-f", text, "-o", matrix)
+        env = {"GALE_QUANT_EXPERTS": "1", "GALE_IMATRIX": str(matrix), "GALE_CALIBRATE": str(text)}
+        plain = self.ok_json("logits", "-m", self.model, "--tokens", "1,2")
+        for name, value in env.items():
+            with self.subTest(name):
+                self.assertEqual(self.ok_json("logits", "-m", self.model, "--tokens", "1,2", env={name: value}), plain)
+                self.ok("quantize", "-m", self.model, "--packed", "-o", self.folder / "idle.gale", env={name: value})
+        flag = ["--quant-experts", "--imatrix", matrix]
+        self.fails(1, "logits", "-m", self.model, "--tokens", "1,2", flag[0], says="no type is named")
+        self.fails(1, "logits", "-m", self.model, "--tokens", "1,2", *flag[1:], says="nothing is quantized")
+        weighted = self.ok_json("logits", "-m", self.model, "--tokens", "1,2", "--quant", "q4_0", env={"GALE_IMATRIX": str(matrix)})
+        self.assertEqual(weighted, self.ok_json("logits", "-m", self.model, "--tokens", "1,2", "--quant", "q4_0", *flag[1:]))
 
     def test_logprobs_bias_and_stops(self):
         out = self.run_json("-i", "hello", "-n", "4", "--ignore-eos", "--logprobs", "3")
@@ -606,6 +632,16 @@ class Models(CliTest):
             self.assertEqual(len(self.ok_json("run", "-m", out, "-i", "x", "-n", "3", "--ignore-eos")["tokens"]), 3)
         self.fails(1, "quantize", "-m", self.model, "--type", "q8_0", "-o", self.folder / "no/such/folder/x.gguf")
 
+    def test_families_that_are_not_there_are_named(self):
+        for form in ("mxfp4", "bf16"):
+            model = ROOT / f"tests/golden/data/gpt_oss_{form}"
+            says = ["GptOssForCausalLM", "not known", "LlamaForCausalLM"]
+            self.fails(1, "run", "-m", model, "-i", "x", "--raw", says=says)
+            self.fails(1, "logits", "-m", model, "--tokens", "1,2", says=says)
+            self.fails(1, "quantize", "-m", model, "--type", "q4_0", "--packed", "-o", self.folder / "oss.gale", says=says)
+            self.fails(1, "quantize", "-m", model, "--type", "q4_0", "-o", self.folder / "oss.gguf", says="GptOssForCausalLM")
+            self.assertFalse(self.ok_json("inspect", model)["runs"])
+
     def test_packed(self):
         source = self.folder / "to-pack"
         shutil.copytree(self.model, source)
@@ -625,8 +661,17 @@ class Models(CliTest):
         self.assertEqual(inspected["fit"]["packed_bytes"], self.ok_json("bench", "-m", packed, "-p", "0", "-n", "1", "-r", "1")["packed_bytes"])
         self.assertEqual(inspected["fit"]["packed_bytes"], self.ok_json("inspect", source, "--fit", "--quant", "q8_0")["fit"]["packed_bytes"])
         self.assertIn("packed from", self.ok("inspect", packed))
-        self.fails(1, "run", "-m", packed, "-i", "x", "--quant", "q4_0", says=["already arranged in q8_0", str(source)])
-        self.fails(1, "quantize", "-m", packed, "--type", "q4_0", "-o", self.folder / "x.gguf", says="is packed")
+        self.fails(1, "quantize", "-m", packed, "--packed", "-o", self.folder / "x.gale", says=["is packed already", "name a type"])
+        # The packed form is lossless: it becomes what a GGUF of the same type becomes, and says once that it loses twice.
+        self.ok("quantize", "-m", source, "--type", "q8_0", "-o", self.folder / "q8.gguf")
+        for model, name in ((packed, "x"), (self.folder / "q8.gguf", "y")):
+            note = self.ok_json("quantize", "-m", model, "--type", "q4_0", "-o", self.folder / f"{name}.gguf")["note"]
+            self.assertEqual(note.count("loses twice"), 1)
+        again = ["logits", *ids, "-m"]
+        self.assertEqual(self.ok_json(*again, self.folder / "x.gguf"), self.ok_json(*again, self.folder / "y.gguf"))
+        result = gale(*again, packed, "--quant", "q4_0", "--json")
+        self.assertEqual(result.stderr.count("loses twice"), 1)
+        self.assertEqual(json.loads(result.stdout), self.ok_json(*again, self.folder / "q8.gguf", "--quant", "q4_0"))
         self.fails(1, "inspect", source, "--verify", says="no packed file")
         self.ok("quantize", "-m", source, "--packed", "-o", self.folder / "own.gale")
         self.assertEqual(self.ok_json("logits", "-m", self.folder / "own.gale", *ids), self.ok_json("logits", "-m", source, *ids))

@@ -41,6 +41,11 @@ CASES = {
     # GPTQ: one scale a row, zeros in the middle and stored as they are, biases beside the quantized weights.
     "qwen2_gptq": "--arch qwen2 --hidden 64 --intermediate 96 --kv-heads 2 --vocab 96 --gptq -1 --gptq-sym --gptq-format gptq_v2"
                   " --dtype f32",
+    # GPTQ: modules of 2, 3, 4 and 8 bits, of other groups and of none, by GPTQModel's rules; g_idx only where columns are scattered.
+    "llama_gptq_dynamic": "--arch llama --hidden 64 --intermediate 96 --kv-heads 2 --vocab 64 --prompts 24 --gptq 32 --gptq-dynamic --dtype f32",
+    # GPTQ of old: config.json says nothing, quantize_config.json beside it does.
+    "qwen2_gptq_old": "--arch qwen2 --hidden 64 --intermediate 64 --kv-heads 2 --vocab 64 --prompts 24 --gptq 32 --gptq-act-order --gptq-old"
+                      " --dtype f32",
     # Other formats of quantized checkpoints, in small models: FP8 in blocks that outputs and columns are no multiples of, experts too, ...
     "mixtral_fp8": "--arch mixtral --hidden 48 --intermediate 40 --experts 4 --vocab 64 --prompts 24 --quantized fp8_block --dtype f32",
     # ... FP8 with a scale for each output, ...
@@ -64,6 +69,10 @@ CASES = {
     "llama_hqq_saved": "--arch llama --hidden 64 --intermediate 64 --vocab 64 --prompts 24 --saved hqq --dtype f32",
     "llama_compressed": "--arch llama --hidden 64 --intermediate 64 --vocab 64 --prompts 24 --saved compressed --dtype f32",
     "llama_mlx": "--arch llama --hidden 128 --intermediate 128 --vocab 64 --prompts 24 --saved mlx --dtype f32",
+    # ... also as mlx-lm converts mixtures of experts: stacked, embedding, head and router quantized too, one layer in other bits, ...
+    "mixtral_mlx": "--arch mixtral --hidden 64 --intermediate 64 --experts 4 --kv-heads 2 --vocab 64 --prompts 24 --mlx-moe --dtype f32",
+    "qwen3_moe_mlx": "--arch qwen3_moe --layers 2 --kv-heads 2 --head-dim 16 --experts 4 --expert-intermediate 64 --intermediate 64 --vocab 64"
+                     " --prompts 24 --set norm_topk_prob=true --mlx-moe --dtype f32",
     # ... and gguf.
     "llama_gguf": "--arch llama --hidden 256 --intermediate 96 --head-dim 16 --kv-heads 2 --vocab 64 --prompts 24 --gguf --dtype f32",
     # mistral.rs's container: every family of its layers, in two shards, and stacks of experts.

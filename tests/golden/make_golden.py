@@ -28,6 +28,7 @@ import transformers
 import checkpoint
 import gguf_file
 import gptq
+import mlx_moe
 import quantized
 import reference
 import saved
@@ -83,8 +84,12 @@ def parser() -> argparse.ArgumentParser:
     q.add_argument("--gptq-sym", action="store_true", help="zeros in the middle")
     q.add_argument("--gptq-format", choices=("gptq", "gptq_v2"), default="gptq", help="checkpoint_format (default gptq)")
 
+    q.add_argument("--gptq-dynamic", action="store_true", help="single modules otherwise, by the rules of gptq.py")
+    q.add_argument("--gptq-old", action="store_true", help="told by quantize_config.json")
+
     q.add_argument("--quantized", choices=sorted(quantized.FORMS), help="another format instead, for experts too")
     q.add_argument("--saved", choices=sorted(saved.SAVERS), help="as a Python package itself saves it")
+    q.add_argument("--mlx-moe", action="store_true", help="a mixture of experts as mlx-lm converts it")
     q.add_argument("--gguf", action="store_true", help="a GGUF of the types that the package gguf makes, for Llama")
     q.add_argument("--uqff", action="store_true", help="mistral.rs's container instead, each layer in another of its families")
 
@@ -109,7 +114,7 @@ def make(args: argparse.Namespace, out: Path, command: str) -> None:
             draft = Path(scratch)
             drawn = checkpoint.draw(args, seed)
             packed = (gptq.Packed(drawn, args, seed) if args.gptq else quantized.Packed(drawn, args) if args.quantized else
-                      saved.Packed(drawn, args) if args.saved else uqff.Packed(drawn) if args.uqff else
+                      saved.Packed(drawn, args) if args.saved else mlx_moe.Packed(drawn) if args.mlx_moe else uqff.Packed(drawn) if args.uqff else
                       gguf_file.Packed(drawn) if args.gguf else None)
             checkpoint.write(drawn, args, draft)
             model = reference.load(draft)

@@ -1,5 +1,6 @@
 #include "base/checked.h"
 #include "base/json.h"
+#include "checkpoint/hf_experts.h"
 #include "quant/grouped.h"
 
 namespace gale {
@@ -36,7 +37,9 @@ int64_t group_size(const TensorGroup& group) {
   const Json* config = group.quantization_config;
   if (config == nullptr || !config->is_object()) return 64;
   const int64_t all = hf::config_number(config, "group_size", 64);
-  const auto own = config->find(group.name);
+  auto own = config->find(group.name);
+  if (const auto one = expert_name(group.name + "."); one && own == config->end())  // experts are one weight in MLX
+    own = config->find(one->fused.substr(0, one->fused.size() - 1));
   return own != config->end() && own->is_object() ? hf::config_number(&*own, "group_size", all) : all;
 }
 

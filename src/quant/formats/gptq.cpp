@@ -1,10 +1,14 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "base/checked.h"
 #include "base/json.h"
+#include "base/rng.h"
+#include "checkpoint/hf_experts.h"
 #include "quant/blocks.h"
+#include "quant/gptq_dynamic.h"
 #include "quant/hf_parts.h"
 
 namespace gale {
@@ -23,6 +27,7 @@ using hf::config_text;
 ///   mean,
 ///                                           in "gptq_v2" themselves
 ///   g_idx    i32 [in]                       the group of each column (act-order scatters them); absent: column / group_size
+/// Which of the two forms a file is in says its config, quantize_config.json of old; what none says is found in the codes.
 /// value = scale * (code - zero). The largest stored zero means one more in v1: some kernels wrap it to 0, others (exllama, which
 /// most people ran) do not, and neither do we.
 struct Gptq {
@@ -35,10 +40,14 @@ struct Gptq {
   explicit Gptq(const TensorGroup& group);
   int64_t group_of(int64_t column) const;
   float scale(int64_t group, int64_t row) const;
-  int zero(int64_t group, int64_t row) const;
+  int zero_stored(int64_t group, int64_t row) const;
+  int zero(int64_t group, int64_t row) const { return zero_stored(group, row) + zero_offset; }
   int code(int64_t column, int64_t row) const { return bits_at(*qweight, column * bits, row, out); }
 
   static uint32_t word(const RawTensor& tensor, int64_t i) { return hf::element<uint32_t>(tensor, i); }
+  int64_t bits_by_shapes() const;
+  void find_groups(const TensorGroup& group, bool told);
+  int zero_offset_by_codes(const TensorGroup& group) const;
   /// The code that begins at `bit` of a column of words, `stride` apart.
   int bits_at(const RawTensor& tensor, int64_t bit, int64_t column, int64_t stride) const {
     const int64_t at = bit / 32, shift = bit % 32;
@@ -58,8 +67,9 @@ void check_part(const TensorGroup& group, const RawTensor& part, bool right_type
   hf::check_shape(group, part, shape, fmt::format(" in {} bits{}", bits, why));
 }
 
-/// 1 for "gptq", 0 for "gptq_v2".
+/// 1 for "gptq", 0 for "gptq_v2"; -1 where no config says it.
 int zero_offset_of(const TensorGroup& group) {
+  if (group.quantization_config == nullptr) return -1;
   const std::string form = config_text(group.quantization_config, "checkpoint_format");
   const bool marlin = form == "marlin" || config_flag(group.quantization_config, "is_marlin_format");
   require(!marlin, ErrorCode::unsupported,
@@ -78,15 +88,16 @@ Gptq::Gptq(const TensorGroup& group)
       scales(&part_of(group, "scales")),
       g_idx(group.part("g_idx")),
       zero_offset(zero_offset_of(group)) {
+  require(qweight->shape.rank() == 2 && scales->shape.rank() == 2 && qweight->elements() > 0 && scales->elements() > 0,
+          ErrorCode::corrupt, "{}: qweight {} and scales {} must be matrices", group.name, qweight->shape.text(),
+          scales->shape.text());
   const Json* config = group.quantization_config;
-  const int64_t said = config_number(config, "bits", 4);
+  const bool told = config != nullptr && !has_gptq_rules(config);  // the same of all modules
+  const int64_t said = told ? config_number(config, "bits", 4) : bits_by_shapes();
   require(said == 2 || said == 3 || said == 4 || said == 8, ErrorCode::unsupported,
           "{}: GPTQ of {} bits is not read, only of 2, 3, 4 and 8; take the model in another form (gale doctor lists them)",
           group.name, said);
   bits = int(said);
-  require(qweight->shape.rank() == 2 && scales->shape.rank() == 2 && qweight->elements() > 0 && scales->elements() > 0,
-          ErrorCode::corrupt, "{}: qweight {} and scales {} must be matrices", group.name, qweight->shape.text(),
-          scales->shape.text());
   const int64_t words = qweight->shape[0], together = bits == 3 ? 3 : 1;  // words that hold whole codes
   require(words <= INT32_MAX / 32 && words % together == 0, ErrorCode::corrupt, "{}: {} words are no whole columns of {} bits",
           qweight->name, words, bits);
@@ -98,6 +109,20 @@ Gptq::Gptq(const TensorGroup& group)
   require(out <= INT32_MAX && out * bits % 32 == 0, ErrorCode::corrupt, "{}: zeros of {} outputs of {} bits are no whole words",
           group.name, out, bits);
   check_part(group, *qzeros, qzeros->type == TensorType::i32, {groups, out * bits / 32}, bits, ": as many groups as scales");
+  find_groups(group, told);
+  if (zero_offset < 0) zero_offset = zero_offset_by_codes(group);
+}
+
+/// By the words that the zeros of all outputs take.
+int64_t Gptq::bits_by_shapes() const {
+  const int64_t outputs = qweight->shape[1], words = qzeros->shape.rank() == 2 ? qzeros->shape[1] : 0;
+  require(words > 0 && words <= INT32_MAX && words * 32 % outputs == 0, ErrorCode::corrupt,
+          "{} is {}, which no number of bits makes of {} outputs", qzeros->name, qzeros->shape.text(), outputs);
+  return words * 32 / outputs;
+}
+
+void Gptq::find_groups(const TensorGroup& group, bool told) {
+  const Json* config = group.quantization_config;
   if (g_idx != nullptr) {
     check_part(group, *g_idx, g_idx->type == TensorType::i32, {in}, bits, ": one for each input");
     for (int64_t i = 0; i < in; ++i)
@@ -105,14 +130,69 @@ Gptq::Gptq(const TensorGroup& group)
               g_idx->name, i, group_of(i), groups);
     return;
   }
-  require(!config_flag(config, "desc_act"), ErrorCode::corrupt,
+  require(!told || !config_flag(config, "desc_act"), ErrorCode::corrupt,
           "{}: no tensor \"{}.g_idx\", although \"desc_act\" says that its columns are scattered over groups", group.name,
           group.name);
   group_size = config_number(config, "group_size", -1);
+  if (!told && in % groups == 0) group_size = in / groups;
   if (group_size <= 0 || group_size > in) group_size = in;
   require(ceil_div(in, group_size) == groups, ErrorCode::corrupt,
           "{}: {} columns in groups of {} are {} groups, but there are scales of {}", group.name, in, group_size,
           ceil_div(in, group_size), groups);
+}
+
+/// Symmetric weights have all their zeros in the middle of the codes, which are stored one lower in v1. Of others the codes tell:
+/// weights scatter around 0, so that codes do around the zeros, and around one more than what is stored in v1. As many codes as
+/// tell for certain, or none.
+int Gptq::zero_offset_by_codes(const TensorGroup& group) const {
+  constexpr int64_t kLooked = 16384;
+  constexpr double kNear = 0.25, kCertain = 4;  // of the step between the two; standard errors of the mean
+  const int middle = 1 << (bits - 1), first = zero_stored(0, 0);
+  const auto all_are_first = [&] {
+    for (int64_t g = 0; g < groups; ++g)
+      for (int64_t row = 0; row < out; ++row)
+        if (zero_stored(g, row) != first) return false;
+    return true;
+  };
+  if ((first == middle || first == middle - 1) && all_are_first()) return first == middle ? 0 : 1;
+  SplitMix64 random{1};
+  double sum = 0, squares = 0;
+  const int64_t n = std::min(kLooked, in * out);
+  for (int64_t i = 0; i < n; ++i) {
+    const auto at = int64_t(random() % uint64_t(in * out)), row = at / in, column = at % in;
+    const double apart = code(column, row) - zero_stored(group_of(column), row);
+    sum += apart;
+    squares += apart * apart;
+  }
+  const double mean = sum / double(n), error = std::sqrt(std::max(0.0, squares / double(n) - mean * mean) / double(n));
+  if (kCertain * error < kNear)
+    for (const int offset : {0, 1})
+      if (std::fabs(mean - offset) < kNear) return offset;
+  fail(
+      ErrorCode::unsupported,
+      "{}: no config says whether its zeros are stored one lower than they mean (\"gptq\") or as they are (\"gptq_v2\"), and its "
+      "codes do not tell; put quantize_config.json beside it, such as {{\"bits\": {}, \"checkpoint_format\": \"gptq\"}}",
+      group.name, bits);
+}
+
+/// That a module is what the config says of it, where that has rules: its own tensors say it too.
+void check_settings(const TensorGroup& group, const Gptq& w) {
+  if (!has_gptq_rules(group.quantization_config)) return;
+  const bool published = w.qweight->source.find(".block_sparse_moe.") != std::string::npos;  // Mixtral's own names
+  const std::string module = published ? published_expert_name(group.name) : group.name;
+  const GptqSettings said = gptq_settings(group.quantization_config, module);
+  const std::string by = said.rule.empty() ? "" : fmt::format(" by \"{}\"", said.rule);
+  require(said.quantized, ErrorCode::corrupt, "{}: its config says{} that it is not quantized, but its tensors are GPTQ's",
+          group.name, by);
+  require(!said.bits || *said.bits == w.bits, ErrorCode::corrupt, "{}: its config says {} bits{}, but its tensors have {}",
+          group.name, said.bits.value_or(0), by, w.bits);
+  const int64_t size = said.group_size.value_or(0), whole = size <= 0 || size > w.in ? w.in : size;
+  require(!said.group_size || ceil_div(w.in, whole) == w.groups, ErrorCode::corrupt,
+          "{}: its config says groups of {}{}, which are {} in {} columns, but there are scales of {}", group.name, size, by,
+          ceil_div(w.in, whole), w.in, w.groups);
+  require(!said.desc_act || w.g_idx != nullptr || w.groups == 1, ErrorCode::corrupt,
+          "{}: no tensor \"{}.g_idx\", although \"desc_act\" says{} that its columns are scattered over groups", group.name,
+          group.name, by);
 }
 
 int64_t Gptq::group_of(int64_t column) const { return g_idx ? int32_t(word(*g_idx, column)) : column / group_size; }
@@ -124,12 +204,12 @@ float Gptq::scale(int64_t group, int64_t row) const {
   return value;
 }
 
-int Gptq::zero(int64_t group, int64_t row) const {
+int Gptq::zero_stored(int64_t group, int64_t row) const {
   // A row of words is a column of one.
   const int64_t bit = row * bits, words = out * bits / 32;
   uint64_t both = word(*qzeros, group * words + bit / 32);
   if (bit % 32 + bits > 32) both |= uint64_t(word(*qzeros, group * words + bit / 32 + 1)) << 32;
-  return int(both >> bit % 32 & ((1u << bits) - 1)) + zero_offset;
+  return int(both >> bit % 32 & ((1u << bits) - 1));
 }
 
 std::vector<int64_t> columns_of_groups(const Gptq& w) {
@@ -245,6 +325,7 @@ const Format format_gptq = {
     .shape =
         [](const TensorGroup& group) {
           const Gptq w(group);
+          check_settings(group, w);
           return std::pair(w.out, w.in);
         },
     .layout = layout_of,

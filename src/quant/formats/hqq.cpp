@@ -116,7 +116,7 @@ Hqq::Hqq(const TensorGroup& group)
   together = bits == 3 ? 10 : 8 / bits;
   step = ceil_div(rows, together);
   hf::check_type(*packed, packed->type == (bits == 3 ? TensorType::i32 : TensorType::u8), "HQQ");
-  hf::check_shape(group, *packed, {step, across}, fmt::format(" in {} bits along axis {}", bits, axis));
+  hf::check_shape(group, *packed, {step, across}, fmt::format(" in {} bits along axis {}, in groups of {}", bits, axis, size));
   for (const auto& [part, own] : {std::pair(scales, scale_q), {zeros, zero_q}}) {
     if (own != nullptr) {
       require(own->out * own->in == n / size, ErrorCode::corrupt, "{} are [{}, {}] quantized numbers, but {} has {} groups of {}",

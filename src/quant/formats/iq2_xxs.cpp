@@ -25,6 +25,7 @@ struct Iq2Xxs : iq::Blocks<Iq2Xxs> {
   /// 3.7e-4 and up.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0e24 + bits % 64)); }
 
+  static constexpr bool sized = true;  // so few points for 32 columns: see two_level::with_size()
   static void quantize(const blocks::BlockRow& row) {
     static const codebook::Codebook<8, 3> book(kGridIq2Xxs, CodeTable::iq2);
     codebook::quantize<Iq2Xxs>(book, true, row);

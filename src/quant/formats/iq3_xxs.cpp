@@ -26,6 +26,7 @@ struct Iq3Xxs : iq::Blocks<Iq3Xxs> {
   /// 1.4e-4 and up.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x089f + bits % 64)); }
 
+  static constexpr bool sized = true;  // so few points for 32 columns: see two_level::with_size()
   static void quantize(const blocks::BlockRow& row) {
     static const codebook::Codebook<4, 8> book(kGridIq3Xxs, CodeTable::iq3_xxs);
     codebook::quantize<Iq3Xxs>(book, true, row);

