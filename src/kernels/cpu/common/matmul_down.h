@@ -67,8 +67,9 @@ void walk_down(const MatmulArgs& a, int64_t panel_begin, int64_t panel_end) {
   const int64_t block = a.rows <= R ? R : kWaitingRows, units = kWaiting / block, period = a.geometry.period;
   alignas(64) ScaledInputs waiting[kWaiting];
   for_sharing(a, panel_begin, panel_end, [&](const Sharing& sharing) {
-    for (int64_t row = 0; row < a.rows; row += block)
-      for (int64_t u = 0; u < a.geometry.units; u += units) {
+    // Codes of a piece stay in a cache while all rows pass, even where those of all columns would not.
+    for (int64_t u = 0; u < a.geometry.units; u += units)
+      for (int64_t row = 0; row < a.rows; row += block) {
         const int64_t rows = least(block, a.rows - row), end = least(u + units, a.geometry.units);
         for (int64_t i = u; i < end; ++i) {
           float spare[2 * kDownUnit * 16];
@@ -80,7 +81,7 @@ void walk_down(const MatmulArgs& a, int64_t panel_begin, int64_t panel_end) {
         }
         for_tiles<P>(sharing, period, [&](int64_t panel, auto panels) {
           in_groups<R>(rows, [&](int64_t first, auto count) {
-            const int64_t ahead = first > 0 ? 0 : panels.value * period * a.geometry.panel_bytes();
+            const int64_t ahead = row + first > 0 ? 0 : panels.value * period * a.geometry.panel_bytes();
             const ScaledInputs* inputs[count.value];
             for (int n = 0; n < count.value; ++n) inputs[n] = waiting + (first + n) * units;
             tile_scaled_inputs<Bits, panels.value, count.value>(Tile{a, panel, row + first, u, end, ahead, 0, period}, inputs);
