@@ -57,8 +57,9 @@ constexpr Reference kReference[] = {
     {"q5_0", true, 0.054169, 0.049915, 0.97, 1.00001},
     {"q5_1", false, 0.037418, 0.028770, 0.97, 1.00001},
     {"q5_1", true, 0.041866, 0.033496, 0.97, 1.00001},
-    {"q2_k", false, 0.291175, 0.215671},
-    {"q2_k", true, 0.319726, 0.239458},
+    // By the square root of importance, which costs weighted error and brings the model's output closer (two_level::with_size).
+    {"q2_k", false, 0.291175, 0.215671, 1.005},
+    {"q2_k", true, 0.319726, 0.239458, 1.015},
     {"q3_k", false, 0.148342, 0.124541, 0.97},
     {"q3_k", true, 0.174026, 0.149826, 0.97},
     {"iq4_nl", false, 0.075075, 0.065412, 0.97},
@@ -67,7 +68,7 @@ constexpr Reference kReference[] = {
     {"iq4_xs", true, 0.090661, 0.082410, 0.97},
     // iq2_xxs and iq2_xs it makes with importance only.
     {"iq2_xxs", false, 0.34, 0.255251},
-    {"iq2_xxs", true, 0.38, 0.306507},
+    {"iq2_xxs", true, 0.38, 0.306507, 0.97},
     {"iq2_xs", false, 0.30, 0.210643, 0.97},
     {"iq2_xs", true, 0.32, 0.245382, 0.97},
     {"iq2_s", false, 0.261301, 0.207556},
@@ -131,8 +132,9 @@ TEST(Quantize, ImportanceLowersTheWeightedErrorOfTablesToo) {
   const std::vector<float> importance = some_importance(), x = weights_like(3, 16 * kColumns, 0.02f);
   for (const std::string_view name : {"iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0"}) {
     const Format& format = find_format(name);
+    const double share = name.starts_with("tq") ? 0.995 : 0.98;  // three values leave little to choose
     const std::vector<float> without = round_trip(format, x, kColumns), with = round_trip(format, x, kColumns, importance.data());
-    EXPECT_LT(relative_error(with, x, &importance), 0.98 * relative_error(without, x, &importance)) << name;
+    EXPECT_LT(relative_error(with, x, &importance), share * relative_error(without, x, &importance)) << name;
   }
 }
 

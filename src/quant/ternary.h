@@ -18,7 +18,7 @@ struct Fit {
 /// they are, as by the reference's largest magnitude, which elsewhere turns most weights into zeros.
 inline Fit fit(const float* x, const float* importance) {
   float both[256];
-  if (importance) two_level::with_size<256>(x, importance, both, true), importance = both;
+  if (importance) two_level::with_size<256>(x, importance, both), importance = both;
   std::array<int16_t, 256> order;
   std::iota(order.begin(), order.end(), int16_t(0));
   std::sort(order.begin(), order.end(), [x](int a, int b) {
