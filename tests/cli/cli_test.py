@@ -354,8 +354,8 @@ class Run(CliTest):
                 self.assertEqual(more["tokens"], whole["tokens"])
             before = chat.read_bytes()
             self.fails(1, "run", "-m", self.model, "-i", "x", "--session", chat, "--kv-type", "q8_0", says=("q8_0", "bf16"))
-            self.fails(1, "run", "-m", self.model, "-i", "x", "--session", chat, "--raw", says="without --raw")
-            self.fails(1, "run", "-m", self.model, "-i", "x", "--session", chat, "--system", "be long", says="another system prompt")
+            self.fails(1, "run", "-m", self.model, "-i", "x", *args, chat, "--raw", says="without --raw")
+            self.fails(1, "run", "-m", self.model, "-i", "x", *args, chat, "--system", "be long", says="another system prompt")
             self.fails(1, "run", "-m", self.model, "-i", "x", "--session", DATA / "llama3" / "config.json", says="no session")
             self.assertEqual(chat.read_bytes(), before)
 
