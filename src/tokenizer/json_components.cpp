@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tokenizer/json_fields.h"
+#include "tokenizer/utf8.h"
 
 namespace gale {
 namespace {
@@ -189,7 +190,8 @@ void add_decoder_step(const JsonAt& at, std::vector<DecoderStep>& steps) {
     steps.push_back({.kind = Kind::metaspace, .pattern = mark.pattern, .drops_first = mark.prepend != PreStep::Prepend::never});
   } else if (type == "Strip") {
     DecoderStep step{.kind = Kind::strip, .pattern = at.at("content").text()};
-    require(!step.pattern.empty(), ErrorCode::corrupt, "tokenizer.json: {}/content is empty", at.pointer);
+    require(!step.pattern.empty() && utf8_at(step.pattern, 0).length == step.pattern.size(), ErrorCode::corrupt,
+            "tokenizer.json: {}/content '{}' is not one character", at.pointer, step.pattern);
     step.start = at.at("start").count(0, kMost);
     step.stop = at.at("stop").count(0, kMost);
     steps.push_back(std::move(step));
@@ -301,6 +303,7 @@ PreTokenizer parse_pre_tokenizer(const Json& json, bool bytes) {
 }
 
 Decoder parse_decoder(const Json& json) {
+  if (json.is_null()) return {};
   std::vector<DecoderStep> steps;
   for_each_part({json, "/decoder"}, "decoders", [&](const JsonAt& at) {
     add_decoder_step(at, steps);

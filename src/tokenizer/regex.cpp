@@ -354,8 +354,32 @@ void Regex::spend(RegexScratch& scratch, uint64_t steps, size_t from) const {
           impl_->pattern, from);
 }
 
-// A search sees a part of the text and may take a few steps; only where that is too little is it tried again with more, which the
-// call pays for. A step can itself look at many bytes (a run of letters is one), so that time is limited too.
+// `steps`: how many the search may take; more, which the call pays for, until they are enough.
+int Regex::match_within(std::string_view text, size_t from, bool part, uint32_t& steps, RegexScratch& scratch) const {
+  int rc;
+  while ((rc = match(text, from, part, scratch)) == PCRE2_ERROR_MATCHLIMIT) {
+    spend(scratch, steps, from);
+    steps = uint32_t(std::min<uint64_t>(uint64_t(steps) * kGrowth, std::max<uint64_t>(scratch.budget.steps, 1)));
+    pcre2_set_match_limit(scratch.impl_->context, steps);
+  }
+  return rc;
+}
+
+// After the last attempt of a search.
+void Regex::settle(int rc, uint32_t steps, size_t from, RegexScratch& scratch) const {
+  if (steps > kFewSteps) {
+    pcre2_set_match_limit(scratch.impl_->context, kFewSteps);
+    spend(scratch, steps, from);
+  }
+  if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH || rc == PCRE2_ERROR_PARTIAL) return;
+  char message[160];
+  pcre2_get_error_message(rc, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
+  fail(ErrorCode::invalid_argument, "the text cannot be split by the tokenizer's pattern '{}': {} at byte {}; shorten the text",
+       impl_->pattern, message, from);
+}
+
+// A search sees a part of the text and may take a few steps; only where that is too little is it tried again with more. A step
+// can itself look at many bytes (a run of letters is one), so that time is limited too.
 bool Regex::find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const {
   RegexScratch::Impl& s = *scratch.impl_;
   size_t window = kFewBytes;
@@ -367,36 +391,30 @@ bool Regex::find(std::string_view text, size_t from, RegexScratch& scratch, size
     size_t shown = std::min(text.size(), (from / window + 2) * window);
     while (shown < text.size() && (uint8_t(text[shown]) & 0xc0) == 0x80) ++shown;
     const bool part = shown < text.size();
-    rc = match(text.substr(0, shown), from, part, scratch);
-    if (rc == PCRE2_ERROR_MATCHLIMIT) {
-      spend(scratch, steps, from);
-      steps = uint32_t(std::min<uint64_t>(uint64_t(steps) * kGrowth, std::max<uint64_t>(scratch.budget.steps, 1)));
-      pcre2_set_match_limit(s.context, steps);
-    } else if (part && (rc == PCRE2_ERROR_PARTIAL || rc == PCRE2_ERROR_NOMATCH)) {
-      spend(scratch, shown - from, from);
-      window *= kGrowth;
-    } else {
-      break;
-    }
+    rc = match_within(text.substr(0, shown), from, part, steps, scratch);
+    if (!part || (rc != PCRE2_ERROR_PARTIAL && rc != PCRE2_ERROR_NOMATCH)) break;
+    spend(scratch, shown - from, from);
+    window *= kGrowth;
   }
-  if (steps > kFewSteps) {
-    pcre2_set_match_limit(s.context, kFewSteps);
-    spend(scratch, steps, from);
-  }
+  settle(rc, steps, from, scratch);
   if (rc == PCRE2_ERROR_NOMATCH) return false;
-  if (rc < 0) {
-    char message[160];
-    pcre2_get_error_message(rc, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
-    fail(ErrorCode::invalid_argument, "the text cannot be split by the tokenizer's pattern '{}': {} at byte {}; shorten the text",
-         impl_->pattern, message, from);
-  }
   const size_t* where = pcre2_get_ovector_pointer(s.data);
-  begin = where[0];
-  end = where[1];
   // \K can put the start before `from` or after the end; neither may move the search backwards.
-  if (begin < from) begin = from;
-  if (end < begin) end = begin;
+  begin = std::max(where[0], from);
+  end = std::max(where[1], begin);
   return true;
+}
+
+Regex::Found Regex::find_certain(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const {
+  uint32_t steps = kFewSteps;
+  const int rc = match_within(text, from, true, steps, scratch);
+  settle(rc, steps, from, scratch);
+  if (rc == PCRE2_ERROR_NOMATCH) return Found::none;
+  const size_t* where = pcre2_get_ovector_pointer(scratch.impl_->data);
+  begin = std::max(where[0], from);
+  end = std::max(where[1], begin);
+  if (rc == PCRE2_ERROR_PARTIAL) return Found::open;
+  return begin == text.size() ? Found::none : Found::match;
 }
 
 std::string_view Regex::subject(std::string_view text, std::string& buffer) {

@@ -44,11 +44,18 @@ class Regex {
   /// Throws Error{invalid_argument} when the searches of a call take more steps than any sane text needs.
   bool find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const;
 
+  enum class Found { none, match, open };
+  /// The same in a text that will go on, as far as that cannot change it. `open`: there may be a match from `begin` on.
+  /// `none`: there is none but may be one that begins where the text now ends.
+  Found find_certain(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const;
+
   /// Pattern that matches exactly this text.
   static std::string escape(std::string_view text);
 
  private:
   int match(std::string_view text, size_t from, bool part, RegexScratch& scratch) const;
+  int match_within(std::string_view text, size_t from, bool part, uint32_t& steps, RegexScratch& scratch) const;
+  void settle(int rc, uint32_t steps, size_t from, RegexScratch& scratch) const;
   void spend(RegexScratch& scratch, uint64_t steps, size_t from) const;
 
   struct Impl;

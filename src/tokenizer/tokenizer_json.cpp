@@ -254,9 +254,6 @@ class Reader {
     parts_.added_in_letters = true;  // as the reference has it; GGUF's reference takes them as they stand
     parts_.truncation = parse_truncation(part("truncation"));
     parts_.padding = parse_padding(part("padding"));
-    // BPE files made for encoding only have no decoder; their pieces are still bytes.
-    if (parts_.decoder.empty() && parts_.byte_level) parts_.decoder = Decoder({{.kind = DecoderStep::Kind::byte_level}});
-    if (parts_.decoder.empty() && parts_.rules.byte_fallback) parts_.decoder = sentencepiece_decoder(false);
   }
 
   const element& root_;
