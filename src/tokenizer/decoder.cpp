@@ -16,7 +16,7 @@ std::string replace(const DecoderStep& step, std::string_view text, RegexScratch
   if (!step.regex) return replace_all(text, step.pattern, step.content);
   if (valid_prefix(text) != text.size()) return std::string(text);  // already raw bytes
   std::string out, buffer;
-  for_each_match(*step.regex, Regex::subject(text, buffer), scratch, [&](size_t begin, size_t end, bool match) {
+  for_each_match(*step.regex, step.regex->subject(text, buffer), scratch, [&](size_t begin, size_t end, bool match) {
     out += match ? std::string_view(step.content) : text.substr(begin, end - begin);
   });
   return out;

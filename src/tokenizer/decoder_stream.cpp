@@ -123,6 +123,7 @@ class ReplaceRegex final : public Stage {
       return forget();
     }
     text_ += part;
+    any_ = true;
     run(false);
     if (from_ <= 2 * kMostBehind) return;
     size_t cut = std::min(done_, from_) - kMostBehind;
@@ -132,7 +133,7 @@ class ReplaceRegex final : public Stage {
     last_end_ = last_end_ == kNone || last_end_ < cut ? kNone : last_end_ - cut;
   }
   void end() override {
-    run(true);
+    if (any_) run(true);  // nothing is found in an empty text
     forget();
     next->end();
   }
@@ -140,12 +141,12 @@ class ReplaceRegex final : public Stage {
  private:
   static constexpr size_t kNone = std::string_view::npos;
 
-  void forget() { text_.clear(), from_ = done_ = 0, last_end_ = kNone; }
+  void forget() { text_.clear(), from_ = done_ = 0, last_end_ = kNone, any_ = false; }
 
   // for_each_match, as far as more text cannot change it.
   void run(bool final) {
     std::string buffer, out;
-    const std::string_view subject = Regex::subject(text_, buffer);
+    const std::string_view subject = step_.regex->subject(text_, buffer);
     scratch_.budget = Budget(text_.size());
     const auto copy = [&](size_t to) {
       if (to > done_) out.append(text_, done_, to - done_), done_ = to;
@@ -179,6 +180,7 @@ class ReplaceRegex final : public Stage {
   std::string text_;            // what the expression may look back on, and what is not decided
   size_t from_ = 0, done_ = 0;  // where it is tried next; what was handed on
   size_t last_end_ = kNone;
+  bool any_ = false;  // the text has begun
 };
 
 // Takes up to so many characters from either end of each text.

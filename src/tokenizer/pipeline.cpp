@@ -85,7 +85,8 @@ Pipeline::Pipeline(TokenizerParts parts)
     : parts_(std::move(parts)),
       raw_added_(raw_tokens(parts_.added)),
       prefix_(parts_.post.prefix()),
-      suffix_(parts_.post.suffix()) {
+      suffix_(parts_.post.suffix()),
+      surrounds_(parts_.post.surrounds()) {
   special_.assign(size_t(parts_.vocab_size), 0);
   for (size_t id = 0; id < special_.size(); ++id)
     special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
@@ -100,6 +101,7 @@ Pipeline::Pipeline(TokenizerParts parts)
 }
 
 std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions options) const {
+  if (!surrounds_) return encode_aligned(text, {}, options, nullptr).ids;
   std::vector<TokenId> out;
   out.reserve(text.size() / 4 + 8);
   if (options.add_special) out = prefix_;

@@ -102,6 +102,7 @@ class Pipeline final : public Tokenizer {
   std::unordered_map<TokenId, std::string> added_texts_;
   std::vector<uint8_t> special_;  // by id
   std::vector<TokenId> prefix_, suffix_;
+  bool surrounds_;                                    // a text comes between these
   mutable std::once_flag pieces_made_, firsts_made_;  // not needed for encoding, so made when first asked for
   mutable Pieces pieces_, firsts_;
 };
