@@ -448,6 +448,7 @@ class Translator {
         any = true;
       } else {
         const Utf8Char c = utf8_at(rest, 0);
+        if (rest[0] == ':' || rest[0] == '=' || rest[0] == '.') members += '\\';  // no bracket of PCRE2's
         members += rest.substr(0, c.length);
         at_ += c.length;
         any = true;

@@ -229,6 +229,8 @@ def all_tokenizers():
         for rstrip in (False, True):
             tokens = [(("[X]",), {"lstrip": lstrip, "rstrip": rstrip}), (("<m>",), {"lstrip": rstrip, "rstrip": lstrip, "normalized": False})]
             yield f"added strip {lstrip} {rstrip}", with_added(bpe(), tokens)
+    for rstrip in (False, True):
+        yield f"added spaces {rstrip}", with_added(bpe(), [(("<m>",), {"rstrip": True}), (("  ",), {"lstrip": True, "rstrip": rstrip})])
     yield "added single word", with_added(bpe(), [(("ab",), {"single_word": True}), (("Word",), {"single_word": True, "normalized": False})])
     yield "added normalized", with_added(with_parts(bpe(), normalizer=n.Lowercase()), [(("WORD",), {"normalized": True}), (("Hello",), {"normalized": False})],
                                          [(("[s]",), {}), (("[X]",), {})])
