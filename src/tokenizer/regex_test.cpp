@@ -73,6 +73,7 @@ TEST(Regex, ClassesHaveTheReferencesMembers) {
 TEST(Regex, SaysWhatItCannotRead) {
   for (const auto& [pattern, part] : std::vector<std::pair<std::string, std::string>>{{"a\\p{Nope}", "property 'Nope'"},
                                                                                       {"\\y", "\\y"},
+                                                                                      {"a\\X", "\\X"},
                                                                                       {"(?~a)", "this kind of group"},
                                                                                       {"[[:foo:]]", "[:foo:]"},
                                                                                       {"+a", "nothing to repeat"}}) {

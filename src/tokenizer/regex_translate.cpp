@@ -363,9 +363,10 @@ class Translator {
       case 'O':
         out_ += "(?s:.)";
         break;
+      case 'X':  // PCRE2 takes neighbouring emoji for one
       case 'y':
       case 'Y':
-        refuse(std::string("\\") + c + " (borders of characters) is not read");
+        refuse(std::string("\\") + c + " (characters as people see them) is not read");
       case 'k':
         reference();
         break;
@@ -376,7 +377,6 @@ class Translator {
       case 'K':
       case 'N':
       case 'R':
-      case 'X':
       case 'g':
         (out_ += '\\') += c;
         break;
