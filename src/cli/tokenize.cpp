@@ -118,7 +118,8 @@ int tokenize(const Flags& flags, int texts) {
 }  // namespace
 
 void add_tokenize(CommandLine& line) {
-  CLI::App* sub = line.app.add_subcommand("tokenize", "Text to token ids");
+  CLI::App* sub = line.app.add_subcommand(
+      "tokenize", "Text to token ids, whole: the truncation and padding of a tokenizer.json are not applied");
   const auto flags = std::make_shared<Flags>();
   sub->add_option("-m,--model", flags->model, "A folder, a .gguf file, a tokenizer's own file, a repository org/name, or demo")
       ->required();

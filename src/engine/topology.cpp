@@ -26,7 +26,7 @@ struct Topology::Rule {
   bool meets(std::string_view name, int layer) const {
     if (!pattern) return layer >= begin && layer < end;
     std::string buffer;
-    const std::string_view subject = Regex::subject(name, buffer);
+    const std::string_view subject = pattern->subject(name, buffer);
     RegexScratch scratch(name.size());
     size_t from = 0, to = 0;
     return pattern->find(subject, 0, scratch, from, to);

@@ -44,7 +44,7 @@ class AddedTokenFinder {
       if (!allowed(found, begin, end) || !accepts(found, input, begin, end)) continue;
       stretch(found, input, done, begin, end, spaces);
       if (begin > done) text(done, begin);
-      token(found.id, begin, end);
+      if (begin < end) token(found.id, begin, end);  // else the token before took all of it along
       done = end;
     }
     if (done < input.size()) text(done, input.size());

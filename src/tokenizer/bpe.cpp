@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/utf8.h"
 
@@ -22,6 +23,7 @@ Bpe::Bpe(const BpeModel& model)
       word_mark_(model.word_mark),
       inside_prefix_(model.inside_prefix),
       end_suffix_(model.end_suffix),
+      missing_unk_(model.missing_unk),
       vocab_size_(model.vocab_size),
       unk_(model.unk),
       byte_level_(model.byte_level),
@@ -113,6 +115,8 @@ void Bpe::load_bytes(std::string_view word, std::vector<Symbol>& symbols) const 
       ++symbols.back().bytes;
     } else if (id >= 0 || unk_ >= 0) {
       symbols.push_back({id >= 0 ? id : unk_, 1});
+    } else {
+      leave_out(bytes_to_letters({&c, 1}));
     }
   }
 }
@@ -177,6 +181,8 @@ void Bpe::load_characters(std::string_view word, ModelScratch& scratch) const {
     } else if (unk_ >= 0) {
       if (!fuse_unk_) flush();
       unknown += bytes;
+    } else {
+      leave_out(text);
     }
   }
   flush();
@@ -194,7 +200,16 @@ void Bpe::emit(Symbol symbol, size_t begin, TokenSink& out) const {
     for (size_t i = 0; i < text.size(); ++i) out.add(byte_ids_[uint8_t(text[i])], begin + i, begin + i + 1);
   } else if (unk_ >= 0 && !(fuse_unk_ && !out.ids.empty() && out.ids.back() == unk_)) {
     out.add(unk_, begin, begin + symbol.bytes);
+  } else if (unk_ < 0) {
+    leave_out(text);
   }
+}
+
+// Without an unknown token unknown characters are nothing, but for models that name one they do not have.
+void Bpe::leave_out(std::string_view character) const {
+  require(missing_unk_.empty(), ErrorCode::invalid_argument,
+          "the tokenizer has no token for '{}', and its vocabulary lacks its unknown token '{}'; leave the character out",
+          character, missing_unk_);
 }
 
 void Bpe::merge_few(std::vector<Symbol>& symbols) const {

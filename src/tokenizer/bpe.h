@@ -26,6 +26,7 @@ struct BpeModel {
   std::vector<Merge> merges;
   int32_t vocab_size = 0;
   TokenId unk = -1;
+  std::string missing_unk;     ///< the unknown token's name where the vocabulary lacks it; else unknown characters are left out
   bool byte_level = false;     ///< the smallest symbol is a byte, not a character
   bool byte_fallback = false;  ///< unknown characters become "<0x..>" tokens where there are such
   bool fuse_unk = false;       ///< neighbouring unknown characters become one token
@@ -60,6 +61,7 @@ class Bpe final : public Model {
   void merge_many(ModelScratch& scratch) const;
   void push_candidate(ModelScratch& scratch, int32_t left, int32_t right) const;
   bool has_bytes(std::string_view text) const;
+  void leave_out(std::string_view character) const;
   void emit(Symbol symbol, size_t begin, TokenSink& out) const;
   bool can_cut_at_marks(const BpeModel& model) const;
 
@@ -72,7 +74,7 @@ class Bpe final : public Model {
   std::array<TokenId, 128> ascii_ids_;
   std::vector<uint8_t> usable_;
   std::unique_ptr<std::atomic<uint8_t>[]> whole_;  // by id: the text of this id encodes to just this id
-  std::string word_mark_, inside_prefix_, end_suffix_;
+  std::string word_mark_, inside_prefix_, end_suffix_, missing_unk_;
   int32_t vocab_size_;
   TokenId unk_;
   bool byte_level_, byte_fallback_, fuse_unk_;

@@ -12,22 +12,11 @@ namespace {
 using Kind = DecoderStep::Kind;
 using Texts = std::vector<std::string>;
 
-std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content) {
-  std::string out;
-  size_t from = 0;
-  if (pattern.empty()) return std::string(text);
-  for (size_t at; (at = text.find(pattern, from)) != std::string_view::npos; from = at + pattern.size()) {
-    out.append(text, from, at - from);
-    out += content;
-  }
-  return out.append(text, from);
-}
-
 std::string replace(const DecoderStep& step, std::string_view text, RegexScratch& scratch) {
   if (!step.regex) return replace_all(text, step.pattern, step.content);
   if (valid_prefix(text) != text.size()) return std::string(text);  // already raw bytes
   std::string out, buffer;
-  for_each_match(*step.regex, Regex::subject(text, buffer), scratch, [&](size_t begin, size_t end, bool match) {
+  for_each_match(*step.regex, step.regex->subject(text, buffer), scratch, [&](size_t begin, size_t end, bool match) {
     out += match ? std::string_view(step.content) : text.substr(begin, end - begin);
   });
   return out;
@@ -40,11 +29,7 @@ std::string strip(const DecoderStep& step, std::string_view text) {
 }
 
 std::string without_odd_spaces(std::string text) {
-  constexpr std::pair<std::string_view, std::string_view> kRules[] = {
-      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
-      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
-  };
-  for (const auto& [from, to] : kRules) text = replace_all(text, from, to);
+  for (const auto& [from, to] : kCleanups) text = replace_all(text, from, to);
   return text;
 }
 
@@ -138,7 +123,25 @@ Texts apply(const DecoderStep& step, Texts tokens, RegexScratch& scratch) {
 
 }  // namespace
 
-Decoder::Decoder(std::vector<DecoderStep> steps) : steps_(std::move(steps)) {
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content) {
+  std::string out;
+  size_t from = 0;
+  if (pattern.empty()) {
+    out = content;
+    for (size_t length; from < text.size(); from += length) {
+      length = utf8_at(text, from).length;
+      out.append(text, from, length).append(content);
+    }
+    return out;
+  }
+  for (size_t at; (at = text.find(pattern, from)) != std::string_view::npos; from = at + pattern.size()) {
+    out.append(text, from, at - from);
+    out += content;
+  }
+  return out.append(text, from);
+}
+
+Decoder::Decoder(std::vector<DecoderStep> steps) : steps_(std::move(steps)), absent_(false) {
   bool fused = false, bytes = false;
   for (const DecoderStep& s : steps_) {
     // After all tokens became one text only its start can still be known piece by piece, and what stands in one token's letters.
@@ -153,7 +156,7 @@ Decoder::Decoder(std::vector<DecoderStep> steps) : steps_(std::move(steps)) {
 }
 
 std::string Decoder::text(Texts tokens) const {
-  if (steps_.empty()) {  // no decoder: words with spaces between
+  if (absent_) {
     std::string out;
     for (size_t i = 0; i < tokens.size(); ++i) out.append(i > 0 ? " " : "").append(tokens[i]);
     return out;
@@ -167,7 +170,7 @@ std::string Decoder::text(Texts tokens) const {
 
 std::string Decoder::piece(std::string_view token, bool first, RegexScratch& scratch) const {
   std::string text(token);
-  if (steps_.empty() && !first) text.insert(0, " ");
+  if (absent_ && !first) text.insert(0, " ");
   bool fused = false;
   for (const DecoderStep& step : steps_) {
     switch (step.kind) {

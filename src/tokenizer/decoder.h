@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tokenizer/regex.h"
@@ -21,10 +22,20 @@ struct DecoderStep {
   bool cleanup = false;                          ///< wordpiece, ctc: no spaces before punctuation
 };
 
+/// What WordPiece and CTC write otherwise, in this order.
+inline constexpr std::pair<std::string_view, std::string_view> kCleanups[] = {
+    {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
+    {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+};
+/// An empty pattern is found before each character and at the end, as Rust has it.
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content);
+
 /// The chain of steps. Immutable.
 class Decoder {
  public:
+  /// None: words with spaces between.
   Decoder() = default;
+  /// Where there are no steps, tokens are put together as they are.
   explicit Decoder(std::vector<DecoderStep> steps);
 
   /// The text of tokens in the vocabulary's own form, exactly as the reference joins it. Always valid UTF-8 where they are.
@@ -37,10 +48,12 @@ class Decoder {
   bool strips_leading_space() const { return strips_leading_space_; }
   /// Nothing but letters to bytes.
   bool is_byte_level() const { return steps_.size() == 1 && steps_[0].kind == DecoderStep::Kind::byte_level; }
-  bool empty() const { return steps_.empty(); }
+  bool absent() const { return absent_; }
+  const std::vector<DecoderStep>& steps() const { return steps_; }
 
  private:
   std::vector<DecoderStep> steps_;
+  bool absent_ = true;
   bool piecewise_ = true, strips_leading_space_ = false;
 };
 

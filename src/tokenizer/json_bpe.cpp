@@ -54,7 +54,10 @@ class BpeReader {
               affix->size(), kMaxAffix);
     rules_.byte_level = parts_.pre.bytes();
     rules_.unk = vocab_.named(model_, "unk_token", "");
-    if (rules_.unk >= 0) parts_.unk = rules_.unk;
+    if (rules_.unk >= 0)
+      parts_.unk = rules_.unk;
+    else
+      rules_.missing_unk = text(model_, "unk_token", "/model", "");
     if (!rules_.byte_level) rules_.word_mark = kWordMark;
   }
 

@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "tokenizer/json_fields.h"
+#include "tokenizer/utf8.h"
 
 namespace gale {
 namespace {
 
-constexpr int kMaxDepth = 8;
-constexpr size_t kMaxSteps = 64;
+constexpr int kMaxDepth = 64;
+constexpr size_t kMaxSteps = 256;
 constexpr size_t kMaxGrowth = 256;  // of decoded text
 
 // Visits the parts of nested Sequences in order. `key`: how this kind of component calls its list.
@@ -189,7 +190,8 @@ void add_decoder_step(const JsonAt& at, std::vector<DecoderStep>& steps) {
     steps.push_back({.kind = Kind::metaspace, .pattern = mark.pattern, .drops_first = mark.prepend != PreStep::Prepend::never});
   } else if (type == "Strip") {
     DecoderStep step{.kind = Kind::strip, .pattern = at.at("content").text()};
-    require(!step.pattern.empty(), ErrorCode::corrupt, "tokenizer.json: {}/content is empty", at.pointer);
+    require(!step.pattern.empty() && utf8_at(step.pattern, 0).length == step.pattern.size(), ErrorCode::corrupt,
+            "tokenizer.json: {}/content '{}' is not one character", at.pointer, step.pattern);
     step.start = at.at("start").count(0, kMost);
     step.stop = at.at("stop").count(0, kMost);
     steps.push_back(std::move(step));
@@ -214,58 +216,51 @@ size_t growth(const DecoderStep& step) {
   return std::max<size_t>(1, (step.content.size() + step.pattern.size() - 1) / step.pattern.size());
 }
 
-using Known = std::function<bool(int64_t)>;
+// Ids need not be in the vocabulary: those who use a text's ids look.
+TokenId template_id(const JsonAt& at) { return TokenId(at.count(0, INT32_MAX)); }
 
-TokenId known_id(const JsonAt& at, const Known& known) {
-  const int64_t id = at.integer();
-  require(known(id), ErrorCode::corrupt, "tokenizer.json: {} is {}, which the vocabulary does not have", at.pointer, id);
-  return TokenId(id);
-}
-
-TemplateItem template_item(const JsonAt& at, const JsonAt& processor, const Known& known) {
+TemplateItem template_item(const JsonAt& at, const JsonAt& processor) {
   TemplateItem out;
   const bool text = at.has("Sequence");
   const JsonAt item = at.at(text ? "Sequence" : "SpecialToken");
   if (item.has("type_id")) out.type_id = int32_t(item.at("type_id").count(0, INT32_MAX));
   const std::string name = item.at("id").text();
   if (text) {
+    require(name == "A" || name == "B", ErrorCode::corrupt, "tokenizer.json: {}/id '{}' is neither A nor B", item.pointer, name);
     out.kind = name == "B" ? TemplateItem::second_text : TemplateItem::first_text;
     return out;
   }
   out.kind = TemplateItem::tokens;
   const JsonAt ids = processor.at("special_tokens").at(name).at("ids");
-  for (size_t k = 0; k < ids.list().size(); ++k) out.ids.push_back(known_id(ids.at(k), known));
+  for (size_t k = 0; k < ids.list().size(); ++k) out.ids.push_back(template_id(ids.at(k)));
   return out;
 }
 
-std::vector<TemplateItem> template_items(const JsonAt& at, const char* key, const Known& known) {
+std::vector<TemplateItem> template_items(const JsonAt& at, const char* key) {
   std::vector<TemplateItem> out;
   const JsonAt items = at.at(key);
-  int texts = 0;
-  for (size_t i = 0; i < items.list().size(); ++i) {
-    out.push_back(template_item(items.at(i), at, known));
-    texts += out.back().kind == TemplateItem::first_text;
-  }
-  require(texts == 1, ErrorCode::corrupt, "tokenizer.json: {} has the text {} times; once is right", items.pointer, texts);
+  require(items.list().size() <= kMaxSteps, ErrorCode::unsupported, "tokenizer.json: {} has {} parts; at most {} are read",
+          items.pointer, items.json.size(), kMaxSteps);
+  for (size_t i = 0; i < items.json.size(); ++i) out.push_back(template_item(items.at(i), at));
   return out;
 }
 
-TemplateItem pair_token(const JsonAt& at, const char* key, const Known& known) {
+TemplateItem pair_token(const JsonAt& at, const char* key) {
   const JsonAt pair = at.at(key);
   require(pair.list().size() == 2, ErrorCode::corrupt, "tokenizer.json: {} is not [text, id]", pair.pointer);
-  return {.kind = TemplateItem::tokens, .ids = {known_id(pair.at(1), known)}};
+  return {.kind = TemplateItem::tokens, .ids = {template_id(pair.at(1))}};
 }
 
 // Tokens around a text: [CLS] A [SEP], and for two texts [CLS] A [SEP] B [SEP] or, with RoBERTa, <s> A </s> </s> B </s>.
-void set_template(const JsonAt& at, const std::string& type, PostProcessor& out, const Known& known) {
+void set_template(const JsonAt& at, const std::string& type, PostProcessor& out) {
   if (type == "TemplateProcessing") {
-    out.single = template_items(at, "single", known);
-    if (at.has("pair")) out.pair = template_items(at, "pair", known);
+    out.single = template_items(at, "single");
+    if (at.has("pair")) out.pair = template_items(at, "pair");
     out.types_without_special = true;
     return;
   }
   const bool roberta = type == "RobertaProcessing";
-  const TemplateItem cls = pair_token(at, "cls", known), sep = pair_token(at, "sep", known);
+  const TemplateItem cls = pair_token(at, "cls"), sep = pair_token(at, "sep");
   TemplateItem second{.kind = TemplateItem::second_text, .type_id = 1}, end = sep;
   end.type_id = 1;
   out.single = {cls, {}, sep};
@@ -301,6 +296,7 @@ PreTokenizer parse_pre_tokenizer(const Json& json, bool bytes) {
 }
 
 Decoder parse_decoder(const Json& json) {
+  if (json.is_null()) return {};
   std::vector<DecoderStep> steps;
   for_each_part({json, "/decoder"}, "decoders", [&](const JsonAt& at) {
     add_decoder_step(at, steps);
@@ -316,7 +312,7 @@ Decoder parse_decoder(const Json& json) {
   return Decoder(std::move(steps));
 }
 
-PostProcessor parse_post_processor(const Json& json, const std::function<bool(int64_t)>& known) {
+PostProcessor parse_post_processor(const Json& json) {
   PostProcessor out;
   bool placed = false;
   for_each_part({json, "/post_processor"}, "processors", [&](const JsonAt& at) {
@@ -328,7 +324,7 @@ PostProcessor parse_post_processor(const Json& json, const std::function<bool(in
     if (type != "TemplateProcessing" && type != "BertProcessing" && type != "RobertaProcessing")
       at.unknown("post-processor", "TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing and Sequence");
     require(!placed, ErrorCode::unsupported, "tokenizer.json: {} puts tokens around a text a second time", at.pointer);
-    set_template(at, type, out, known);
+    set_template(at, type, out);
     placed = true;
   });
   return out;

@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,8 +19,7 @@ Normalizer parse_normalizer(const Json& json);
 /// `bytes`: the model works on bytes where a ByteLevel says so.
 PreTokenizer parse_pre_tokenizer(const Json& json, bool bytes);
 Decoder parse_decoder(const Json& json);
-/// `known(id)`: the vocabulary has this id.
-PostProcessor parse_post_processor(const Json& json, const std::function<bool(int64_t)>& known);
+PostProcessor parse_post_processor(const Json& json);
 std::optional<Truncation> parse_truncation(const Json& json);
 std::optional<Padding> parse_padding(const Json& json);
 

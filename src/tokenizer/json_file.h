@@ -30,8 +30,7 @@ struct JsonVocab {
   std::vector<TokenId> added;           ///< ids whose text is an added token's alone
   TokenId highest = -1;
 
-  /// Id of the token `key` of /model names, or -1 where it names none. Throws Error{corrupt} where the vocabulary has no such
-  /// token.
+  /// Id of the token `key` of /model names, or -1 where it names none or one that the model does not have.
   TokenId named(const json_file::element& model, std::string_view key, std::string_view otherwise) const;
 };
 

@@ -222,6 +222,88 @@ def kinds():
     table("Kind", "stand_in", stand_ins())
 
 
+# Names that Oniguruma is asked about: of scripts, general categories, binary properties and blocks, as the Unicode database has them.
+CATEGORIES = """Letter Cased_Letter LC Lowercase_Letter Uppercase_Letter Titlecase_Letter Modifier_Letter Other_Letter Mark Combining_Mark
+Nonspacing_Mark Spacing_Mark Enclosing_Mark Number Decimal_Number Letter_Number Other_Number Punctuation Connector_Punctuation
+Dash_Punctuation Open_Punctuation Close_Punctuation Initial_Punctuation Final_Punctuation Other_Punctuation Symbol Math_Symbol Currency_Symbol
+Modifier_Symbol Other_Symbol Separator Space_Separator Line_Separator Paragraph_Separator Other Control Format Surrogate Private_Use Unassigned
+L M N P S Z C Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn Cs""".split()
+OTHERS = "Alnum Alpha Blank Cntrl Digit Graph Lower Print Punct PosixPunct Space Upper XDigit Word ASCII Any Assigned".split()
+
+
+def plain(name):
+    return "".join(c for c in name.lower() if c not in " _-")
+
+
+def unicode_names():
+    """Every name of every property that the Python package `regex` knows, each once."""
+    out = dict.fromkeys(map(plain, CATEGORIES + OTHERS))
+    for name, (_, values) in regex._regex_core.PROPERTIES.items():
+        out[plain(name)] = None
+        if name in ("SCRIPT", "BLOCK"):
+            out |= dict.fromkeys(("in" if name == "BLOCK" else "") + plain(value) for value in values)
+    return list(out)
+
+
+def class_members(expression):
+    """None where Oniguruma knows no such class."""
+    try:
+        others = Regex(f"[^{expression}]+")
+    except Exception:
+        return None
+    return normalizers.Replace(others, "").normalize_str(ALL)
+
+
+def packed(members):
+    """Ranges as gaps and lengths in base 32, the lowest digit first; 32 more: digits follow. Characters from "0" on."""
+    out, at = "", 0
+    joined = ranges(map(ord, members))
+    for first, last in joined:
+        for number in (first - at, last - first):
+            while number >= 32:
+                out += chr(48 + 32 + number % 32)
+                number //= 32
+            out += chr(48 + number)
+        at = last + 1
+    return out
+
+
+def classes():
+    known = {}
+    for name in unicode_names():
+        members = class_members(f"\\p{{{name}}}")
+        if members is not None:
+            known.setdefault(members, []).append(name)
+    for name in "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit".split():
+        known.setdefault(class_members(f"[:{name}:]"), []).append(f"[:{name}:]")
+    known.setdefault(class_members("\\w"), []).append("\\w")
+    print("constexpr Class character_class_[] = {")
+    line = "   "
+    for members, names in known.items():
+        for word in [f'{{R"( {" ".join(names)} )",', *literals(packed(members), 110)]:
+            if len(line) + len(word) > 128:
+                print(line)
+                line = "   "
+            line += " " + word
+        line += "},"
+    print(line + "\n};\n")
+
+
+def literals(text, width):
+    return [f'R"({text[i:i + width]})"' for i in range(0, max(len(text), 1), width)]
+
+
+def foldings():
+    """Characters whose case folding is several characters."""
+    print("constexpr Folding folding_[] = {")
+    for c in CODES:
+        folded = chr(c).casefold()
+        if len(folded) > 1:
+            escaped = "".join(f"\\x{b:02x}" for b in folded.encode())
+            print(f'    {{{c:#x}, "{escaped}"}},')
+    print("};\n")
+
+
 def texts(name, parts):
     rows, pool = runs(parts)
     table("Decomposition", name, rows)
@@ -236,6 +318,8 @@ def main():
     names = "word punctuation numeric nonspacing_mark combining_mark bert_control nmt_removed nmt_space".split()
     write("property", properties, [("Range", n) for n in names] + [("Mapping", "lower"), ("Kind", "combining_class")])
     write("kind", kinds, [("Kind", "script"), ("Kind", "grapheme"), ("Kind", "stand_in")])
+    write("class", classes, [("Class", "character_class")])
+    write("folding", foldings, [("Folding", "folding")])
 
     def canonical():
         table("Composition", "composition", compositions())

@@ -95,7 +95,7 @@ void replace_text(SourceText& text, std::string_view pattern, std::string_view c
 void replace_regex(SourceText& text, const Regex& regex, std::string_view content, RegexScratch& scratch, size_t limit) {
   Rewriter out(text);
   std::string buffer;
-  for_each_match(regex, Regex::subject(text.bytes, buffer), scratch, [&](size_t begin, size_t end, bool match) {
+  for_each_match(regex, regex.subject(text.bytes, buffer), scratch, [&](size_t begin, size_t end, bool match) {
     if (!match) return out.copy(end - begin);
     out.skip(end - begin);
     out.insert(content);

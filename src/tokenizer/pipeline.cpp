@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "tokenizer/byte_level.h"
+#include "tokenizer/decoder_stream.h"
 #include "tokenizer/utf8.h"
 
 namespace gale {
@@ -84,7 +85,8 @@ Pipeline::Pipeline(TokenizerParts parts)
     : parts_(std::move(parts)),
       raw_added_(raw_tokens(parts_.added)),
       prefix_(parts_.post.prefix()),
-      suffix_(parts_.post.suffix()) {
+      suffix_(parts_.post.suffix()),
+      surrounds_(parts_.post.surrounds()) {
   special_.assign(size_t(parts_.vocab_size), 0);
   for (size_t id = 0; id < special_.size(); ++id)
     special_[id] = parts_.types[id] == VocabSpec::control || parts_.types[id] == VocabSpec::unknown;
@@ -99,6 +101,7 @@ Pipeline::Pipeline(TokenizerParts parts)
 }
 
 std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions options) const {
+  if (!surrounds_) return encode_aligned(text, {}, options, nullptr).ids;
   std::vector<TokenId> out;
   out.reserve(text.size() / 4 + 8);
   if (options.add_special) out = prefix_;
@@ -220,7 +223,7 @@ std::string Pipeline::token_text(TokenId id) const {
 const Pipeline::Pieces& Pipeline::pieces(bool first) const {
   Pieces& made = first ? firsts_ : pieces_;
   std::call_once(first ? firsts_made_ : pieces_made_, [&] {
-    const bool bytes = parts_.byte_level && parts_.decoder.is_byte_level();
+    const bool bytes = by_pieces();
     RegexScratch scratch(size_t(parts_.vocab_size));
     for (TokenId id = 0; id < parts_.vocab_size; ++id) {
       const std::string* added = added_text(id);
@@ -247,22 +250,56 @@ std::string_view Pipeline::first_piece(TokenId id) const {
   return id < 0 || id >= parts_.vocab_size ? std::string_view() : pieces(!parts_.decoder.is_byte_level())[id];
 }
 
+bool Pipeline::shown(TokenId id, bool with_special) const {
+  return id >= 0 && id < parts_.vocab_size && parts_.types[size_t(id)] != VocabSpec::unused && (with_special || !is_special(id));
+}
+
 std::string Pipeline::decode(const std::vector<TokenId>& ids, bool with_special) const {
-  const auto shown = [&](TokenId id) {
-    return id >= 0 && id < parts_.vocab_size && parts_.types[size_t(id)] != VocabSpec::unused &&
-           (with_special || !is_special(id));
-  };
-  if (parts_.byte_level && parts_.decoder.is_byte_level()) {
+  if (by_pieces()) {
     std::string bytes, out;
     for (const TokenId id : ids)
-      if (shown(id)) bytes += piece(id);
+      if (shown(id, with_special)) bytes += piece(id);
     append_lossy(out, bytes, true);
     return out;
   }
   std::vector<std::string> tokens;
   for (const TokenId id : ids)
-    if (shown(id)) tokens.push_back(token_text(id));
+    if (shown(id, with_special)) tokens.push_back(token_text(id));
   return parts_.decoder.text(std::move(tokens));
+}
+
+// Byte-level vocabularies, whose texts are their tokens' bytes.
+class Pipeline::ByPieces final : public TokenDecoder {
+ public:
+  ByPieces(const Pipeline& pipeline, bool with_special) : pipeline_(pipeline), with_special_(with_special) {}
+  void push(TokenId id, std::string& out) override {
+    if (pipeline_.shown(id, with_special_)) out += pipeline_.piece(id);
+  }
+  void finish(std::string&) override {}
+
+ private:
+  const Pipeline& pipeline_;
+  bool with_special_;
+};
+
+class Pipeline::BySteps final : public TokenDecoder {
+ public:
+  BySteps(const Pipeline& pipeline, bool with_special)
+      : pipeline_(pipeline), with_special_(with_special), stream_(pipeline.parts_.decoder) {}
+  void push(TokenId id, std::string& out) override {
+    if (pipeline_.shown(id, with_special_)) stream_.push(pipeline_.token_text(id), out);
+  }
+  void finish(std::string& out) override { stream_.finish(out); }
+
+ private:
+  const Pipeline& pipeline_;
+  bool with_special_;
+  DecoderStream stream_;
+};
+
+std::unique_ptr<TokenDecoder> Pipeline::decoder(bool with_special) const {
+  if (by_pieces()) return std::make_unique<ByPieces>(*this, with_special);
+  return std::make_unique<BySteps>(*this, with_special);
 }
 
 std::optional<TokenId> Pipeline::find(std::string_view text) const {

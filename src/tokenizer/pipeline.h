@@ -54,6 +54,7 @@ class Pipeline final : public Tokenizer {
   Encoding encode_aligned(std::string_view text, std::optional<std::string_view> second, EncodeOptions options,
                           const Truncation* limit) const override;
   std::string decode(const std::vector<TokenId>& ids, bool with_special) const override;
+  std::unique_ptr<TokenDecoder> decoder(bool with_special) const override;
   std::string_view piece(TokenId id) const override;
   std::string_view first_piece(TokenId id) const override;
   std::string token_text(TokenId id) const override;
@@ -70,6 +71,8 @@ class Pipeline final : public Tokenizer {
 
  private:
   struct Run;
+  class ByPieces;
+  class BySteps;
   /// Texts by id, one after the other.
   struct Pieces {
     std::string bytes;
@@ -90,6 +93,8 @@ class Pipeline final : public Tokenizer {
   std::vector<Part> windows(std::string_view text, const Part& whole, const Windows& cut) const;
   const Pieces& pieces(bool first) const;
   const std::string* added_text(TokenId id) const;
+  bool by_pieces() const { return parts_.byte_level && parts_.decoder.is_byte_level(); }
+  bool shown(TokenId id, bool with_special) const;
 
   TokenizerParts parts_;
   AddedTokenFinder raw_added_, normalized_added_;
@@ -97,6 +102,7 @@ class Pipeline final : public Tokenizer {
   std::unordered_map<TokenId, std::string> added_texts_;
   std::vector<uint8_t> special_;  // by id
   std::vector<TokenId> prefix_, suffix_;
+  bool surrounds_;                                    // a text comes between these
   mutable std::once_flag pieces_made_, firsts_made_;  // not needed for encoding, so made when first asked for
   mutable Pieces pieces_, firsts_;
 };

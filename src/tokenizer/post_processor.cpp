@@ -1,5 +1,8 @@
 #include "tokenizer/post_processor.h"
 
+#include <algorithm>
+
+#include "base/fail.h"
 #include "tokenizer/utf8.h"
 
 namespace gale {
@@ -23,6 +26,11 @@ void PostProcessor::trim(std::string_view whole, Part& part) const {
       if (spaces.leading == 1 && (i == 0 || begin == 0) && t.prefix_space) spaces.leading = 0;
       trim_offset(whole, spaces.leading, spaces.trailing, begin, end);
     }
+}
+
+bool PostProcessor::surrounds() const {
+  return std::ranges::count_if(single, [](const TemplateItem& item) { return item.kind != TemplateItem::tokens; }) == 1 &&
+         std::ranges::any_of(single, [](const TemplateItem& item) { return item.kind == TemplateItem::first_text; });
 }
 
 std::vector<TokenId> PostProcessor::prefix() const {
@@ -72,7 +80,8 @@ Encoding PostProcessor::apply(const Part& text, const Part* second, bool add_spe
       continue;
     }
     const bool is_second = item.kind == TemplateItem::second_text;
-    if (is_second && second == nullptr) continue;
+    require(!is_second || second != nullptr, ErrorCode::invalid_argument,
+            "the tokenizer's post-processor asks for a second text even for a single one; give it two");
     const size_t begin = out.size();
     const Part& part = is_second ? *second : text;
     out.append(part.encoding);

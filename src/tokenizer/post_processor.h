@@ -39,13 +39,15 @@ struct PostProcessor {
   bool types_without_special = true;  ///< the items' type ids hold even where nothing is added
   bool no_types = false;              ///< every type id is 0 (RoBERTa)
 
+  /// The text comes once and alone, so that what is put around it is the prefix and the suffix.
+  bool surrounds() const;
   std::vector<TokenId> prefix() const;  ///< ids before a single text
   std::vector<TokenId> suffix() const;
   size_t added(bool has_pair) const;
 
   /// Takes the spaces from the offsets of a part of `whole`.
   void trim(std::string_view whole, Part& part) const;
-  /// One text, or two, with what is put around them.
+  /// One text, or two, with what is put around them. Throws Error{invalid_argument} for one where the second is asked for.
   Encoding apply(const Part& text, const Part* second, bool add_special) const;
   /// The same of a text's windows: the first ones, and all others with each other.
   Encoding apply_all(std::span<const Part> text, std::span<const Part> second, bool add_special) const;

@@ -82,7 +82,7 @@ void split(const PreStep& step, std::vector<Span>& spans, Find find) {
 
 void split_by_regex(const PreStep& step, std::string_view text, RegexScratch& scratch, std::vector<Span>& spans) {
   std::string buffer;
-  const std::string_view subject = Regex::subject(text, buffer);
+  const std::string_view subject = step.regex->subject(text, buffer);
   split(step, spans, [&](Span s, auto part) {
     for_each_match(*step.regex, subject.substr(s.begin, s.end - s.begin), scratch, [&](size_t begin, size_t end, bool match) {
       part(s.begin + uint32_t(begin), s.begin + uint32_t(end), match);

@@ -1,7 +1,9 @@
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "tokenizer/prefix_match.h"
 #include "tokenizer/tokenizer.h"
 
 namespace gale {
@@ -25,25 +27,13 @@ class TextStream {
   const std::string& stop() const { return stop_; }
 
  private:
-  /// A stop string and how much of it the text so far ends with (Knuth, Morris and Pratt).
-  struct Stop {
-    std::string text;
-    std::vector<size_t> shorter;  // shorter[n]: the longest proper end of the first n bytes that is also their start
-    size_t matched = 0;
-
-    explicit Stop(std::string stop_text);
-    bool push(char c);
-  };
   std::string release(bool final);
-  std::string window_text(TokenId id);
 
-  const Tokenizer& tokenizer_;
-  std::vector<Stop> stops_;
-  bool show_special_, at_start_ = true;
-  int64_t min_tokens_;           // still to come before stop strings count
-  std::vector<TokenId> window_;  // the last tokens, where a token's text depends on those before it
-  std::string tail_;             // bytes of an unfinished character
-  std::string held_;             // valid text that may be the start of a stop string
+  std::unique_ptr<TokenDecoder> decoder_;
+  std::vector<PrefixMatch> stops_;
+  int64_t min_tokens_;  // still to come before stop strings count
+  std::string tail_;    // bytes of an unfinished character
+  std::string held_;    // valid text that may be the start of a stop string
   std::string stop_;
 };
 

@@ -143,56 +143,97 @@ TEST(TextStream, StopsDoNotDependOnTokens) {
   }
 }
 
-// Says how many ids were decoded at once.
-class Watched final : public Tokenizer {
- public:
-  explicit Watched(const Tokenizer& t) : t_(t) {}
-  mutable size_t most = 0;
-
-  std::string decode(const std::vector<TokenId>& ids, bool with_special) const override {
-    most = std::max(most, ids.size());
-    return t_.decode(ids, with_special);
-  }
-  std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const override { return t_.encode(text, options); }
-  Encoding encode_aligned(std::string_view text, std::optional<std::string_view> second, EncodeOptions options,
-                          const Truncation* limit) const override {
-    return t_.encode_aligned(text, second, options, limit);
-  }
-  std::string_view piece(TokenId id) const override { return t_.piece(id); }
-  std::string_view first_piece(TokenId id) const override { return t_.first_piece(id); }
-  std::string token_text(TokenId id) const override { return t_.token_text(id); }
-  bool piecewise() const override { return t_.piecewise(); }
-  bool strips_leading_space() const override { return t_.strips_leading_space(); }
-  int32_t vocab_size() const override { return t_.vocab_size(); }
-  bool is_special(TokenId id) const override { return t_.is_special(id); }
-  std::vector<TokenId> added_tokens() const override { return t_.added_tokens(); }
-  bool finds_rewritten() const override { return t_.finds_rewritten(); }
-  std::optional<TokenId> find(std::string_view text) const override { return t_.find(text); }
-  VocabSpec vocab() const override { return t_.vocab(); }
-  const std::optional<Truncation>& truncation() const override { return t_.truncation(); }
-  const std::optional<Padding>& padding() const override { return t_.padding(); }
-
- private:
-  const Tokenizer& t_;
-};
-
-// With each decoder there is: what a token costs does not grow with the text, and no character is cut.
-TEST(TextStream, LooksAtFewTokensAndCutsNoCharacter) {
-  for (const Json& row : test_json("components.expected.json")) {
-    SCOPED_TRACE(row["name"].get<std::string>());
+// Decoders of every kind and order, against the `tokenizers` package.
+TEST(TextStream, EqualsTheReferenceWithEveryDecoder) {
+  const Json all = test_json("streams.expected.json");
+  ASSERT_GE(all.size(), 50u);
+  for (const Json& row : all) {
+    SCOPED_TRACE(row["json"]["decoder"].dump());
     const auto t = Tokenizer::from_json(row["json"].dump());
-    const Watched watched(*t);
-    TextStream s(watched, {"no such stop"});
+    for (const Json& item : row["cases"]) {
+      SCOPED_TRACE(item["ids"].dump());
+      const std::vector<TokenId> ids = ids_of(item, "ids");
+      const std::string decoded = item["decoded"];
+      EXPECT_EQ(t->decode(ids), decoded);
+      TextStream s(*t, {});
+      std::string streamed;
+      for (const TokenId id : ids) {
+        const std::string out = s.push(id);
+        EXPECT_EQ(valid_prefix(out), out.size());
+        streamed += out;
+      }
+      streamed += s.flush();
+      EXPECT_EQ(streamed, decoded);
+    }
+  }
+}
+
+std::unique_ptr<Tokenizer> words_with_decoder(const std::vector<std::string>& words, const char* decoder) {
+  Json vocab;
+  for (size_t i = 0; i < words.size(); ++i) vocab[words[i]] = i;
+  const Json file = {{"model", {{"type", "WordLevel"}, {"vocab", vocab}, {"unk_token", words[0]}}},
+                     {"decoder", Json::parse(decoder)}};
+  return Tokenizer::from_json(file.dump());
+}
+
+std::vector<std::string> steps(const Tokenizer& t, const std::vector<TokenId>& ids) {
+  TextStream s(t, {});
+  std::vector<std::string> out;
+  for (const TokenId id : ids) out.push_back(s.push(id));
+  out.push_back(s.flush());
+  return out;
+}
+
+TEST(TextStream, GivesTextAsSoonAsItIsCertain) {
+  using Steps = std::vector<std::string>;
+  const std::vector<std::string> words = {"a", "<0xE2>", "<0x82>", "<0xAC>", "<0xFF>", "b", " ", "c</w>"};
+  const char* fallback =
+      R"({"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":1}]})";
+  const auto bytes = words_with_decoder(words, fallback);
+  EXPECT_EQ(steps(*bytes, {0, 1, 2, 3, 5}), (Steps{"a", "", "", "\u20ac", "b", ""}));
+  EXPECT_EQ(steps(*bytes, {1, 2, 3, 4, 1, 5}), (Steps{"", "", "\u20ac", "\ufffd", "\ufffd", "b", ""})) << "nothing is taken back";
+  EXPECT_EQ(steps(*bytes, {1, 2, 5}), (Steps{"", "", "\ufffd\ufffdb", ""})) << "one for each byte";
+  EXPECT_EQ(steps(*bytes, {6, 0, 6, 6, 5, 6}), (Steps{"", "a", "", " ", " b", "", ""}));
+  const auto suffix = words_with_decoder(words, R"({"type":"BPEDecoder","suffix":"</w>"})");
+  EXPECT_EQ(steps(*suffix, {0, 7, 0, 7}), (Steps{"a", "c", " a", "c", ""}));
+  const auto regex = words_with_decoder(
+      words, R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Replace","pattern":{"Regex":"a+b"},"content":"X"}]})");
+  EXPECT_EQ(steps(*regex, {0, 0, 5, 6, 0, 6}), (Steps{"", "", "X", " ", "", "a ", ""}));
+}
+
+// With each decoder there is: no character is cut, and what a token costs does not grow with the text.
+TEST(TextStream, HoldsBackLittleHoweverLongTheText) {
+  Json all = test_json("components.expected.json");
+  for (const Json& row : test_json("streams.expected.json")) all.push_back(row);
+  for (const Json& row : all) {
+    SCOPED_TRACE(row["json"]["decoder"].dump());
+    const auto t = Tokenizer::from_json(row["json"].dump());
+    TextStream s(*t, {"no such stop"});
     SplitMix64 random{3};
     size_t wrong = 0;
+    std::string text;
     for (int i = 0; i < 500; ++i) {
       const std::string out = s.push(TokenId(random() % uint64_t(t->vocab_size())));
       wrong += valid_prefix(out) != out.size();
+      text += out;
     }
     const std::string last = s.flush();
     EXPECT_EQ(wrong + (valid_prefix(last) != last.size()), 0u);
-    EXPECT_LE(watched.most, 9u);
+    EXPECT_LE(last.size(), 64u);
   }
+}
+
+TEST(TextStream, AnExpressionWaitsForSomeKilobytesOnly) {
+  const auto t = words_with_decoder(
+      {"a", "b"},
+      R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Replace","pattern":{"Regex":"a+c"},"content":"X"}]})");
+  TextStream s(*t, {});
+  size_t given = 0;
+  for (size_t i = 0; i < 100'000; ++i) {
+    given += s.push(0).size();
+    ASSERT_LE(i + 1 - given, 4100u);
+  }
+  EXPECT_EQ(given + s.flush().size(), 100'000u);
 }
 
 }  // namespace

@@ -11,6 +11,17 @@
 
 namespace gale {
 
+/// The way back to text for tokens that come one by one: what was given out is what `decode` gives for all of them, see
+/// DecoderStream. May hold bytes that are no UTF-8, or end inside a character, where tokens are bytes. Not thread-safe.
+class TokenDecoder {
+ public:
+  virtual ~TokenDecoder() = default;
+  /// Appends what no later token can change.
+  virtual void push(TokenId id, std::string& out) = 0;
+  /// Appends what was held back. Nothing may follow.
+  virtual void finish(std::string& out) = 0;
+};
+
 /// Vocabulary as a GGUF file carries it (`tokenizer.ggml.*`), for files without a tokenizer.json.
 struct VocabSpec {
   /// tokenizer.ggml.model "gpt2", "llama", "bert", "t5", "rwkv", "wordlevel".
@@ -60,6 +71,9 @@ class Tokenizer {
                                   const Truncation* limit = nullptr) const = 0;
   /// Whole text of ids, special tokens left out unless asked for; always valid UTF-8, wrong bytes become U+FFFD.
   virtual std::string decode(const std::vector<TokenId>& ids, bool with_special = false) const = 0;
+
+  /// The same token by token. The tokenizer must outlive it.
+  virtual std::unique_ptr<TokenDecoder> decoder(bool with_special = false) const = 0;
 
   /// Raw bytes of a token inside a text, which may be half a UTF-8 character; special tokens give their text. "" for ids out of
   /// range.

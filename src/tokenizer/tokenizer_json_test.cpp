@@ -160,12 +160,11 @@ TEST(TokenizerJson, RefusesWhatItDoesNotKnowByName) {
       {"/model/vocab", R"({"model":{"type":"BPE","vocab":[],"merges":[]}})"},
       {"'a' in /model/vocab", R"({"model":{"type":"BPE","vocab":{"a":-1},"merges":[]}})"},
       {"'a' in /model/vocab", R"({"model":{"type":"BPE","vocab":{"a":2147483648},"merges":[]}})"},
-      {"unk_token", R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"?"}})"},
       {"/added_tokens/0/id", R"({"added_tokens":[{"id":99999999999,"content":"x"}]})"},
       {"/added_tokens/0", R"({"added_tokens":["x"]})"},
-      {"/post_processor/special_tokens/x/ids/0 is 5000",
+      {"/post_processor/special_tokens/x/ids/0 is -1",
        R"({"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x"}},{"Sequence":{"id":"A"}}],)"
-       R"("special_tokens":{"x":{"id":"x","ids":[5000]}}}})"},
+       R"("special_tokens":{"x":{"id":"x","ids":[-1]}}}})"},
       {"/model/vocab/0", R"({"model":{"type":"Unigram","vocab":["a"]}})"},
       {"/model/unk_id", R"({"model":{"type":"Unigram","vocab":[["a",0.0]],"unk_id":1}})"},
       {"/model/max_input_chars_per_word", R"({"model":{"type":"WordPiece","vocab":{"a":0},"max_input_chars_per_word":-1}})"},
@@ -174,10 +173,43 @@ TEST(TokenizerJson, RefusesWhatItDoesNotKnowByName) {
       {"/pre_tokenizer/delimiter", R"({"pre_tokenizer":{"type":"CharDelimiterSplit","delimiter":""}})"},
       {"/pre_tokenizer/length", R"({"pre_tokenizer":{"type":"FixedLength","length":0}})"},
       {"/decoder/content", R"({"decoder":{"type":"Strip","content":"","start":1,"stop":0}})"},
+      {"/decoder/content", R"({"decoder":{"type":"Strip","content":"ab","start":1,"stop":0}})"},
   };
   for (const auto& [part, patch] : corrupt) expect_error(ErrorCode::corrupt, part, with(patch));
   for (const char* text : {"", "{", "[]", "null", "{}", "{\"model\":3}", "{\"model\":{}}", "\xff"})
     EXPECT_THROW(Tokenizer::from_json(text), Error) << text;
+}
+
+// As in the reference, which finds out when it needs it.
+TEST(TokenizerJson, AnUnknownTokenMayBeMissing) {
+  for (const char* model :
+       {R"({"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"<x>"})",
+        R"({"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"<x>","fuse_unk":true,"byte_fallback":true})",
+        R"({"type":"WordPiece","vocab":{"a":0},"unk_token":"<x>"})",
+        R"({"type":"WordLevel","vocab":{"a":0},"unk_token":"<x>"})"}) {
+    SCOPED_TRACE(model);
+    const auto t =
+        Tokenizer::from_json(R"({"added_tokens":[{"id":1,"content":"<x>","special":true}],"model":)" + std::string(model) + "}");
+    EXPECT_EQ(t->encode("a<x>a"), (std::vector<TokenId>{0, 1, 0}));
+    expect_error(ErrorCode::invalid_argument, "no token", [&] { t->encode("b"); });
+  }
+}
+
+TEST(TokenizerJson, ATemplateMayAskForASecondText) {
+  const auto t = Tokenizer::from_json(patched(
+      "byte_llama3.json",
+      Json::parse(
+          R"({"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B"}}],"pair":[{"Sequence":{"id":"B"}}],)"
+          R"("special_tokens":{}}})")));
+  expect_error(ErrorCode::invalid_argument, "second text", [&] { t->encode("a"); });
+  EXPECT_EQ(t->encode_aligned("a", "b").size(), 1u);
+}
+
+TEST(TokenizerJson, SequencesNest) {
+  Json deep = {{"type", "Lowercase"}};
+  for (int i = 0; i < 60; ++i) deep = {{"type", "Sequence"}, {"normalizers", Json::array({deep})}};
+  EXPECT_EQ(Tokenizer::from_json(patched("byte_llama3.json", {{"normalizer", deep}}))->encode("ABC"),
+            test_tokenizer("byte_llama3.json")->encode("abc"));
 }
 
 TEST(TokenizerJson, OddVocabulariesWork) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 /// Character properties as the Python package `tokenizers` has them. unicode_*_tables.cpp are written by make_unicode.py; every
 /// table is sorted by its first member.
@@ -27,6 +28,16 @@ struct Decomposition {
   char32_t first, last;
   uint32_t begin, size;
 };
+/// A class of Oniguruma's expressions.
+struct Class {
+  std::string_view names;   ///< in small letters, each between spaces: "alphabetic", "[:alpha:]", "\\w"
+  std::string_view ranges;  ///< gaps and lengths, see make_unicode.py
+};
+/// What is equal to a character where case does not count.
+struct Folding {
+  char32_t code;
+  std::string_view text;  ///< several characters
+};
 enum Grapheme : char32_t { other, control, extend, spacing_mark, prepend, jamo_l, jamo_v, jamo_t, jamo_lv, jamo_lvt };
 
 std::span<const Range> word() noexcept;             ///< \w of Rust's regular expressions
@@ -42,6 +53,8 @@ std::span<const Kind> combining_class() noexcept;  ///< 0 is left out
 std::span<const Kind> script() noexcept;           ///< numbers of UnicodeScripts; 0 goes with every script
 std::span<const Kind> grapheme() noexcept;         ///< enum Grapheme
 std::span<const Kind> stand_in() noexcept;         ///< see Regex
+std::span<const Class> character_class() noexcept;
+std::span<const Folding> folding() noexcept;
 std::span<const Composition> composition() noexcept;
 std::span<const Decomposition> canonical() noexcept;   ///< without Hangul
 std::span<const Decomposition> compatible() noexcept;  ///< where it differs from the canonical one

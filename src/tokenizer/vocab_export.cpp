@@ -110,6 +110,7 @@ VocabSpec export_vocab(const TokenizerParts& parts) {
           "only BPE tokenizers are written to GGUF; keep the tokenizer.json beside the file");
   check_added(parts);
   const std::vector<TokenId> prefix = parts.post.prefix(), suffix = parts.post.suffix();
+  require(parts.post.surrounds(), ErrorCode::unsupported, "the post-processor does not take a text just once, as GGUF does");
   require(prefix.size() <= 1 && suffix.size() <= 1, ErrorCode::unsupported,
           "the post-processor puts {} tokens before and {} after a text; GGUF knows one each", prefix.size(), suffix.size());
   VocabSpec spec;

@@ -136,7 +136,9 @@ struct Statement {
   StatementKind kind;
   uint32_t at;
 };
-using Body = std::vector<std::unique_ptr<Statement>>;
+struct Body : std::vector<std::unique_ptr<Statement>> {
+  std::vector<std::string> hidden;  ///< names that are undefined until the body sets them, see scopes.h
+};
 
 struct TextStatement : Statement {
   TextStatement(uint32_t at, std::string t) : Statement(StatementKind::text, at), text(std::move(t)) {}
@@ -188,7 +190,9 @@ struct RefusedStatement : Statement {
 struct ScopeStatement : Statement {
   explicit ScopeStatement(uint32_t at) : Statement(StatementKind::scope, at) {}
   std::vector<std::pair<Target, ExprPtr>> values;
+  bool is_block = false;
   bool outermost = false;  ///< of a block, which sees no names of the loops and macros around it
+  std::string name;        ///< of a block
   Body body;
 };
 

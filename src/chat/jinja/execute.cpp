@@ -118,12 +118,14 @@ Interpreter::Flow Interpreter::run_loop(const ForStatement& s, const Value& iter
     scope_ = inner;
     assign(s.target, std::move(*element));
     inner->set("loop", Value(ObjectPtr(loop)));
+    inner->hide(s.body.hidden);
     flow = exec(s.body);
     scope_ = outer;
     completed |= flow == Flow::next;
   }
   if (completed || s.otherwise.empty()) return Flow::next;
   scope_ = std::make_shared<Scope>(outer);
+  scope_->hide(s.otherwise.hidden);
   flow = exec(s.otherwise);
   scope_ = outer;
   return flow;
@@ -133,6 +135,7 @@ Interpreter::Flow Interpreter::run_loop(const ForStatement& s, const Value& iter
 std::optional<Value> Interpreter::filtered(const FilteredStatement& s, Flow& flow) {
   std::optional<Value> value;
   capture(scope_, [&] {
+    scope_->hide(s.body.hidden);
     flow = exec(s.body);
     if (flow != Flow::next) return;
     value = heap.text(std::exchange(*out_, {}));
@@ -159,11 +162,67 @@ Interpreter::Flow Interpreter::exec_scope(const ScopeStatement& s) {
   std::vector<Value> values;
   for (const auto& [target, expr] : s.values) values.push_back(eval(*expr));
   const ScopePtr outer = scope_;
-  scope_ = std::make_shared<Scope>(s.outermost ? root_ : outer);
+  scope_ = std::make_shared<Scope>(s.outermost ? root_->snapshot() : outer);
   for (size_t i = 0; i < values.size(); ++i) assign(s.values[i].first, std::move(values[i]));
+  scope_->hide(s.body.hidden);
   const Flow flow = exec(s.body);
   scope_ = outer;
   return flow;
+}
+
+std::string Interpreter::block_text(const ScopeStatement& s) {
+  return capture(root_->snapshot(), [&] {
+    scope_->hide(s.body.hidden);
+    exec(s.body);
+  });
+}
+
+Value BlockReference::call(Interpreter& in, const Args&) { return in.heap.text(in.block_text(source_)); }
+
+namespace {
+
+const ScopeStatement* find_block(const Body& body, std::string_view name);
+
+const ScopeStatement* find_block(const Statement& s, std::string_view name) {
+  switch (s.kind) {
+    case StatementKind::if_: {
+      const auto& branches = static_cast<const IfStatement&>(s);
+      for (const auto& [test, body] : branches.branches)
+        if (const auto* found = find_block(body, name)) return found;
+      return find_block(branches.otherwise, name);
+    }
+    case StatementKind::for_: {
+      const auto& loop = static_cast<const ForStatement&>(s);
+      const auto* found = find_block(loop.body, name);
+      return found != nullptr ? found : find_block(loop.otherwise, name);
+    }
+    case StatementKind::set_block:
+    case StatementKind::filter_block:
+      return find_block(static_cast<const FilteredStatement&>(s).body, name);
+    case StatementKind::macro:
+    case StatementKind::call_block:
+      return find_block(static_cast<const MacroStatement&>(s).body, name);
+    case StatementKind::scope: {
+      const auto& scope = static_cast<const ScopeStatement&>(s);
+      return scope.is_block && scope.name == name ? &scope : find_block(scope.body, name);
+    }
+    default:
+      return nullptr;
+  }
+}
+
+const ScopeStatement* find_block(const Body& body, std::string_view name) {
+  for (const auto& s : body)
+    if (const auto* found = find_block(*s, name)) return found;
+  return nullptr;
+}
+
+}  // namespace
+
+std::optional<Value> TemplateReference::attribute(std::string_view name) const {
+  const ScopeStatement* block = find_block(body_, name);
+  if (block == nullptr) return std::nullopt;
+  return Value(ObjectPtr(std::make_shared<BlockReference>(*block)));
 }
 
 Value Interpreter::make_macro(const MacroStatement& s) {
@@ -246,6 +305,7 @@ void Macro::bind(Interpreter& in, const Args& args) {
 Value Macro::call(Interpreter& in, const Args& args) {
   return in.heap.text(in.capture(scope_, [&] {
     bind(in, args);
+    in.scope_->hide(source_.body.hidden);
     in.exec(source_.body);
   }));
 }

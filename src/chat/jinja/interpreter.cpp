@@ -11,30 +11,46 @@ namespace {
 constexpr size_t kFewNames = 24;
 }
 
-Value* Scope::own(const std::string& name) const {
+Scope::Name* Scope::own(const std::string& name) const {
   if (!index_.empty()) {
     const auto it = index_.find(name);
-    return it == index_.end() ? nullptr : &names_[it->second].second;
+    return it == index_.end() ? nullptr : &names_[it->second];
   }
-  for (auto& [known, value] : names_)
-    if (known == name) return &value;
+  for (Name& known : names_)
+    if (known.text == name) return &known;
   return nullptr;
 }
 
 const Value* Scope::find(const std::string& name) const {
   for (const Scope* s = this; s; s = s->parent.get())
-    if (const Value* found = s->own(name)) return found;
+    if (const Name* found = s->own(name)) return found->hidden ? nullptr : &found->value;
   return nullptr;
 }
 
 void Scope::set(const std::string& name, Value value) {
-  if (Value* known = own(name)) {
-    *known = std::move(value);
-    return;
-  }
-  names_.emplace_back(name, std::move(value));
-  if (names_.size() <= kFewNames) return;
-  for (size_t i = index_.empty() ? 0 : names_.size() - 1; i < names_.size(); ++i) index_.emplace(names_[i].first, i);
+  Name* known = own(name);
+  if (known == nullptr) known = &make(name);
+  known->value = std::move(value);
+  known->hidden = false;
+}
+
+Scope::Name& Scope::make(const std::string& name) {
+  names_.push_back({.text = name, .value = {}});
+  if (names_.size() > kFewNames)
+    for (size_t i = index_.empty() ? 0 : names_.size() - 1; i < names_.size(); ++i) index_.emplace(names_[i].text, i);
+  return names_.back();
+}
+
+void Scope::hide(const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    if (own(name) == nullptr) make(name).hidden = true;
+}
+
+ScopePtr Scope::snapshot() const {
+  auto out = std::make_shared<Scope>(parent);
+  for (const Name& name : names_)
+    if (!name.hidden) out->set(name.text, name.value);
+  return out;
 }
 
 void Scope::clear() {
@@ -58,6 +74,9 @@ void Interpreter::raise_depth(Interpreter& in) {
 std::string Interpreter::render(const Body& body) {
   std::string out;
   out_ = &out;
+  scope_ = root_ = std::make_shared<Scope>(root_);  // inside what the caller defined
+  root_->hide(body.hidden);
+  root_->set("self", Value(ObjectPtr(heap.object<TemplateReference>(body))));
   exec(body);
   return out;
 }

@@ -7,15 +7,25 @@ namespace gale::jinja {
 /// Names and their values, inside others. Shared, because a macro keeps the scope it was defined in.
 struct Scope {
   explicit Scope(std::shared_ptr<Scope> outer) : parent(std::move(outer)) {}
-  /// Null where neither this scope nor one around it has the name.
+  /// Null where neither this scope nor one around it has the name, or the first that has it hides it.
   const Value* find(const std::string& name) const;
   void set(const std::string& name, Value value);
+  /// Makes names undefined, whatever scopes around this one have; those that this one has stay.
+  void hide(const std::vector<std::string>& names);
+  /// What the template sets at its top level, inside what the caller defined, at this time.
+  std::shared_ptr<Scope> snapshot() const;
   void clear();
   std::shared_ptr<Scope> parent;
 
  private:
-  Value* own(const std::string& name) const;
-  mutable std::vector<std::pair<std::string, Value>> names_;
+  struct Name {
+    std::string text;
+    Value value;
+    bool hidden = false;
+  };
+  Name* own(const std::string& name) const;
+  Name& make(const std::string& name);
+  mutable std::vector<Name> names_;
   std::unordered_map<std::string, size_t> index_;  ///< of names_, where they are too many to look through
 };
 using ScopePtr = std::shared_ptr<Scope>;
@@ -55,6 +65,7 @@ class Interpreter {
 
  private:
   friend class Macro;
+  friend class BlockReference;
   friend class Loop;
   enum class Flow : uint8_t { next, break_, continue_ };
   [[noreturn]] static void raise_depth(Interpreter& in);
@@ -83,6 +94,7 @@ class Interpreter {
   Flow exec_set_block(const FilteredStatement& s);
   Flow exec_filter_block(const FilteredStatement& s);
   Flow exec_scope(const ScopeStatement& s);
+  std::string block_text(const ScopeStatement& s);
   void exec_call_block(const MacroStatement& s);
   Value make_macro(const MacroStatement& s);
   void assign(const Target& target, Value value);

@@ -177,7 +177,11 @@ class Lexer {
       const auto v = is_float ? std::optional<Value>(*parse_float(text)) : std::optional<Value>(*parse_int(text, 0));
       tokens_.push_back({TokenKind::number, uint32_t(from), text, *v});
     } catch (const Failure& e) {
-      error(from, e.what());
+      // The least integer is a minus and one that does not fit.
+      if (text == "9223372036854775808" && !tokens_.empty() && tokens_.back().kind == TokenKind::op && tokens_.back().text == "-")
+        tokens_.push_back({TokenKind::number, uint32_t(from), text, Value(INT64_MIN)});
+      else
+        error(from, e.what());
     }
   }
 

@@ -13,7 +13,7 @@ struct Token {
   TokenKind kind;
   uint32_t at;       ///< byte offset in the source
   std::string text;  ///< text of the template, name, unescaped string, or the operator's signs
-  Value number;
+  Value number;      ///< INT64_MIN for 9223372036854775808 behind a minus
 };
 
 /// A template's text with its line breaks made "\n" and one final line break dropped, as jinja2 does.

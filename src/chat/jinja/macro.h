@@ -21,6 +21,30 @@ class Macro : public Object {
   ScopePtr scope_;
 };
 
+/// self.name of a {% block %}.
+class BlockReference : public Object {
+ public:
+  explicit BlockReference(const ScopeStatement& source) : source_(source) {}
+  std::string type_name() const override { return "BlockReference"; }
+  bool callable() const override { return true; }
+  Value call(Interpreter& in, const Args& args) override;
+
+ private:
+  const ScopeStatement& source_;
+};
+
+/// The variable `self`, which has the template's blocks.
+class TemplateReference : public Object {
+ public:
+  explicit TemplateReference(const Body& body) : body_(body) {}
+  std::string type_name() const override { return "TemplateReference"; }
+  std::string repr() const override { return "<TemplateReference None>"; }
+  std::optional<Value> attribute(std::string_view name) const override;
+
+ private:
+  const Body& body_;
+};
+
 /// The variable `loop`. It draws the elements one by one, testing each where the loop has an `if`.
 class Loop : public Object {
  public:

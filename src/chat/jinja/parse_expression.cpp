@@ -205,6 +205,7 @@ ExprPtr Parser::unary(bool with_filter) {
   if (is_op("-") || is_op("+")) {
     const Nesting nesting(*this);
     const Token& sign = advance();
+    if (sign.text == "-" && is_least()) return std::make_unique<ConstantExpr>(advance().at, Value(INT64_MIN));
     auto made = std::make_unique<UnaryExpr>(sign.text == "-" ? ExprKind::negate : ExprKind::positive, sign.at);
     made->operand = unary(false);
     const Expr* part = made->operand.get();
@@ -232,6 +233,7 @@ ExprPtr Parser::primary() {
     case TokenKind::name:
       return name_or_constant();
     case TokenKind::number:
+      if (is_least()) error("integer 9223372036854775808 does not fit in 64 bits");
       return std::make_unique<ConstantExpr>(at, advance().number);
     case TokenKind::string: {
       std::string text = advance().text;

@@ -2,6 +2,7 @@
 
 #include "base/fail.h"
 #include "chat/jinja/parser.h"
+#include "chat/jinja/scopes.h"
 #include "chat/jinja/text.h"
 
 namespace gale::jinja {
@@ -19,6 +20,7 @@ void Parser::check_known(size_t before) const {
 Body Parser::template_body() {
   Body body = statements({});
   check_known(0);
+  find_hidden_names(body);
   return body;
 }
 
@@ -117,6 +119,7 @@ std::unique_ptr<Statement> Parser::if_statement(uint32_t at) {
 
 std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
   auto node = std::make_unique<ForStatement>(at);
+  const size_t stores = loop_stores_.size();
   node->target = target(false, "in");
   expect_name("in");
   node->iterable = tuple(false);
@@ -133,6 +136,7 @@ std::unique_ptr<Statement> Parser::for_statement(uint32_t at) {
   --loops_, --inner_;
   if (advance().text == "else") node->otherwise = body_until("endfor");
   move_to_end(before_test, after_test);
+  if (loop_stores_.size() > stores) error_at(loop_stores_[stores], "can't assign to special loop variable in for-loop target");
   return node;
 }
 
@@ -220,7 +224,7 @@ std::unique_ptr<Statement> Parser::call_statement(uint32_t at) {
 
 std::unique_ptr<Statement> Parser::with_statement(uint32_t at) {
   auto node = std::make_unique<ScopeStatement>(at);
-  const size_t before = specials();
+  const size_t before = specials(), loop_stores = loop_stores_.size();
   while (now().kind != TokenKind::block_end && !is_op(":")) {
     if (!node->values.empty()) expect_op(",");
     Target to = target(false);
@@ -228,6 +232,7 @@ std::unique_ptr<Statement> Parser::with_statement(uint32_t at) {
     node->values.emplace_back(std::move(to), expression());
   }
   stores_first(before);
+  loop_stores_.resize(loop_stores);
   node->body = body_until("endwith");
   return node;
 }
@@ -235,8 +240,10 @@ std::unique_ptr<Statement> Parser::with_statement(uint32_t at) {
 std::unique_ptr<Statement> Parser::block_statement(uint32_t at) {
   auto node = std::make_unique<ScopeStatement>(at);
   const std::string name = expect_any_name();
+  node->is_block = true;
+  node->name = name;
   node->outermost = !skip_name("scoped");
-  skip_name("required");
+  const bool required = skip_name("required");
   if (!blocks_.insert(name).second) error_at(at, fmt::format("block '{}' defined twice", name));
   const int loops = std::exchange(loops_, 0);  // jinja2 compiles the body to a function of its own
   const size_t outside = specials();
@@ -244,7 +251,13 @@ std::unique_ptr<Statement> Parser::block_statement(uint32_t at) {
   specials_.resize(outside);
   loops_ = loops;
   skip_name(name);
-  return node;
+  if (!required) return node;
+  for (const auto& s : node->body) {
+    const bool blank = s->kind == StatementKind::text &&
+                       static_cast<const TextStatement&>(*s).text.find_first_not_of(" \t\n\r\f\v") == std::string::npos;
+    if (!blank) error_at(at, "required blocks can only contain comments or whitespace");
+  }
+  return std::make_unique<RefusedStatement>(at, fmt::format("required block '{}' not found", name));
 }
 
 /// A macro that is called on the spot, with nothing.
@@ -327,6 +340,7 @@ Target Parser::one_target(bool with_attribute) {
     out.attribute = expect_any_name();
   else
     set(out.name);
+  if (out.name == "loop" && out.attribute.empty()) loop_stores_.push_back(out.at);
   return out;
 }
 

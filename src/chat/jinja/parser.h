@@ -35,6 +35,9 @@ class Parser {
 
   const Token& now() const { return tokens_[at_]; }
   const Token& ahead() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
+  bool is_least() const {
+    return now().kind == TokenKind::number && now().number.is_int() && now().number.integer() == INT64_MIN;
+  }
   const Token& advance() { return tokens_[at_ + 1 < tokens_.size() ? at_++ : at_]; }
   bool is_op(std::string_view op) const { return now().kind == TokenKind::op && now().text == op; }
   bool is_name(std::string_view name) const { return now().kind == TokenKind::name && now().text == name; }
@@ -119,6 +122,7 @@ class Parser {
   int loops_ = 0;  ///< loops around the current statement, within its macro
   int inner_ = 0;  ///< bodies with names of their own around it
   std::vector<SpecialName> specials_;
+  std::vector<uint32_t> loop_stores_;  // where something is assigned to `loop`
   std::vector<Unknown> unknown_;
   std::set<std::string> blocks_;
 };

@@ -1,8 +1,10 @@
 // Stripping and splitting of text, and Python's numbers to and from text.
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
 #include "chat/jinja/text.h"
+#include "chat/jinja/unicode_tables.h"
 #include "chat/jinja/value.h"
 
 namespace gale::jinja {
@@ -67,8 +69,29 @@ std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends) {
   return out;
 }
 
+namespace {
+
+// Digits of all scripts as those of ASCII. Each script has its ten one after the other.
+std::string ascii_digits(std::string_view s) {
+  std::string out;
+  for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
+    const char32_t c = next_code_point(s, at);
+    const auto digits = unicode::decimal();
+    const auto after = std::ranges::upper_bound(digits, c, {}, &unicode::Range::first);
+    if (c >= 0x80 && after != digits.begin() && c <= (after - 1)->last)
+      out += char('0' + (c - (after - 1)->first) % 10);
+    else
+      out += s.substr(from, at - from);
+  }
+  return out;
+}
+
+}  // namespace
+
 std::optional<int64_t> parse_int(std::string_view s, int base) {
-  s = strip(s);
+  const std::string ascii = ascii_digits(strip(s));
+  s = ascii;
   bool negative = false;
   if (!s.empty() && (s[0] == '+' || s[0] == '-')) {
     negative = s[0] == '-';
@@ -93,7 +116,8 @@ std::optional<int64_t> parse_int(std::string_view s, int base) {
 }
 
 std::optional<double> parse_float(std::string_view s) {
-  s = strip(s);
+  const std::string ascii = ascii_digits(strip(s));
+  s = ascii;
   bool negative = false;
   if (!s.empty() && (s[0] == '+' || s[0] == '-')) {
     negative = s[0] == '-';

@@ -229,11 +229,26 @@ def all_tokenizers():
         for rstrip in (False, True):
             tokens = [(("[X]",), {"lstrip": lstrip, "rstrip": rstrip}), (("<m>",), {"lstrip": rstrip, "rstrip": lstrip, "normalized": False})]
             yield f"added strip {lstrip} {rstrip}", with_added(bpe(), tokens)
+    for rstrip in (False, True):
+        yield f"added spaces {rstrip}", with_added(bpe(), [(("<m>",), {"rstrip": True}), (("  ",), {"lstrip": True, "rstrip": rstrip})])
     yield "added single word", with_added(bpe(), [(("ab",), {"single_word": True}), (("Word",), {"single_word": True, "normalized": False})])
     yield "added normalized", with_added(with_parts(bpe(), normalizer=n.Lowercase()), [(("WORD",), {"normalized": True}), (("Hello",), {"normalized": False})],
                                          [(("[s]",), {}), (("[X]",), {})])
     yield "added overlapping", with_added(bpe(), [(("ab",), {}), (("ab__",), {}), (("__ab--",), {}), (("--",), {"rstrip": True})])
+    forms = {"no text": ("[X]:3", "$B:1 [X]:2 $A"), "the text twice": ("$A [X] $A:1", "$A [X]:1 $B:1 $A:2 $A:3"), "nothing": ("[Y]", "$B $A")}
+    for name, (single, pair) in forms.items():
+        yield f"template with {name}", with_parts(bpe(), post_processor=processors.TemplateProcessing(
+            single=single, pair=pair, special_tokens=[("[X]", 98_765), {"id": "[Y]", "ids": [], "tokens": []}]))
+    yield "bert ids outside", with_parts(bpe(), post_processor=processors.BertProcessing(("</s>", 70_000), ("<s>", 80_000)))
+    yield "roberta ids outside", with_parts(bpe(), post_processor=processors.RobertaProcessing(("</s>", 70_000), ("<s>", 80_000)))
+    many = n.Sequence([n.Sequence([n.Replace(chr(0x61 + i), chr(0x62 + i)) for i in range(20)]) for _ in range(6)])
+    yield "normalizers, many", front(many, p.FixedLength(2))
+    yield "normalizer Replace nothing of nothing", front(n.Sequence([n.Replace(Regex("."), ""), n.Replace("", "~"), n.Replace(Regex("a*"), "+")]), p.FixedLength(2))
     yield "decoder none", front(None, p.WhitespaceSplit())
+    for name, base, decoder in (("none on bytes", byte_bpe(p.ByteLevel()), None), ("none on byte fallback", bpe(byte_fallback=True, n=90), None),
+                                ("empty Sequence", front(None, p.WhitespaceSplit()), {"type": "Sequence", "decoders": []})):
+        file = json.dumps(json.loads(base.to_str()) | {"decoder": decoder})
+        yield f"decoder {name}", Tokenizer.from_str(file)
     for cleanup in (True, False):
         yield f"decoder CTC {cleanup}", with_parts(bpe(), decoder=d.CTC(pad_token="-", word_delimiter_token="/", cleanup=cleanup))
         yield f"decoder WordPiece {cleanup}", with_parts(bpe(), decoder=d.WordPiece(prefix="a", cleanup=cleanup))
