@@ -14,7 +14,7 @@ bool matches(std::string_view pattern, const std::string& name) {
   std::string buffer;
   RegexScratch scratch(name.size());
   size_t begin = 0, end = 0;
-  return regex.find(Regex::subject(name, buffer), 0, scratch, begin, end) && begin == 0;
+  return regex.find(regex.subject(name, buffer), 0, scratch, begin, end) && begin == 0;
 }
 
 std::optional<int64_t> whole(const Json& from, const char* key, std::optional<int64_t> otherwise) {
