@@ -15,7 +15,7 @@ using ::testing::IsEmpty;
 
 std::vector<int32_t> drafted(Drafter& drafter, const std::vector<int32_t>& tokens, int32_t most, uint64_t id = 1) {
   std::vector<int32_t> out;
-  const DraftTask task{id, tokens, most, &out};
+  const DraftTask task{.id = id, .tokens = tokens, .most = most, .draft = &out};
   drafter.propose({&task, 1});
   return out;
 }
