@@ -500,8 +500,9 @@ class Token(HubTest):
         self.assertEqual(stat.S_IMODE(token.stat().st_mode), 0o600)
         self.add_model().token = "hf_good"
         self.ok("inspect", "org/model")
-        self.fails("inspect", "org/model", env={"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}, says="401")
-        self.fails("inspect", "org/model", env={"HF_TOKEN_PATH": "/nowhere"}, says="401")
+        for env in ({"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}, {"HF_TOKEN_PATH": "/nowhere"}):
+            self.fails("inspect", "org/model", env={"HF_HUB_CACHE": str(self.home / "none"), **env}, says="401")
+            self.assertIn("401", self.ok("inspect", "org/model", env=env).stderr)  # and what was had stays
         self.ok("login", "--logout")
         self.assertFalse(token.exists())
         self.ok("login", "--token", "hf_good", env={"HF_TOKEN_PATH": str(self.home / "deep/er/token")})

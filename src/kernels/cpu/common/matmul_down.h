@@ -27,6 +27,15 @@ void for_tiles(const Sharing& of, int64_t period, const F& f) {
   for (; i < of.count; ++i) f(of.panel + i * period, Int<1>{});
 }
 
+// Calls f(first, Int<R>) for groups of R of `n` rows, then Int<1> for each that is left: fewer sizes than in_groups has, for code
+// that every column of a unit is written out in.
+template <int R, class F>
+void by_rows(int64_t n, const F& f) {
+  int64_t i = 0;
+  for (; i + R <= n; i += R) f(i, Int<R>{});
+  for (; i < n; ++i) f(i, Int<1>{});
+}
+
 // Columns whose numbers stay in a cache while all panels that share them pass; of a few rows as many as make long streams. And
 // rows whose inputs stay there beside them.
 constexpr int64_t kExactPiece = 1024, kExactLongPiece = 4096, kExactRows = 64;
@@ -39,7 +48,7 @@ void walk_exact(const MatmulArgs& a, int64_t begin, int64_t end, int64_t columns
     for_sharing(a, begin, end, [&](const Sharing& sharing) {
       for (int64_t u = 0; u < a.geometry.units; u += units)
         for_tiles<P>(sharing, period, [&](int64_t panel, auto panels) {
-          in_groups<R>(least(kExactRows, a.rows - row), [&](int64_t first, auto rows) {
+          by_rows<R>(least(kExactRows, a.rows - row), [&](int64_t first, auto rows) {
             const int64_t ahead = first > 0 || a.rows == 1 ? 0 : panels.value * period * a.geometry.panel_bytes();
             tile_down<Bits, panels.value, rows.value>(
                 Tile{a, panel, row + first, u, least(u + units, a.geometry.units), ahead, 0, period});
