@@ -230,6 +230,7 @@ Value round(Interpreter&, const Value& v, const Args& args) {
   if (!v.is_number()) raise("type {} doesn't define __round__ method", v.type_name());
   if (method != "common") {
     if (a.has(0) && !a[0].is_number()) raise("round: a number is expected, not {}", a[0].type_name());
+    if (!v.is_float() && (!a.has(0) || (a[0].is_int() && a[0].integer() >= 0))) return double(v.integer());  // exact in Python
     const double unit = std::pow(10.0, a.has(0) ? a[0].number() : 0);
     const double scaled = v.number() * unit;
     return ((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) + 0.0) / unit;  // from an int of Python's: no -0
