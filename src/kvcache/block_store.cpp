@@ -142,10 +142,10 @@ bool BlockStore::promises(int32_t pool, const BlockName& name) const {
 
 void BlockStore::fetch(int32_t pool, const BlockName& name) {
   const std::lock_guard lock(mutex_);
-  if (under_way_.empty()) asked_ = 0;
+  if (under_way_.empty()) asked_ = 0, asked_since_ = wall_clock();
   const BlockId id = id_of(pool, name);
   if (!under_way_.emplace(id, true).second) return;
-  wanted_.push_back({name, id, wall_clock() - kApart * asked_++});
+  wanted_.push_back({name, id, asked_since_ - kApart * asked_++});
   changed_.notify_all();
 }
 

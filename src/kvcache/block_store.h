@@ -126,7 +126,7 @@ class BlockStore {
   Counts counts_;
   double busy_since_ = 0;  // by now_seconds(): when the disk was asked for what it is at, 0: nothing
   int64_t last_time_ = 0;
-  int64_t asked_ = 0;  // blocks since nothing was under way
+  int64_t asked_ = 0, asked_since_ = 0;  // blocks since nothing was under way, and when that was
   bool stop_ = false, broken_ = false;
 
   int64_t written_since_look_ = 0;                                  // the thread's own
