@@ -12,8 +12,8 @@ namespace {
 
 class BestStream final : public EventStream {
  public:
-  BestStream(std::unique_ptr<EventStream> choices, int32_t wanted, bool logprobs)
-      : choices_(std::move(choices)), wanted_(size_t(wanted)), logprobs_(logprobs) {}
+  BestStream(std::unique_ptr<EventStream> choices, int32_t generated, int32_t wanted, bool logprobs)
+      : choices_(std::move(choices)), going_(generated), wanted_(size_t(wanted)), logprobs_(logprobs) {}
 
   std::optional<Event> next() override {
     while (!ranked_) take(choices_->next());
@@ -43,9 +43,13 @@ class BestStream final : public EventStream {
   };
 
   void take(std::optional<Event> event) {
-    if (!event) return rank();
+    if (!event) return;
     if (auto* token = std::get_if<TokenEvent>(&*event)) all_[token->choice].tokens.push_back(std::move(*token));
-    if (auto* end = std::get_if<EndEvent>(&*event)) all_[end->choice].end = std::move(*end);
+    if (auto* end = std::get_if<EndEvent>(&*event)) {
+      all_[end->choice].end = std::move(*end);
+      if (--going_ == 0) rank();
+      return;
+    }
     if (std::holds_alternative<PromptEvent>(*event)) out_.push_back(std::move(*event));
   }
 
@@ -75,6 +79,7 @@ class BestStream final : public EventStream {
   }
 
   std::unique_ptr<EventStream> choices_;
+  int32_t going_;  // choices that have not ended
   size_t wanted_;
   bool logprobs_, ranked_ = false;
   std::map<int32_t, Choice> all_;
@@ -83,8 +88,8 @@ class BestStream final : public EventStream {
 
 }  // namespace
 
-std::unique_ptr<EventStream> best_of(std::unique_ptr<EventStream> choices, int32_t wanted, bool logprobs) {
-  return std::make_unique<BestStream>(std::move(choices), wanted, logprobs);
+std::unique_ptr<EventStream> best_of(std::unique_ptr<EventStream> choices, int32_t generated, int32_t wanted, bool logprobs) {
+  return std::make_unique<BestStream>(std::move(choices), generated, wanted, logprobs);
 }
 
 }  // namespace gale

@@ -69,7 +69,8 @@ class EngineImpl final : public Engine {
     const int32_t wanted = std::exchange(request.choices, request.best_of);
     const bool logprobs = request.sampling.logprobs >= 0;
     request.sampling.logprobs = std::max(request.sampling.logprobs, 0);
-    return best_of(submit_all(std::move(request)), wanted, logprobs);
+    const int32_t generated = request.choices;
+    return best_of(submit_all(std::move(request)), generated, wanted, logprobs);
   }
 
   EngineStats stats() const override { return stepper_.stats(); }
