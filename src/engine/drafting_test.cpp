@@ -35,16 +35,6 @@ std::unique_ptr<Drafter> calling(std::function<void(std::span<const DraftTask>)>
   return std::make_unique<CallingDrafter>(std::move(call));
 }
 
-Request drawn(std::vector<int32_t> prompt, int64_t max_tokens) {
-  Request request = greedy(std::move(prompt), max_tokens);
-  request.sampling.temperature = 0.9f;
-  request.sampling.seed = 5;
-  request.sampling.logprobs = 3;
-  return request;
-}
-
-Text ask(Engine& engine, const Request& request) { return read_all(*engine.submit(request)); }
-
 Text plainly(const Request& request) {
   static const auto engine = open_tiny(nullptr);
   return ask(*engine, request);
@@ -54,13 +44,6 @@ std::vector<int32_t> whole(const Request& request, const Text& answer) {
   std::vector<int32_t> out = request.tokens;
   out.insert(out.end(), answer.tokens.begin(), answer.tokens.end());
   return out;
-}
-
-// When nobody runs any more. The end of a text is told before the step that ended it is counted.
-EngineStats settled(const Engine& engine) {
-  EngineStats stats = engine.stats();
-  for (; stats.running > 0; stats = engine.stats()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return stats;
 }
 
 // Chooses what comes next in a text, and notes where it was asked.

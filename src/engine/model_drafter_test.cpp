@@ -48,29 +48,18 @@ std::unique_ptr<Engine> engine_with(std::unique_ptr<Drafter> drafter, const Chan
 }
 
 Request ask_for(std::vector<int32_t> prompt, int64_t max_tokens, float temperature = 0) {
-  Request request = greedy(std::move(prompt), max_tokens);
-  request.sampling.temperature = temperature;
-  request.sampling.seed = 5;
-  request.sampling.logprobs = 3;
-  return request;
+  return drawn(std::move(prompt), max_tokens, 5, temperature);
 }
 
-Text answer(Engine& engine, const Request& request) { return read_all(*engine.submit(request)); }
 Text plainly(const Request& request) {
   static const auto engine = engine_with(nullptr);
-  return answer(*engine, request);
-}
-
-EngineStats settled(const Engine& engine) {
-  EngineStats stats = engine.stats();
-  for (; stats.running > 0; stats = engine.stats()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return stats;
+  return ask(*engine, request);
 }
 
 TEST(ModelDrafter, OneThatKnowsAllIsAlwaysRight) {
   const Request request = ask_for(random_prompt(1, 30, kVocab), 40);
   const auto engine = engine_with(drafter());
-  const Text got = answer(*engine, request);
+  const Text got = ask(*engine, request);
   EXPECT_EQ(got, plainly(request)) << "to the last bit";
   EXPECT_EQ(got.end.accepted_tokens, 4 * kDepth + 2);
   EXPECT_EQ(got.end.drafted_tokens, got.end.accepted_tokens);
@@ -82,10 +71,10 @@ TEST(ModelDrafter, WhatIsDrawnStaysWhatItIs) {
     Request request = ask_for(random_prompt(seed, 70, kVocab), 60, 1.0f);
     request.sampling.seed = seed;
     const auto engine = engine_with(drafter());
-    const Text got = answer(*engine, request);
+    const Text got = ask(*engine, request);
     EXPECT_EQ(got, plainly(request));
     EXPECT_LT(got.end.accepted_tokens, got.end.drafted_tokens) << "most drawn tokens are not the likeliest";
-    EXPECT_EQ(answer(*engine, request), got) << "over blocks that were kept";
+    EXPECT_EQ(ask(*engine, request), got) << "over blocks that were kept";
   }
 }
 
@@ -123,7 +112,7 @@ TEST(ModelDrafter, FollowsManyTexts) {
 // happens.
 TEST(ModelDrafter, GoesAsFarAsItCan) {
   const Request request = ask_for(random_prompt(7, 100, kVocab), 100);
-  const Text got = answer(*engine_with(drafter([](EngineOptions& o) { o.context = 128; })), request);
+  const Text got = ask(*engine_with(drafter([](EngineOptions& o) { o.context = 128; })), request);
   EXPECT_EQ(got, plainly(request));
   EXPECT_GT(got.end.accepted_tokens, 20);
   EXPECT_LE(got.end.accepted_tokens, 28);
@@ -177,10 +166,10 @@ TEST(ModelDrafter, OpensByName) {
   const std::string llama = spelling(folder, "llama3", false);
   Request request = ask_for({1, 5, 9, 20, 31, 8}, 30);
   for (int32_t id = 0; id < 94; ++id) request.sampling.allowed_ids.push_back(id);
-  const Text expected = answer(*Engine::open(named(llama, "")), request);
+  const Text expected = ask(*Engine::open(named(llama, "")), request);
   for (const std::string& other : {llama, spelling(folder, "llama3", true), spelling(folder, "qwen2", false)}) {
     const auto engine = Engine::open(named(llama, other));
-    const Text got = answer(*engine, request);
+    const Text got = ask(*engine, request);
     EXPECT_EQ(got, expected) << other;
     EXPECT_GT(got.end.drafted_tokens, 20) << other;
   }

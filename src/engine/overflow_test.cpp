@@ -17,8 +17,6 @@ std::unique_ptr<Engine> tiny(std::unique_ptr<Drafter> drafter = nullptr, int64_t
                          std::move(drafter));
 }
 
-Text ask(Engine& engine, const Request& request) { return read_all(*engine.submit(request)); }
-
 TEST(Overflow, CutsWhatItSays) {
   const auto left = [](Overflow how, int64_t keep, int64_t size, int64_t target) {
     const Gap gap = overflow_gap(how, keep, size, target);

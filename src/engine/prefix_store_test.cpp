@@ -27,16 +27,6 @@ Change with_store(const fs::path& folder, const Change& more = {}) {
   };
 }
 
-Request drawn(std::vector<int32_t> prompt, int64_t max_tokens, uint64_t seed) {
-  Request request = greedy(std::move(prompt), max_tokens);
-  request.sampling.temperature = 0.9f;
-  request.sampling.seed = seed;
-  request.sampling.logprobs = 3;
-  return request;
-}
-
-Text ask(Engine& engine, const Request& request) { return read_all(*engine.submit(request)); }
-
 const Request kText = drawn(random_prompt(1, 300, 120), 20, 7);
 
 TEST(BitIdentityPrefixStore, ARestartedEngineGoesOnToTheLastBit) {

@@ -20,16 +20,6 @@ std::unique_ptr<Engine> open_tiny(const std::function<void(EngineOptions&)>& cha
   return open_tiny_model(change, std::move(drafter));
 }
 
-Request drawn(std::vector<int32_t> prompt, int64_t max_tokens, uint64_t seed) {
-  Request request = greedy(std::move(prompt), max_tokens);
-  request.sampling.temperature = 0.9f;
-  request.sampling.seed = seed;
-  request.sampling.logprobs = 3;
-  return request;
-}
-
-Text ask(Engine& engine, const Request& request) { return read_all(*engine.submit(request)); }
-
 TEST(PrefixCache, LaterRequestsStartWhereEarlierOnesLeft) {
   const auto engine = open_tiny();
   const Request first = drawn(random_prompt(1, 200, 120), 100, 7);

@@ -1,5 +1,7 @@
 #pragma once
+#include <chrono>
 #include <functional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -70,6 +72,23 @@ inline std::unique_ptr<Engine> open_with(const EngineOptions& options, std::shar
     runtime.arena = std::make_unique<Arena>(plan_scratch(*runtime.model, *runtime.cpu, *runtime.pool, runtime.precision,
                                                          runtime.kv->format(), runtime.step_tokens, runtime.drafter->taps()));
   return start_engine(options, std::move(runtime));
+}
+
+inline Request drawn(std::vector<int32_t> prompt, int64_t max_tokens, uint64_t seed = 5, float temperature = 0.9f) {
+  Request request = greedy(std::move(prompt), max_tokens);
+  request.sampling.temperature = temperature;
+  request.sampling.seed = seed;
+  request.sampling.logprobs = 3;
+  return request;
+}
+
+inline Text ask(Engine& engine, const Request& request) { return read_all(*engine.submit(request)); }
+
+/// When nobody runs any more. The end of a text is told before the step that ended it is counted.
+inline EngineStats settled(const Engine& engine) {
+  EngineStats stats = engine.stats();
+  for (; stats.running > 0; stats = engine.stats()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return stats;
 }
 
 /// On one thread, its weights made once for all.
