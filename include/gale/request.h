@@ -89,6 +89,13 @@ enum class Overflow : uint8_t {
   middle,  ///< the same share is taken out of the middle
 };
 
+/// When a beam search is over before its texts are as long as they may be (transformers' early_stopping False, True, "never").
+enum class BeamStop : uint8_t {
+  unlikely,    ///< as many texts have ended as there are beams, and the best that runs would score less if it ended now
+  full,        ///< as many texts have ended as there are beams
+  impossible,  ///< and no text that runs could still score more than the least of them
+};
+
 /// A piece of text generation, in tokens: text, templates and stop strings are the caller's side (TextStream).
 struct Request {
   std::vector<int32_t> tokens;  ///< the prompt, at least one
@@ -100,6 +107,11 @@ struct Request {
   int32_t choices = 1;            ///< texts to generate from the one prompt, each with draws of its own; at least 1
   int32_t best_of =
       0;  ///< as many are generated, and the `choices` likeliest a token come out, the best first, once all have ended
+  /// 0: none. Else a beam search: so many texts are followed at once, and the `choices` best come out when it is over, the best
+  /// first. Nothing is drawn (temperature 0); masks, biases and penalties count.
+  int32_t beams = 0;
+  float length_penalty = 1;  ///< a text's score is the log probability of its tokens over their number to this power
+  BeamStop beam_stop = BeamStop::unlikely;
   bool background = false;     ///< gives way to requests that are not
   double timeout_seconds = 0;  ///< from submit() on, then Finish::timeout; 0: none
   std::string salt;            ///< requests share what was computed for their prompts only where this is the same
@@ -140,6 +152,7 @@ struct EndEvent {
   int32_t choice = 0;
   int64_t drafted_tokens = 0;   ///< proposed by the drafter and tried
   int64_t accepted_tokens = 0;  ///< of these, what the model chose too
+  float beam_score = 0;         ///< of a beam search's text (Request::length_penalty)
 };
 using Event = std::variant<TokenEvent, EndEvent, PromptEvent>;
 

@@ -110,6 +110,7 @@ Json generation_json(const Engine& engine, const Generation& g, double load_seco
                     {"decode_seconds", e.decode_seconds},
                     {"prefill_tokens_per_second", rate(e.prompt_tokens - e.cached_tokens, e.prefill_seconds)},
                     {"decode_tokens_per_second", rate(std::max<int64_t>(e.generated_tokens - 1, 0), e.decode_seconds)}};
+  if (request.beams > 0) out["beam_score"] = e.beam_score;
   if (request.sampling.logprobs >= 0) out["logprobs"] = logprobs_json(*engine.tokenizer(), g.tokens);
   if (request.prompt_logprobs >= 0) out["prompt_logprobs"] = logprobs_json(*engine.tokenizer(), g.prompt);
   return out;

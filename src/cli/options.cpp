@@ -128,11 +128,18 @@ void add_narrowing_flags(CLI::App& app, SamplingParams& p) {
              "above 0 and at most 0.5");
 }
 
-void add_choice_flags(CLI::App& app, SamplingParams& p) {
+void add_choice_flags(CLI::App& app, SamplingFlags& flags) {
+  SamplingParams& p = flags.params;
   add_number(app, "--mirostat", p.mirostat, "1 or 2: keep the surprise of the text even; 0: off", 0, 2, "0, 1 or 2");
   add_number(app, "--mirostat-tau", p.mirostat_tau, "Mirostat: the surprise wanted, in bits", 1e-6f, 1e6f, "above 0");
   add_number(app, "--mirostat-eta", p.mirostat_eta, "Mirostat: how fast it learns", 1e-6f, 1.f, "above 0 and at most 1");
   add_number(app, "--seed", p.seed, "The same seed gives the same text", uint64_t(0), UINT64_MAX, "from 0 to 2^64 - 1");
+  add_number(app, "--beams", flags.beams,
+             "Follow so many texts at once and answer with the best when all are done; 0: write one, token by token", 0, 128,
+             "from 0 to 128");
+  add_number(app, "--length-penalty", flags.length_penalty,
+             "With --beams: a text's score is its log-probability over its length to this power", -100.f, 100.f,
+             "from -100 to 100");
   app.add_option("--order", p.order,
                  "The stages that are used, in the order wanted: " + fmt::format("{}", fmt::join(sampling_stages(), ",")))
       ->delimiter(',')
@@ -324,7 +331,7 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
   add_narrowing_flags(app, p);
   add_repetition_flags(app, flags);
   add_token_flags(app, flags);
-  add_choice_flags(app, p);
+  add_choice_flags(app, flags);
   add_end_flags(app, flags);
   app.add_option("--logprobs", p.logprobs, "With --json: log-probabilities of the chosen and the N most likely tokens")
       ->check(in_range(0, 20, "from 0 to 20"));
@@ -344,6 +351,8 @@ Request make_request(const SamplingFlags& flags) {
   out.min_tokens = flags.min_tokens;
   out.overflow = flags.overflow == "slide" ? Overflow::slide : flags.overflow == "middle" ? Overflow::middle : Overflow::error;
   out.keep = flags.keep;
+  out.beams = flags.beams;
+  out.length_penalty = flags.length_penalty;
   out.stop_ids = flags.stop_ids;
   out.ignore_eos = flags.ignore_eos;
   out.include_stop = flags.include_stop;
@@ -353,6 +362,8 @@ Request make_request(const SamplingFlags& flags) {
   } catch (const Error& e) {
     throw UsageError(e.what());
   }
+  if (out.beams > 0 && out.sampling.temperature != 0)
+    throw UsageError(fmt::format("--beams draws nothing, but --temp is {}: leave one of them out", out.sampling.temperature));
   if (out.max_tokens >= 0 && out.min_tokens > out.max_tokens)
     throw UsageError(fmt::format("--min-tokens is {}, but only {} tokens may come (-n)", out.min_tokens, out.max_tokens));
   return out;

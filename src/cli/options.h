@@ -53,6 +53,8 @@ struct SamplingFlags {
   int32_t prompt_logprobs = -1;
   std::string overflow = "error";
   int64_t keep = 0;
+  int32_t beams = 0;
+  float length_penalty = 1;
   bool ignore_eos = false, include_stop = false;
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);

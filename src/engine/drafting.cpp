@@ -22,6 +22,7 @@ void Drafting::saw(const Batch& batch, std::span<Sequence* const> owners) {
   seen_.clear();
   for (size_t i = 0; i < owners.size(); ++i) {
     const Slice& slice = batch.slices[i];
+    if (static_cast<const Job*>(owners[i])->search != nullptr) continue;  // several texts, all of one id
     seen_.push_back({owners[i]->id, slice.row, slice.count, batch.slots[size_t(slice.row)]});
   }
   try {

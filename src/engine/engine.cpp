@@ -1,6 +1,7 @@
 #include "gale/engine.h"
 
 #include <atomic>
+#include <cmath>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -8,6 +9,7 @@
 #include "base/clock.h"
 #include "base/cpu_budget.h"
 #include "base/fail.h"
+#include "engine/beams.h"
 #include "engine/best_of.h"
 #include "engine/open_engine.h"
 #include "engine/overflow.h"
@@ -21,6 +23,7 @@ namespace {
 
 constexpr int32_t kMostChoices = 128;
 constexpr int64_t kQueueContexts = 16;
+constexpr float kMostPenalty = 100;
 
 class Stream final : public EventStream {
  public:
@@ -167,10 +170,13 @@ class EngineImpl final : public Engine {
     int64_t prompt_, further_;
   };
 
+  // A beam search begins as one text.
+  static int32_t jobs_for(const Request& request) { return request.beams > 0 ? 1 : request.choices; }
+
   // Choices of one prompt that is run but once wait for its last token each.
   Place queue(const Request& request) const {
     const auto prompt = int64_t(request.tokens.size());
-    const int64_t further = (request.choices - 1) * (runtime_.names ? 1 : prompt);
+    const int64_t further = (jobs_for(request) - 1) * (runtime_.names ? 1 : prompt);
     const int64_t most = options_.max_queue_tokens > 0 ? options_.max_queue_tokens : kQueueContexts * info().context;
     require(inbox_->queue(prompt + further, most), ErrorCode::busy,
             "{} prompt tokens are waiting, and with {} more they would be over the {} that may; try again later",
@@ -190,7 +196,7 @@ class EngineImpl final : public Engine {
     job->seed = request.sampling.seed;
     job->logprobs = request.sampling.logprobs;
     job->background = request.background;
-    if (runtime_.drafter) {
+    if (runtime_.drafter && request.beams == 0) {
       job->draft_max = request.draft_max < 0 ? options_.draft_max : request.draft_max;
       job->draft_min = std::min(options_.draft_min, job->draft_max);
     }
@@ -215,12 +221,13 @@ class EngineImpl final : public Engine {
     Place place = queue(request);
     std::vector<std::unique_ptr<Job>> jobs;
     auto events = std::make_shared<EventQueue>(request.choices);
-    for (int32_t choice = 0; choice < request.choices; ++choice) {
+    for (int32_t choice = 0; choice < jobs_for(request); ++choice) {
       jobs.push_back(make_job(request, sampler, choice, jobs.empty() ? nullptr : jobs.front().get()));
       jobs.back()->request = jobs.front()->id;
       jobs.back()->events = events;
       jobs.back()->dropped_prompt = dropped;
     }
+    if (request.beams > 0) begin_search(*jobs.front(), request);
     if (request.prompt_logprobs >= 0) {  // once is enough
       Job& first = *jobs.front();
       first.prompt_logprobs = request.prompt_logprobs;
@@ -233,6 +240,20 @@ class EngineImpl final : public Engine {
     return stream;
   }
 
+  void begin_search(Job& job, const Request& request) const {
+    const int64_t room = info().context + 1 - int64_t(request.tokens.size());  // the last token needs no slot
+    BeamSearch::Options options;
+    options.beams = request.beams;
+    options.max_tokens = std::max<int64_t>(1, request.max_tokens < 0 ? room : std::min(request.max_tokens, room));
+    options.length_penalty = double(request.length_penalty);
+    options.stop = request.beam_stop;
+    options.end_tokens = request.stop_ids;
+    std::ranges::sort(options.end_tokens);
+    options.end_tokens.erase(std::ranges::unique(options.end_tokens).begin(), options.end_tokens.end());
+    job.places = request.beams;
+    job.owns_search = std::make_shared<Beams>(job, std::move(options), request.choices);
+  }
+
   // What the context does not hold of a prompt: tokens dropped.
   int64_t shorten(Request& request) const {
     std::vector<int32_t>& tokens = request.tokens;
@@ -243,6 +264,24 @@ class EngineImpl final : public Engine {
     return gap.count;
   }
 
+  void check_beams(const Request& request) const {
+    require(request.beams >= 0 && request.beams <= kMostChoices, ErrorCode::invalid_argument,
+            "beams is {}, but must be from 1 to {}, or 0 for no beam search", request.beams, kMostChoices);
+    require(std::isfinite(request.length_penalty) && std::abs(request.length_penalty) <= kMostPenalty,
+            ErrorCode::invalid_argument, "length_penalty is {}, but must be from {} to {}", request.length_penalty, -kMostPenalty,
+            kMostPenalty);
+    if (request.beams == 0) return;
+    const int64_t most = std::min<int64_t>(runtime_.max_sequences, runtime_.step_tokens);
+    require(request.beams <= most, ErrorCode::invalid_argument,
+            "beams is {}, but this engine runs at most {} texts at once (max_sequences, step_tokens)", request.beams, most);
+    require(request.choices <= request.beams, ErrorCode::invalid_argument,
+            "choices is {}, but a search with {} beams finds no more than {} texts", request.choices, request.beams,
+            request.beams);
+    require(request.best_of == 0, ErrorCode::invalid_argument,
+            "best_of is {}, but a beam search finds the best of its texts by itself; leave one of them out", request.best_of);
+    require(request.sampling.temperature == 0, ErrorCode::invalid_argument,
+            "temperature is {}, but a beam search draws nothing; give 0, or no beams", request.sampling.temperature);
+  }
   void check_limits(const Request& request) const {
     constexpr int32_t kMostLogprobs = 20;
     require(request.max_tokens >= -1, ErrorCode::invalid_argument, "max_tokens is {}, but must be at least 0, or -1 for no limit",
@@ -257,6 +296,7 @@ class EngineImpl final : public Engine {
     require(request.best_of == 0 || (request.best_of >= request.choices && request.best_of <= kMostChoices),
             ErrorCode::invalid_argument, "best_of is {}, but must be from choices, {}, to {}, or 0 for none", request.best_of,
             request.choices, kMostChoices);
+    check_beams(request);
     require(request.timeout_seconds >= 0, ErrorCode::invalid_argument,
             "timeout_seconds is {}, but must be at least 0, or 0 for none", request.timeout_seconds);
     require(request.keep >= 0 && (request.keep == 0 || request.keep < info().context / 2), ErrorCode::invalid_argument,

@@ -6,10 +6,13 @@
 
 #include "engine/event_queue.h"
 #include "gale/request.h"
+#include "sampling/beam_search.h"
 #include "scheduler/sequence.h"
 #include "speculation/depth.h"
 
 namespace gale {
+
+class Beams;
 
 /// A request inside the engine: its sequence, when it ends, and where its results go. Made by the submitting thread, then the
 /// engine thread's alone.
@@ -34,6 +37,10 @@ struct Job : Sequence {
   int32_t draft_max = 0, draft_min = 0;  ///< tokens to draft at once
   DraftDepth depth;
   int64_t drafted = 0, accepted = 0;
+
+  Beams* search = nullptr;             ///< that it is a text of
+  std::shared_ptr<Beams> owns_search;  ///< of the first of these alone
+  BeamSearch::Row row;                 ///< what may come next in it
 
   int64_t queued = 0;                                  ///< tokens it is counted for among those that wait
   double deadline = 0;                                 ///< by now_seconds(), 0: none

@@ -183,20 +183,42 @@ void Stepper::step() {
   else
     drafting_.took(rows, seconds);
   ++now_.steps;
+  note_ids(step.full);
   if (done) {
     scheduler_.computed();
     for (size_t begin = 0, end = 0; begin < step.wanted.size(); begin = end) {
       while (end < step.wanted.size() && step.wanted[end] == step.wanted[begin]) ++end;
       deliver(step, begin, end);
     }
+    search_on();
   }
-  for (Sequence* s : step.full)
-    if (Job& job = *static_cast<Job*>(s); !make_room(job)) finish(job, Finish::length);
+  for (const uint64_t id : ids_)
+    if (const auto job = jobs_.find(id); job != jobs_.end() && !make_room(*job->second)) finish(*job->second, Finish::length);
+}
+
+// Of the requests that they are of: what is done to one text of a search may end them all.
+void Stepper::note_ids(std::span<Sequence* const> sequences) {
+  ids_.clear();
+  for (const Sequence* s : sequences) ids_.push_back(s->id);
+}
+
+// What becomes of a search is seen when all of the step has been delivered: others of its texts may be in it.
+void Stepper::note_search(Beams& search) {
+  if (std::ranges::find(searches_, &search) == searches_.end()) searches_.push_back(&search);
+}
+
+void Stepper::search_on() {
+  for (Beams* search : searches_)
+    if (!search->error().empty())
+      finish(search->first(), Finish::error, std::string(search->error()));
+    else if (search->all_rest() && !search->go_on(scheduler_))
+      finish(search->first(), Finish::stop);
+  searches_.clear();
 }
 
 // The text goes on without some of it, where that was asked for. False: it cannot.
 bool Stepper::make_room(Job& job) {
-  if (job.overflow == Overflow::error || job.first_token == 0) return false;
+  if (job.overflow == Overflow::error || job.first_token == 0 || job.search != nullptr) return false;
   const auto size = int64_t(job.tokens.size());
   const Gap gap =
       overflow_gap(job.overflow, job.keep, size, std::max(job.keep + 1, std::min(size, runtime_.info.context) * 3 / 4));
@@ -218,7 +240,9 @@ bool Stepper::compute(Scheduler::Step& step) {
     drafting_.saw(step.batch, step.owners);
     return true;
   } catch (const std::exception& e) {
-    for (Sequence* s : step.owners) finish(*static_cast<Job*>(s), Finish::error, e.what());
+    note_ids(step.owners);
+    for (const uint64_t id : ids_)
+      if (const auto job = jobs_.find(id); job != jobs_.end()) finish(*job->second, Finish::error, e.what());
     return false;
   }
 }
@@ -282,6 +306,7 @@ Stepper::Pick Stepper::choose(Job& job, std::span<const float> logits, Candidate
     state.position = job.tokens.size() + uint64_t(job.dropped());
     state.forgotten = size_t(job.forgotten);
     if (job.max_tokens == 0) return pick;  // only the prompt was asked about
+    if (job.search != nullptr) return job.search->choose(job, logits, state, scratch), pick;
     pick.token = job.sampler.sample(logits, state, scratch);
     if (job.logprobs >= 0) pick.logprobs = log_probabilities(logits, pick.token, job.logprobs, scratch);
   } catch (const std::exception& e) {
@@ -298,10 +323,18 @@ void Stepper::deliver(const Scheduler::Step& step, size_t begin, size_t end) {
   if (most > 0 && !job.all_rows) note_draft(job, most, known - 1 - slot_of(step, begin));
   for (size_t i = begin; i < end; ++i) {
     const int64_t slot = slot_of(step, i);
-    if (!picks_[i].error.empty()) return finish(job, Finish::error, picks_[i].error);
+    if (!picks_[i].error.empty()) {
+      if (job.search == nullptr) return finish(job, Finish::error, picks_[i].error);
+      job.search->fail(picks_[i].error);
+      return note_search(*job.search);
+    }
     if (slot + 1 < job.prompt) continue;
     if (job.wants_logits()) return finish(job, Finish::stop);
     if (job.first_token == 0) begin_answer(job);
+    if (job.search != nullptr && job.max_tokens != 0) {
+      job.resting = true;
+      return note_search(*job.search);
+    }
     if (!apply(job, picks_[i], slot + 1 < known) || slot + 1 == known) return;
   }
 }
@@ -350,6 +383,7 @@ void Stepper::settle(Job& job) {
 
 void Stepper::finish(Job& job, Finish how, const std::string& error) {
   settle(job);
+  if (job.search != nullptr) job.search->leave(scheduler_);
   scheduler_.remove(job);
   drafting_.forget(job);
   if (job.wants_logits()) {
@@ -361,25 +395,31 @@ void Stepper::finish(Job& job, Finish how, const std::string& error) {
                                         : how == Finish::length  ? ErrorCode::out_of_memory
                                                                  : ErrorCode::internal,
                                         error.empty() ? "the logits could not be computed: the KV cache is full" : error)));
+  } else if (job.search != nullptr) {
+    job.search->tell(end_of(job, how, error));
   } else {
-    const double now = now_seconds(), started = job.started ? job.started : now, first = job.first_token ? job.first_token : now;
-    EndEvent end{.finish = how,
-                 .prompt_tokens = job.prompt + job.dropped_prompt,
-                 .generated_tokens = job.generated(),
-                 .error = {},
-                 .choice = job.choice};
-    end.dropped_tokens = job.dropped();
-    end.cached_tokens = job.found;
-    end.queue_seconds = started - job.submitted;
-    end.prefill_seconds = first - started;
-    end.decode_seconds = now - first;
-    if (how == Finish::error) end.error = error;
-    end.stop_token = job.stop_token;
-    end.drafted_tokens = job.drafted;
-    end.accepted_tokens = job.accepted;
-    job.events->push(std::move(end));
+    job.events->push(end_of(job, how, error));
   }
   jobs_.erase(job.id);
+}
+
+EndEvent Stepper::end_of(const Job& job, Finish how, const std::string& error) {
+  const double now = now_seconds(), started = job.started ? job.started : now, first = job.first_token ? job.first_token : now;
+  EndEvent end{.finish = how,
+               .prompt_tokens = job.prompt + job.dropped_prompt,
+               .generated_tokens = job.generated(),
+               .error = {},
+               .choice = job.choice};
+  end.dropped_tokens = job.dropped();
+  end.cached_tokens = job.found;
+  end.queue_seconds = started - job.submitted;
+  end.prefill_seconds = first - started;
+  end.decode_seconds = now - first;
+  if (how == Finish::error) end.error = error;
+  end.stop_token = job.stop_token;
+  end.drafted_tokens = job.drafted;
+  end.accepted_tokens = job.accepted;
+  return end;
 }
 
 void Stepper::finish_all(Finish how, const std::string& error) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/beams.h"
 #include "engine/drafting.h"
 #include "engine/inbox.h"
 #include "engine/runtime.h"
@@ -60,8 +61,12 @@ class Stepper {
   bool apply(Job& job, const Pick& pick, bool drafted);
   void begin(Job& job, double now);
   void settle(Job& job);
+  void note_ids(std::span<Sequence* const> sequences);
+  void note_search(Beams& search);
+  void search_on();
   bool make_room(Job& job);
   void finish(Job& job, Finish how, const std::string& error = {});
+  static EndEvent end_of(const Job& job, Finish how, const std::string& error);
   void finish_all(Finish how, const std::string& error);
 
   Runtime& runtime_;
@@ -74,6 +79,8 @@ class Stepper {
   std::vector<Pick> picks_;
   std::vector<Rows> units_;                 // of the logits in hand
   std::vector<Candidates> scratch_;         // of each thread of the pool
+  std::vector<Beams*> searches_;            // that have rows of the step in hand
+  std::vector<uint64_t> ids_;               // of requests in hand
   std::vector<Change> changes_;             // that wait for the running requests to end
   std::vector<std::unique_ptr<Job>> held_;  // requests that came after them
   double soonest_ = kNever;                 // no deadline is earlier

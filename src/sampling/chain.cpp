@@ -1,6 +1,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/fail.h"
 #include "sampling/sampler.h"
@@ -168,6 +169,17 @@ int32_t SamplerChain::sample(std::span<const float> logits, const SamplingState&
   if (stages_.empty()) scratch.largest();  // throws
   for (const auto& stage : stages_) stage->apply(scratch, state);
   return scratch.token(0);
+}
+
+std::vector<TokenLogprob> SamplerChain::likeliest(std::span<const float> logits, const SamplingState& state, size_t n,
+                                                  Candidates& scratch) {
+  scratch.start(logits);
+  for (size_t i = 0; i + 1 < stages_.size(); ++i) stages_[i]->apply(scratch, state);  // the last is the choice
+  const double log_sum = double(scratch.largest()) + std::log(scratch.total());
+  sampling::rank(scratch.keys(), std::min(n, scratch.choosable()), scratch.select);
+  std::vector<TokenLogprob> out;
+  for (const auto& r : scratch.select.ranked) out.push_back({scratch.token(r.index), float(double(r.key) - log_sum)});
+  return out;
 }
 
 }  // namespace gale

@@ -54,6 +54,9 @@ class SamplerChain {
   /// different chains may run on different threads, each with a `scratch`. Allocates nothing once scratch and history have grown.
   /// Throws Error{invalid_argument} where no token can be chosen.
   int32_t sample(std::span<const float> logits, const SamplingState& state, Candidates& scratch);
+  /// The n most likely tokens by what the stages make of the logits, with the natural logs of their probabilities; fewer where
+  /// not as many can be chosen. REQUIRES: a chain that draws nothing (temperature 0).
+  std::vector<TokenLogprob> likeliest(std::span<const float> logits, const SamplingState& state, size_t n, Candidates& scratch);
 
  private:
   std::vector<std::unique_ptr<SamplerStage>> stages_;

@@ -29,6 +29,30 @@ void Scheduler::add(Sequence& sequence) {
   waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);
 }
 
+void Scheduler::fork(Sequence& child, const Sequence& parent) {
+  if (child.track >= 0) kv_.close(child.track);
+  std::erase(running_, &child);
+  child.tokens = parent.tokens;
+  child.names = parent.names;
+  child.root = parent.root;
+  child.background = parent.background;
+  child.arrival = parent.arrival;
+  child.places = parent.places;
+  child.resting = true;
+  child.track = -1;
+  child.computed = 0;
+  if (parent.track < 0) return;
+  child.track = kv_.open();
+  child.computed = parent.computed;
+  kv_.share(child.track, parent.track, parent.computed);  // all that a row behind it sees is there: it would be the parent's next
+  running_.insert(std::ranges::upper_bound(running_, &child, comes_first), &child);
+}
+
+void Scheduler::go_on(Sequence& sequence) {
+  sequence.resting = false;
+  if (sequence.track < 0) waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);
+}
+
 void Scheduler::remove(Sequence& sequence) {
   if (sequence.track >= 0) kv_.close(sequence.track);
   sequence.track = -1;
@@ -85,7 +109,7 @@ void Scheduler::choose_drafts(int64_t beside_decodes) {
 void Scheduler::choose_prefills() {
   scratch_.clear();
   for (Sequence* s : running_)
-    if (!s->decoding()) scratch_.push_back(s);
+    if (!s->decoding() && !s->resting) scratch_.push_back(s);
   if (scratch_.empty()) return;
   for (Sequence* s : scratch_) {
     catch_up(*s);
@@ -119,8 +143,9 @@ void Scheduler::admit() {
   while (!waiting_.empty()) {
     make_way();
     Sequence& next = *waiting_.front();
-    if (running_.size() >= size_t(limits_.max_sequences)) return;
-    if (!running_.empty() && !fits(next)) return;
+    const bool all_rest = std::ranges::all_of(running_, &Sequence::resting);  // for those that wait
+    while (all_rest && !has_place(next)) preempt(*running_.back());
+    if (!has_place(next) || (!all_rest && !fits(next))) return;
     waiting_.pop_front();
     start(next);
   }
@@ -138,8 +163,18 @@ void Scheduler::make_way() {
   }
   const Sequence& next = *waiting_.front();
   while (!next.background && !running_.empty() && running_.back()->background && running_.back()->track >= 0 &&
-         (running_.size() >= size_t(limits_.max_sequences) || !fits(*waiting_.front())))
+         (!has_place(*waiting_.front()) || !fits(*waiting_.front())))
     preempt(*running_.back());
+}
+
+// Of one search all count from when the first of them is here: they have come at the same time, and stand side by side.
+bool Scheduler::has_place(const Sequence& sequence) const {
+  int64_t places = sequence.places;
+  for (size_t i = 0; i < running_.size(); ++i) {
+    if (running_[i]->arrival == sequence.arrival) return true;
+    if (i == 0 || running_[i - 1]->arrival != running_[i]->arrival) places += running_[i]->places;
+  }
+  return places <= limits_.max_sequences;
 }
 
 // Room for all of its tokens beside what the running prompts still need, and a block for each that may grow by one.
@@ -171,8 +206,9 @@ bool Scheduler::choose(Sequence& sequence, int64_t count) {
       give_up(sequence);
       return false;
     }
-    if (running_.back() == &sequence) return false;  // one before it will finish, or take these blocks
-    preempt(*running_.back());
+    Sequence* const other = whom_to_preempt(sequence);
+    if (other == nullptr) return false;
+    preempt(*other);
   }
   chosen_.push_back({&sequence, count});
   budget_ -= count;
@@ -185,12 +221,19 @@ void Scheduler::give_up(Sequence& sequence) {
   if (!is_full(sequence)) step_.full.push_back(&sequence);
 }
 
+// The last. Where that is the sequence itself, one before it will get on, unless all of them rest.
+Sequence* Scheduler::whom_to_preempt(const Sequence& sequence) const {
+  if (running_.back() != &sequence) return running_.back();
+  const auto others = std::span(running_).first(running_.size() - 1);
+  return std::ranges::all_of(others, &Sequence::resting) ? others.back() : nullptr;
+}
+
 void Scheduler::preempt(Sequence& sequence) {
   for (const Chosen& c : chosen_)
     if (c.sequence == &sequence) budget_ += c.count;
   std::erase(step_.full, &sequence);
   remove(sequence);
-  waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);
+  if (!sequence.resting) waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, comes_first), &sequence);
   ++sequence.preemptions;
   ++preemptions_;
 }

@@ -21,6 +21,10 @@ namespace gale {
 /// of them, and runs the rest of its tokens again, which gives the same bits. So the first always gets on, and a sequence that
 /// does not fit even alone has reached the end of its context.
 ///
+/// Texts of one search (fork()) run side by side and come as one: they are let in when there are places for all. One that has its
+/// row rests until the others have theirs. What rests gives its blocks back before somebody who has rows to run is held up, and
+/// is then, for the cache, as any that was preempted.
+///
 /// A text that decodes brings rows of its draft where a step has room and the cache has blocks that nobody needs: nobody gives
 /// way to a guess.
 ///
@@ -50,6 +54,11 @@ class Scheduler {
 
   /// To its place in the queue.
   void add(Sequence& sequence);
+  /// Makes `child`, which rests or was never here, another text that goes on from where `parent` is, which rests: same tokens,
+  /// same place among those who run. REQUIRES: parent.places that are not all taken.
+  void fork(Sequence& child, const Sequence& parent);
+  /// A sequence that rested has a next token. What it had in the cache may be gone: then it queues for it.
+  void go_on(Sequence& sequence);
   /// Takes a sequence out, wherever it is, and gives its blocks back. Once its rows are planned: only when they will not be
   /// computed.
   void remove(Sequence& sequence);
@@ -80,10 +89,12 @@ class Scheduler {
   void admit();
   void make_way();
   bool choose(Sequence& sequence, int64_t count);
+  bool has_place(const Sequence& sequence) const;
   bool fits(Sequence& sequence);
   void start(Sequence& sequence);
   bool is_full(const Sequence& sequence) const;
   void give_up(Sequence& sequence);
+  Sequence* whom_to_preempt(const Sequence& sequence) const;
   void preempt(Sequence& sequence);
   void build_batch();
 

@@ -22,6 +22,8 @@ struct Sequence {
   SamplerChain sampler;
   bool all_rows = false;    ///< every row of the prompt is wanted, not only the last: none is taken from other texts
   bool background = false;  ///< gives way to those that are not
+  int32_t places = 1;       ///< texts that it may become by Scheduler::fork(), all of which run or wait for each other
+  bool resting = false;     ///< waits for others of these: it has no next token to run before Scheduler::go_on()
   BlockName root;           ///< texts share keys and values only where their roots are the same
 
   int64_t dropped_prompt = 0, forgotten = 0;  ///< tokens of the prompt and of the answer that are not in the text any more

@@ -31,12 +31,12 @@ class House {
         limits_(with_names(limits, names_)),
         scheduler(kv, limits_) {}
 
-  Sequence& add(std::vector<int32_t> tokens, int64_t generate, bool background = false) {
-    const uint64_t id = ++last_id_;
-    auto sequence = std::make_unique<Sequence>(id, std::move(tokens), SamplerChain({}, 100000));
-    sequence->background = background;
-    Sequence& out = *sequence;
-    live[id] = {std::move(sequence), generate, {}, steps};
+  /// `beams`: texts that it becomes, of which any may die and any become several at each token.
+  Sequence& add(std::vector<int32_t> tokens, int64_t generate, bool background = false, int32_t beams = 1) {
+    Sequence& out = make(std::move(tokens), generate);
+    out.background = background;
+    out.places = beams;
+    if (beams > 1) searches[live[out.id].search = out.id] = {out.id};
     scheduler.add(out);
     return out;
   }
@@ -61,15 +61,29 @@ class House {
       EXPECT_TRUE(s->draft.empty());
       EXPECT_EQ(s->remaining(), 0);
       Live& entry = live[s->id];
+      if (entry.search != 0) {
+        s->resting = true;
+        continue;
+      }
       s->tokens.push_back(next_of(hashes(entry).back()));
       if (s->generated() == entry.generate) end(*s);
     }
-    for (Sequence* s : full) end(*s);
+    std::vector<uint64_t> over;
+    for (Sequence* s : full) over.push_back(s->id);
+    for (const uint64_t id : over)
+      if (live.contains(id)) end(*live[id].sequence);
+    for (auto next = searches.begin(); next != searches.end();) {
+      const auto search = next++;
+      if (std::ranges::all_of(search->second, [&](uint64_t id) { return live[id].sequence->resting; })) go_on(search->second);
+    }
   }
+  /// A text, or the search that it belongs to.
   void end(Sequence& s) {
     longest_life = std::max(longest_life, steps - live[s.id].born);
-    scheduler.remove(s);
-    live.erase(s.id);
+    const uint64_t search = live[s.id].search;
+    const std::vector<uint64_t> ids = search == 0 ? std::vector{s.id} : searches[search];
+    for (const uint64_t id : ids) drop(id);
+    searches.erase(search);
     ++ended;
   }
   // Blocks go to that folder when their memory is wanted, and come back from there.
@@ -81,7 +95,7 @@ class House {
   }
   int64_t run() {
     const int64_t before = rows;
-    while (!scheduler.idle()) step();
+    while (!scheduler.idle() && !::testing::Test::HasFailure()) step();
     return rows - before;
   }
 
@@ -90,16 +104,62 @@ class House {
     int64_t generate = 0;
     std::vector<uint64_t> hash;  // by position
     int64_t born = 0;
+    uint64_t search = 0;
   };
 
  private:
+  Sequence& make(std::vector<int32_t> tokens, int64_t generate) {
+    const uint64_t id = ++last_id_;
+    auto sequence = std::make_unique<Sequence>(id, std::move(tokens), SamplerChain({}, 100000));
+    Sequence& out = *sequence;
+    live[id] = {std::move(sequence), generate, {}, steps};
+    return out;
+  }
+  void drop(uint64_t id) {
+    scheduler.remove(*live[id].sequence);
+    live.erase(id);
+  }
+
+  // Texts that all rest: each next one is a random one of them and a token. Texts that nobody goes on with become others'.
+  void go_on(std::vector<uint64_t>& texts) {
+    Sequence& any = *live[texts.front()].sequence;
+    if (any.generated() == live[any.id].generate) return end(any);
+    std::vector<uint64_t> next, dead = texts;
+    std::vector<std::pair<uint64_t, uint64_t>> forks;
+    for (int32_t beam = 0; beam < any.places; ++beam) {
+      const uint64_t parent = texts[rng_() % texts.size()];
+      if (std::erase(dead, parent) > 0) {
+        next.push_back(parent);
+      } else if (rng_() % 4 != 0) {
+        forks.emplace_back(0, parent);
+      }
+    }
+    for (auto& [child, parent] : forks) {
+      Live& from = live[parent];
+      child = dead.empty() ? make({}, from.generate).id : dead.back();
+      if (!dead.empty()) dead.pop_back();
+      Live& to = live[child];
+      to.search = from.search;
+      to.hash = hashes(from);
+      to.sequence->prompt = from.sequence->prompt;
+      scheduler.fork(*to.sequence, *from.sequence);
+      next.push_back(child);
+    }
+    for (const uint64_t id : next) {
+      Sequence& s = *live[id].sequence;
+      s.tokens.push_back(int32_t(rng_() % 3));
+      scheduler.go_on(s);
+    }
+    for (const uint64_t id : dead) drop(id);
+    texts = next;
+  }
   static int32_t next_of(uint64_t hash) { return int32_t(hash % 3); }
   static uint64_t hash_of(uint64_t before, int32_t token) { return SplitMix64{before * 31 + uint64_t(token)}(); }
 
   // What is right up to a point, and then is not.
   void draft() {
     for (Sequence* s : scheduler.active()) {
-      if (!s->decoding()) continue;
+      if (!s->decoding() || s->places > 1) continue;
       Live& entry = live[s->id];
       const int64_t left = entry.generate - s->generated() - 1;
       uint64_t hash = hashes(entry).back();
@@ -197,6 +257,7 @@ class House {
   Scheduler scheduler;
   std::map<uint64_t, Live> live;
   int64_t steps = 0, rows = 0, ended = 0, longest_life = 0;
+  std::map<uint64_t, std::vector<uint64_t>> searches;  // by their first text: those that run
   int64_t draft_most = 0, drafted = 0, accepted = 0;
 
  private:
@@ -459,6 +520,12 @@ TEST(Store, HoldsWhatMemoryDoesNot) {
     }
 }
 
+// One in ten is a search.
+int32_t beams(const Scheduler::Limits& limits, SplitMix64& rng) {
+  if (rng() % 10 != 0) return 1;
+  return int32_t(1 + rng() % uint64_t(std::min<int64_t>(limits.max_sequences, limits.step_tokens)));
+}
+
 // Ten thousand requests of all kinds over pools that are too small for them: everyone ends, every row sees the right slots, and
 // every block comes back.
 void soak(const std::filesystem::path& folder, int64_t requests) {
@@ -481,7 +548,7 @@ void soak(const std::filesystem::path& folder, int64_t requests) {
         for (int64_t n = below(60); n > 0 && int64_t(prompt.size()) < context; --n) prompt.push_back(int32_t(below(3)));
         if (known.size() < 30) known.push_back(prompt);
         for (int64_t n = 1 + (below(5) == 0 ? below(4) : 0); n > 0; --n, ++added)
-          tokens += int64_t(house.add(prompt, 1 + below(80), below(4) == 0).tokens.size());
+          tokens += int64_t(house.add(prompt, 1 + below(80), below(4) == 0, beams(limits, rng)).tokens.size());
       }
       if (!house.live.empty() && below(30) == 0) {
         auto victim = house.live.begin();
@@ -504,6 +571,42 @@ void soak(const std::filesystem::path& folder, int64_t requests) {
   EXPECT_GT(accepted, requests / 10);
   EXPECT_LT(rows, tokens) << "texts have much in common";
   if (!folder.empty()) EXPECT_GT(restored, requests / 10);
+}
+
+// A prompt is run once, however many texts come of it, and each of these costs a row a token.
+TEST(Searches, CostTheirTextsRows) {
+  House house({40, 40}, {.step_tokens = 64, .max_sequences = 8, .context = 1024});
+  house.add(text(500, 1), 20, false, 6);
+  EXPECT_LE(house.run(), 500 + 19 * 6);
+  EXPECT_GT(house.rows, 500 + 19 * 2);
+  EXPECT_EQ(house.scheduler.preemptions(), 0);
+  EXPECT_EQ(house.kv.held_bytes(), 0);
+}
+
+// Two of four texts each, and places for six: were they let in text by text, both might wait for ever.
+TEST(Searches, ComeAsOne) {
+  House house({40, 40}, {.step_tokens = 64, .max_sequences = 6, .context = 1024});
+  house.add(text(100, 1), 20, false, 4);
+  house.add(text(100, 2), 20, false, 4);
+  house.step();
+  house.step();
+  EXPECT_EQ(house.scheduler.waiting(), 1u);
+  house.add(text(10, 3), 5, false);
+  house.run();
+  EXPECT_EQ(house.ended, 3);
+}
+
+// Texts of one search that cannot be in memory together: each runs while the others rest without their blocks.
+TEST(Searches, GetOnWhereThereIsRoomForOneTextOnly) {
+  for (const int64_t blocks : {4, 5, 6}) {
+    House house({blocks, blocks}, {.step_tokens = 300, .max_sequences = 8, .context = 256});
+    house.add(text(10, 1), 200, false, 5);
+    house.add(text(20, 2), 200, false, 3);
+    house.run();
+    EXPECT_EQ(house.ended, 2);
+    EXPECT_GT(house.scheduler.preemptions(), 20);
+    EXPECT_EQ(house.kv.free_blocks(), blocks);
+  }
 }
 
 TEST(Sharing, Soak) { soak({}, 10000); }
