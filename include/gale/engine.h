@@ -64,6 +64,8 @@ struct EngineStats {
   int64_t running = 0, waiting = 0, waiting_tokens = 0;  ///< sequences, sequences, prompt tokens of those that wait
   int64_t kv_held_bytes = 0, kv_kept_bytes = 0;          ///< of the KV pool: in use, and kept for texts that may come
   int64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, preemptions = 0;
+  double step_seconds = 0;                          ///< of all steps: choosing who runs, drafts, the model, tokens, events
+  double model_seconds = 0;                         ///< of these the model and the choice of tokens
   int64_t drafted_tokens = 0, accepted_tokens = 0;  ///< guessed ahead, and of these chosen by the model too
   int64_t store_bytes = 0;                          ///< of the prefix store, on disk
   int64_t stored_blocks = 0, restored_blocks = 0;   ///< written to it, and read back

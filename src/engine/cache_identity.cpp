@@ -41,6 +41,9 @@ std::string line_of(const CacheLayer& layer) {
   if (const auto* self = std::get_if<SelfLayer>(&layer))
     return fmt::format("self {} {} {} {}\n", self->heads, self->k_width, self->v_width, self->window);
   if (const auto* shared = std::get_if<SharedLayer>(&layer)) return fmt::format("as {}\n", shared->layer);
+  if (const auto* state = std::get_if<StateLayer>(&layer)) return fmt::format("state {} {}\n", state->bytes, state->row_bytes);
+  if (const auto* cross = std::get_if<CrossLayer>(&layer))
+    return fmt::format("cross {} {} {}\n", cross->heads, cross->k_width, cross->v_width);
   return "none\n";
 }
 

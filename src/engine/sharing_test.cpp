@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <set>
@@ -163,6 +164,31 @@ TEST(Background, EndsAfterWhatCameLater) {
   EXPECT_EQ(rest, 200);
 }
 
+// Each from a thread of its own, as a server's clients are.
+TEST(Clients, OneToManyAtOnceGetWhatEachGetsAlone) {
+  std::vector<Text> expected;
+  const auto request = [](uint64_t client) {
+    return drawn(random_prompt(client % 40, 5 + int64_t(client % 70), 120), 8, client);
+  };
+  {
+    const auto plain = open_tiny({});
+    for (uint64_t client = 0; client < 256; ++client) expected.push_back(ask(*plain, request(client)));
+  }
+  const auto engine = open_tiny([](auto& o) { o.threads = 2; });
+  for (const uint64_t clients : {1, 7, 64, 256}) {
+    std::vector<std::thread> threads;
+    std::atomic<int> right = 0;
+    for (uint64_t client = 0; client < clients; ++client)
+      threads.emplace_back([&, client] {
+        if (client % 5 == 4) engine->submit(request(client + 1000));  // gone before its answer
+        if (ask(*engine, request(client)) == expected[client]) ++right;
+      });
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(uint64_t(right), clients);
+  }
+  EXPECT_EQ(settled(*engine).kv_held_bytes, 0);
+}
+
 // Random requests, many of which begin alike: alone on an engine that shares nothing, then all at once under random arrival,
 // small pools, odd steps, several threads, choices, cancels, drafts of all kinds, and what an engine before this one has left on
 // disk. GALE_SOAK is the number of rounds.
@@ -176,6 +202,7 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
       const auto below = [&](uint64_t n) { return int64_t(rng() % n); };
       const auto plain = open_tiny([&](auto& o) { o.kv_type = type, o.prefix_cache = false; });
       std::vector<Request> requests;
+      const bool searches = below(2) == 0;
       for (int i = 0; i < 40; ++i) {
         std::vector<int32_t> prompt = random_prompt(rng(), 1 + below(300), 120);
         if (i > 0 && below(3) > 0) {
@@ -186,6 +213,10 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
         requests.push_back(drawn(std::move(prompt), 1 + below(40), rng()));
         if (below(3) == 0) requests.back().sampling.temperature = 0;
         if (below(5) == 0 && requests.back().sampling.temperature > 0) requests.back().sampling.mirostat = int32_t(1 + below(2));
+        if (searches && requests.back().sampling.temperature == 0 && below(2) == 0) {
+          requests.back().beams = int32_t(1 + below(4));
+          requests.back().stop_ids = {int32_t(below(120)), int32_t(below(120))};
+        }
         if (below(4) == 0) requests.back().background = true;
         if (below(5) == 0) requests.back().draft_max = int32_t(below(20));
       }
@@ -216,6 +247,7 @@ TEST(BitIdentitySoak, WhateverElseTheEngineDoes) {
             change(o);
             o.max_queue_tokens = 1 << 30, o.kv_bytes = blocks * 64 * plain->info().kv_bytes_per_token;
             o.threads = 1 + int(below(3)), o.step_tokens = 1 + below(130), o.max_sequences = int32_t(1 + below(12));
+            if (searches) o.step_tokens += 3, o.max_sequences += 3;
             o.step_seconds = below(2) == 0 ? 1e-4 : 0.1;
             o.draft = lookup ? "ngram" : "";
             o.draft_max = int32_t(1 + below(40)), o.draft_min = below(2) == 0 ? 0 : o.draft_max;

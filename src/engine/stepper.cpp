@@ -168,6 +168,7 @@ void Stepper::accept(std::unique_ptr<Job> job) {
 }
 
 void Stepper::step() {
+  const double entered = now_seconds();
   drafting_.propose(scheduler_.active(), std::min(runtime_.step_tokens, pace_.rows()));
   Scheduler::Step& step = scheduler_.plan(pace_.rows());
   restoring_ = step.restoring;
@@ -178,6 +179,7 @@ void Stepper::step() {
   const int64_t rows = step.batch.rows();
   const bool done = rows == 0 || compute(step);
   const double seconds = now_seconds() - now;
+  now_.model_seconds += seconds;
   if (rows > step.decodes)
     pace_.took(rows, seconds);
   else
@@ -194,6 +196,7 @@ void Stepper::step() {
   }
   for (const uint64_t id : ids_)
     if (const auto job = jobs_.find(id); job != jobs_.end() && !make_room(*job->second)) finish(*job->second, Finish::length);
+  now_.step_seconds += now_seconds() - entered;
 }
 
 // Of the requests that they are of: what is done to one text of a search may end them all.

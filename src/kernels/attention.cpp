@@ -144,8 +144,14 @@ class Plan {
 
 }  // namespace
 
-Tensor attention(Ctx& ctx, const Tensor& q, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows,
-                 const AttentionOptions& options) {
+// Sixteen slots share a cache line, so that a thread takes whole pages' worth.
+void store_kv(Ctx& ctx, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows) {
+  if (ctx.measuring()) return;
+  ctx.pool.for_each(k.dim(0), kGroupSlots,
+                    [&](int64_t b, int64_t e) { ctx.cpu.store_kv(k.data<float>(), v.data<float>(), pages, rows, b, e); });
+}
+
+Tensor attend(Ctx& ctx, const Tensor& q, const KvPages& pages, const KvRows& rows, const AttentionOptions& options) {
   assert(q.dim(2) == pages.k_width && q.dim(1) % pages.heads == 0);
   AttentionArgs a;
   a.rows = q.dim(0);
@@ -166,14 +172,17 @@ Tensor attention(Ctx& ctx, const Tensor& q, const Tensor& k, const Tensor& v, co
   if (options.sinks) a.sinks = options.sinks->data<float>();
   if (options.bias)
     a.bias = options.bias->data<float>(), a.bias_length = options.bias->dim(1), a.bias_center = options.bias_center;
-  // All of a chunk is written before any of it is read: rows of one chunk see each other through the cache, rounded like the
-  // rest. Sixteen slots share a cache line, so that a thread takes whole pages' worth.
-  ctx.pool.for_each(a.rows, kGroupSlots,
-                    [&](int64_t b, int64_t e) { ctx.cpu.store_kv(k.data<float>(), v.data<float>(), pages, rows, b, e); });
   Plan plan(a, reinterpret_cast<AttentionTile*>(tiles->data()), reinterpret_cast<float*>(partials->data()), partial_room,
             ctx.pool.threads());
   plan.run(ctx.pool, ctx.cpu);
   return y;
+}
+
+// All of a chunk is written before any of it is read: rows of one chunk see each other through the cache, rounded like the rest.
+Tensor attention(Ctx& ctx, const Tensor& q, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows,
+                 const AttentionOptions& options) {
+  store_kv(ctx, k, v, pages, rows);
+  return attend(ctx, q, pages, rows, options);
 }
 
 }  // namespace gale::ops

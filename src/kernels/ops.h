@@ -75,7 +75,12 @@ Tensor experts_gate_up(Ctx&, const Tensor& x, const ExpertMatrix& gate, const Ex
 Tensor experts_down(Ctx&, const Tensor& h, const ExpertMatrix& down, const Routing& routing);
 /// In place on x [rows, heads, width]; cosines, sines: f32 [rows, rotated / 2]. Su et al., "RoFormer", 2021.
 void rope(Ctx&, Tensor& x, const Tensor& cosines, const Tensor& sines, RopeStyle style);
-/// Writes k [rows, kv heads, k width] and v to the cache, then softmax(q k) v over what each row sees: [rows, heads x v width].
+/// Writes k [rows, kv heads, k width] and v to the cache.
+void store_kv(Ctx&, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows);
+/// softmax(q k) v over what of the cache each row sees: [rows, heads x v width].
+Tensor attend(Ctx&, const Tensor& q, const KvPages& pages, const KvRows& rows, const AttentionOptions& options);
+/// Both: writes k [rows, kv heads, k width] and v to the cache, then softmax(q k) v over what each row sees: [rows, heads x v
+/// width].
 Tensor attention(Ctx&, const Tensor& q, const Tensor& k, const Tensor& v, const KvPages& pages, const KvRows& rows,
                  const AttentionOptions& options);
 

@@ -34,6 +34,8 @@ class BlockPool {
   int32_t find(const BlockName& name) const;
   /// Makes a held block findable. Returns the block that has the name: another one where the name was taken.
   int32_t name(int32_t block, const BlockName& name);
+  /// A held block that has a name loses it: what is in it is going to change.
+  void unname(int32_t block);
   /// Of the kept blocks the one that has been kept for longest after `block`, for -1 for longest of all; -1: no other.
   int32_t kept_after(int32_t block) const;
   /// No block has a name any more.
@@ -45,7 +47,6 @@ class BlockPool {
   };
   void unlink(int32_t block);
   void link(int32_t block, int32_t before);
-  void unname(int32_t block);
   size_t home(const BlockName& name) const { return size_t(name.words[0]) & (index_.size() - 1); }
   size_t seat(const BlockName& name) const;
 

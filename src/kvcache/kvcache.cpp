@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <optional>
 
 #include "base/checked.h"
 
@@ -19,6 +20,31 @@ KvPages pages_of(const SelfLayer& layer, const KvFormat& format) {
   return kv_pages(format, layer.heads, layer.k_width, layer.v_width);
 }
 
+// What a layer keeps of its own in each block of its pool; nothing where it has none.
+struct Kept {
+  int64_t window = 0, k_bytes = 0, v_bytes = 0;
+};
+std::optional<Kept> kept_by(const CacheLayer& layer, const KvFormat& format) {
+  if (const auto* self = std::get_if<SelfLayer>(&layer)) {
+    const KvPages pages = pages_of(*self, format);
+    return Kept{std::max(0, self->window), pages.heads * pages.k_page, pages.heads * pages.v_page};
+  }
+  if (const auto* state = std::get_if<StateLayer>(&layer))  // a row sees the chunk before its own and what its own has so far
+    return Kept{kStateChunk + 1, state->bytes, format.block_slots * state->row_bytes};
+  return std::nullopt;
+}
+
+// The layers of sources(): cross layers are there what self layers are here. Empty where there are none.
+std::vector<CacheLayer> source_layers(const std::vector<CacheLayer>& layers) {
+  std::vector<CacheLayer> out(layers.size());
+  bool any = false;
+  for (size_t i = 0; i < layers.size(); ++i)
+    if (const auto* cross = std::get_if<CrossLayer>(&layers[i]))
+      out[i] = SelfLayer{cross->heads, cross->k_width, cross->v_width, 0}, any = true;
+  if (!any) out.clear();
+  return out;
+}
+
 }  // namespace
 
 std::vector<KvNeed> KvCache::needs(const std::vector<CacheLayer>& layers, const KvFormat& format, int64_t slots,
@@ -26,18 +52,21 @@ std::vector<KvNeed> KvCache::needs(const std::vector<CacheLayer>& layers, const 
   std::vector<KvNeed> out;
   std::vector<int64_t> windows;
   for (const auto& layer : layers) {
-    const auto* self = std::get_if<SelfLayer>(&layer);
-    if (self == nullptr) continue;
-    const int64_t window = std::max(0, self->window);
-    const size_t pool = size_t(std::ranges::find(windows, window) - windows.begin());
+    const auto kept = kept_by(layer, format);
+    if (!kept) continue;
+    const size_t pool = size_t(std::ranges::find(windows, kept->window) - windows.begin());
     if (pool == windows.size()) {
-      windows.push_back(window);
-      out.push_back({0, most_blocks(window, slots, step_rows, format.block_slots)});
+      windows.push_back(kept->window);
+      out.push_back({0, most_blocks(kept->window, slots, step_rows, format.block_slots)});
     }
-    const KvPages pages = pages_of(*self, format);
-    out[pool].block_bytes += pages.heads * (pages.k_page + pages.v_page);
+    out[pool].block_bytes += kept->k_bytes + kept->v_bytes;
   }
   return out;
+}
+
+KvNeed KvCache::source_need(const std::vector<CacheLayer>& layers, const KvFormat& format, int64_t rows) {
+  const auto need = needs(source_layers(layers), format, rows, rows);
+  return need.empty() ? KvNeed{} : need.front();
 }
 
 KvCache::KvCache(std::vector<CacheLayer> layers, const KvFormat& format, int64_t blocks, bool measuring)
@@ -45,22 +74,26 @@ KvCache::KvCache(std::vector<CacheLayer> layers, const KvFormat& format, int64_t
               measuring) {}
 
 KvCache::KvCache(std::vector<CacheLayer> layers, const KvFormat& format, std::vector<int64_t> blocks, int64_t step_rows,
-                 bool measuring)
+                 bool measuring, int64_t source_blocks)
     : format_(format) {
   for (const auto& layer : layers) {
     Pages pages;
     if (const auto* self = std::get_if<SelfLayer>(&layer)) {
       require(self->k_width <= kMaxHeadWidth && self->v_width <= kMaxHeadWidth, ErrorCode::unsupported,
               "heads of width {} and {} are beyond the {} that attention takes", self->k_width, self->v_width, kMaxHeadWidth);
-      const int64_t window = std::max(0, self->window);
-      const size_t pool = size_t(std::ranges::find(pools_, window, &Pool::window) - pools_.begin());
-      if (pool == pools_.size())
-        pools_.push_back(
-            {BlockPool(int32_t(blocks[pool])), window, 0, most_blocks(window, INT64_MAX / 2, step_rows, format.block_slots)});
-      pages.pool = int32_t(pool);
       pages.view = pages_of(*self, format);
-      pages.k_bytes = pages.view.heads * pages.view.k_page;
-      pages.v_bytes = pages.view.heads * pages.view.v_page;
+    } else if (const auto* shared = std::get_if<SharedLayer>(&layer)) {
+      pages.view = layers_[size_t(shared->layer)].view;
+      pages.pool = layers_[size_t(shared->layer)].pool;
+    }
+    if (const auto kept = kept_by(layer, format)) {
+      const size_t pool = size_t(std::ranges::find(pools_, kept->window, &Pool::window) - pools_.begin());
+      if (pool == pools_.size())
+        pools_.push_back({BlockPool(int32_t(blocks[pool])), kept->window, 0,
+                          most_blocks(kept->window, INT64_MAX / 2, step_rows, format.block_slots)});
+      pages.pool = int32_t(pool);
+      pages.k_bytes = kept->k_bytes;
+      pages.v_bytes = kept->v_bytes;
       pools_[pool].block_bytes += pages.k_bytes + pages.v_bytes;
       if (!measuring) {
         pages.k = heap_storage(size_t(checked_mul(blocks[pool], pages.k_bytes, "KV cache")));
@@ -68,12 +101,12 @@ KvCache::KvCache(std::vector<CacheLayer> layers, const KvFormat& format, std::ve
         pages.view.k = pages.k->data();
         pages.view.v = pages.v->data();
       }
-    } else if (const auto* shared = std::get_if<SharedLayer>(&layer)) {
-      pages.view = layers_[size_t(shared->layer)].view;
-      pages.pool = layers_[size_t(shared->layer)].pool;
     }
     layers_.push_back(std::move(pages));
   }
+  if (auto cross = source_layers(layers); !cross.empty())
+    sources_ = std::make_unique<KvCache>(std::move(cross), format, std::vector{source_blocks}, source_blocks * format.block_slots,
+                                         measuring);
 }
 
 int64_t KvCache::free_blocks() const {
@@ -207,6 +240,11 @@ bool KvCache::share(TrackId id, TrackId other_id, int64_t slots) {
   track.named = std::min(other.named, slots / block_slots());
   track.committed = slots;
   for (size_t p = 0; p < pools_.size(); ++p) leave_behind(track, p, slots);  // the other's had gaps there
+  if (other.source >= 0 && track.source < 0) {
+    const TrackId source = sources_->open();
+    sources_->share(source, other.source, other.source_rows);
+    see(id, source, other.source_rows);
+  }
   return true;
 }
 
@@ -216,6 +254,12 @@ bool KvCache::shared_tail(const Track& track, size_t pool) const {
   if (track.committed % block_slots() == 0) return false;
   const int32_t tail = track.tables[pool][size_t(track.committed / block_slots())];
   return pools_[pool].blocks.holders(tail) > 1 || pools_[pool].blocks.is_named(tail);
+}
+
+// Where that is nobody else's: a text that may come has to do without it, rather than this one without a block.
+bool KvCache::may_take_tail(const Track& track, size_t pool) const {
+  return shared_tail(track, pool) &&
+         pools_[pool].blocks.holders(track.tables[pool][size_t(track.committed / block_slots())]) == 1;
 }
 
 int64_t KvCache::lacking(const Track& track, size_t pool, int64_t slots) const {
@@ -253,14 +297,18 @@ int32_t KvCache::copy_block(size_t pool, int32_t from) {
 bool KvCache::reserve(TrackId id, int64_t slots) {
   Track& track = tracks_[size_t(id)];
   for (size_t p = 0; p < pools_.size(); ++p)
-    if (lacking(track, p, slots) > pools_[p].blocks.free()) return false;
+    if (lacking(track, p, slots) > pools_[p].blocks.free() + (may_take_tail(track, p) ? 1 : 0)) return false;
   for (size_t p = 0; p < pools_.size(); ++p) {
     std::vector<int32_t>& table = track.tables[p];
     if (slots > track.committed && shared_tail(track, p)) {
       int32_t& tail = table[size_t(track.committed / block_slots())];
-      const int32_t own = copy_block(p, tail);
-      pools_[p].blocks.release(tail);
-      tail = own;
+      if (lacking(track, p, slots) > pools_[p].blocks.free()) {
+        pools_[p].blocks.unname(tail);
+      } else {
+        const int32_t own = copy_block(p, tail);
+        pools_[p].blocks.release(tail);
+        tail = own;
+      }
     }
     while (int64_t(table.size()) * block_slots() < slots) table.push_back(new_block(p));
   }
@@ -308,6 +356,8 @@ void KvCache::close(TrackId id) {
   track.committed = track.named = 0;
   truncate(id, 0);
   std::ranges::fill(track.first, 0);
+  if (track.source >= 0) sources_->close(track.source);
+  track.source = -1;
   track.open = false;
 }
 
@@ -346,17 +396,62 @@ bool KvRoom::join(std::span<const BlockName> names, int64_t slots) {
   return enough;
 }
 
+StateView KvCache::state(int32_t layer, TrackId id, int64_t slot) {
+  const Pages& pages = layers_[size_t(layer)];
+  const std::vector<int32_t>& table = tracks_[size_t(id)].tables[size_t(pages.pool)];
+  const auto state_of = [&](int64_t block) { return pages.k->data() + table[size_t(block)] * pages.k_bytes; };
+  const int64_t first = slot / kStateChunk * kStateChunk / block_slots(), last = slot / block_slots();
+  StateView out;
+  if (first > 0) out.before = state_of(first - 1);
+  if ((slot + 1) % kStateChunk == 0) out.after = state_of(last);
+  for (int64_t block = first; block <= last; ++block)
+    out.rows[block - first] = pages.v->data() + table[size_t(block)] * pages.v_bytes;
+  return out;
+}
+
+void KvCache::see(TrackId id, TrackId source, int64_t rows) {
+  Track& track = tracks_[size_t(id)];
+  assert(rows <= sources_->tracks_[size_t(source)].committed && track.source < 0);
+  track.source = source;
+  track.source_rows = int32_t(rows);
+}
+
+KvRows KvCache::rows_of(int32_t layer, const Batch& batch) {
+  const size_t pool = size_t(layers_[size_t(layer)].pool);
+  tables_.resize(size_t(batch.rows()));
+  for (const Slice& slice : batch.slices)
+    for (int32_t i = 0; i < slice.count; ++i) tables_[size_t(slice.row + i)] = tracks_[size_t(slice.track)].tables[pool].data();
+  return {tables_.data(), batch.slots.data(), batch.attend_begin.data(), batch.attend_end.data()};
+}
+
 Tensor KvCache::attend(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& q, const Tensor& k, const Tensor& v,
                        const AttentionOptions& options) {
+  const KvRows rows = ctx.measuring() ? KvRows() : rows_of(layer, batch);
+  return ops::attention(ctx, q, k, v, layers_[size_t(layer)].view, rows, options);
+}
+
+void KvCache::write(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& k, const Tensor& v) {
+  const KvRows rows = ctx.measuring() ? KvRows() : rows_of(layer, batch);
+  ops::store_kv(ctx, k, v, layers_[size_t(layer)].view, rows);
+}
+
+Tensor KvCache::attend_source(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& q, const AttentionOptions& options) {
+  const Pages& pages = sources_->layers_[size_t(layer)];
   KvRows rows;
   if (!ctx.measuring()) {
-    const size_t pool = size_t(layers_[size_t(layer)].pool);
-    tables_.resize(size_t(batch.rows()));
-    for (const Slice& slice : batch.slices)
-      for (int32_t i = 0; i < slice.count; ++i) tables_[size_t(slice.row + i)] = tracks_[size_t(slice.track)].tables[pool].data();
-    rows = {tables_.data(), batch.slots.data(), batch.attend_begin.data(), batch.attend_end.data()};
+    tables_.assign(size_t(batch.rows()), nullptr);
+    source_begin_.assign(size_t(batch.rows()), 0);
+    source_end_.assign(size_t(batch.rows()), 0);
+    for (const Slice& slice : batch.slices) {
+      const Track& track = tracks_[size_t(slice.track)];
+      if (track.source < 0) continue;
+      const int32_t* table = sources_->tracks_[size_t(track.source)].tables[size_t(pages.pool)].data();
+      std::fill_n(tables_.begin() + slice.row, slice.count, table);
+      std::fill_n(source_end_.begin() + slice.row, slice.count, track.source_rows);
+    }
+    rows = {tables_.data(), batch.slots.data(), source_begin_.data(), source_end_.data()};
   }
-  return ops::attention(ctx, q, k, v, layers_[size_t(layer)].view, rows, options);
+  return ops::attend(ctx, q, pages.view, rows, options);
 }
 
 }  // namespace gale

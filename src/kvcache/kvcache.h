@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <variant>
 #include <vector>
@@ -21,8 +22,28 @@ struct SelfLayer {
 struct SharedLayer {
   int32_t layer = 0;
 };
+/// Keeps a state that every row advances (recurrent layers, convolutions): what it was behind every kStateChunk rows of the text,
+/// and what the rows since have to do with it. A row's output comes of the state before its chunk and the chunk's rows up to
+/// it, in prefill and decode by the one formula: so prefixes are found, and drafts undone, as keys and values are.
+struct StateLayer {
+  int64_t bytes = 0, row_bytes = 0;  ///< of a state; of what is kept of a row; at least 1 each
+};
+/// Sees keys and values of a source (KvCache::sources()): of what an encoder made of speech or of a picture.
+struct CrossLayer {
+  int32_t heads = 0, k_width = 0, v_width = 0;
+};
 struct NoLayer {};
-using CacheLayer = std::variant<NoLayer, SelfLayer, SharedLayer>;
+using CacheLayer = std::variant<NoLayer, SelfLayer, SharedLayer, StateLayer, CrossLayer>;
+
+/// Rows between two states, whatever the size of a block: another number would give other bits.
+constexpr int64_t kStateChunk = kGroupSlots;
+
+/// What a StateLayer has for the row at a slot.
+struct StateView {
+  const std::byte* before = nullptr;       ///< the state behind the chunk before; null: there is none, it is zero
+  std::byte* after = nullptr;              ///< for the chunk's last row: where the state behind it goes; else null
+  std::byte* rows[kStateChunk / 16] = {};  ///< what is kept of the chunk's rows, up to this one, by block
+};
 
 /// Block `index` of a text, as one pool has it.
 struct KvPlace {
@@ -46,14 +67,17 @@ class KvCache {
  public:
   /// `blocks` of each pool, in the order of needs(). Throws Error{unsupported} for head widths beyond what attention takes,
   /// Error{out_of_memory} where a pool does not fit. `measuring`: no memory; only attend()'s outputs are asked for.
+  /// `source_blocks`: of what cross layers see.
   KvCache(std::vector<CacheLayer> layers, const KvFormat& format, std::vector<int64_t> blocks, int64_t step_rows,
-          bool measuring = false);
+          bool measuring = false, int64_t source_blocks = 0);
   /// The same number of blocks in each pool.
   KvCache(std::vector<CacheLayer> layers, const KvFormat& format, int64_t blocks, bool measuring = false);
 
   /// Of each pool, for a sequence of `slots` slots in steps of up to `step_rows` rows. Empty for a model that keeps nothing.
   static std::vector<KvNeed> needs(const std::vector<CacheLayer>& layers, const KvFormat& format, int64_t slots,
                                    int64_t step_rows);
+  /// Of sources(), for a source of `rows` rows. Zero blocks of zero bytes where there are no cross layers.
+  static KvNeed source_need(const std::vector<CacheLayer>& layers, const KvFormat& format, int64_t rows);
   const KvFormat& format() const { return format_; }
   int64_t block_slots() const { return format_.block_slots; }
 
@@ -106,16 +130,34 @@ class KvCache {
   Tensor attend(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& q, const Tensor& k, const Tensor& v,
                 const AttentionOptions& options);
 
+  /// What the layer has for the row at `slot`, which is reserved. The rows of a chunk are written in order; whoever writes its
+  /// last one writes `after` too. Both may come again, after a draft that was refused.
+  StateView state(int32_t layer, TrackId track, int64_t slot);
+
+  /// A cache for what cross layers see, null where there are none: its tracks are sources, their slots a source's rows. A source
+  /// is written once, by write(), and committed under names (of a hash of the picture, say), so that the next text that sees it
+  /// may adopt() it and nobody runs the encoder again.
+  KvCache* sources() { return sources_.get(); }
+  /// From now on the text sees `rows` rows of a source in its cross layers. The source's track is the text's: closed with it, and
+  /// shared by share(). REQUIRES: they are committed.
+  void see(TrackId track, TrackId source, int64_t rows);
+  /// Writes k, v [rows, kv heads, width] into the layer's pages at batch.slots.
+  void write(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& k, const Tensor& v);
+  /// What each row's text sees in a cross layer, all of its source: [rows, heads x v width], 0 where it has none.
+  Tensor attend_source(Ctx& ctx, int32_t layer, const Batch& batch, const Tensor& q, const AttentionOptions& options);
+
  private:
   friend class KvRoom;
   struct Track {
     std::vector<std::vector<int32_t>> tables;  // by pool; -1 where a block lies behind the window
     std::vector<int64_t> first;                // by pool: the first block that does not
     int64_t committed = 0, named = 0;          // slots, blocks
+    TrackId source = -1;                       // of sources()
+    int32_t source_rows = 0;
     bool open = false;
   };
   struct Pages {
-    StorageRef k, v;
+    StorageRef k, v;                   // of a StateLayer the states and the rows
     int64_t k_bytes = 0, v_bytes = 0;  // of one block
     KvPages view;
     int32_t pool = -1;
@@ -126,6 +168,8 @@ class KvCache {
     int64_t most;  // blocks of one track whose window has moved on
   };
   bool shared_tail(const Track& track, size_t pool) const;
+  bool may_take_tail(const Track& track, size_t pool) const;
+  KvRows rows_of(int32_t layer, const Batch& batch);
   int64_t lacking(const Track& track, size_t pool, int64_t slots) const;
   int32_t take_block(size_t pool);
   void to_store(size_t pool, int32_t block, bool wait);
@@ -149,7 +193,9 @@ class KvCache {
   std::vector<Pool> pools_;
   std::vector<Track> tracks_;
   std::vector<const int32_t*> tables_;  // of the rows of the batch in hand
+  std::vector<int32_t> source_begin_, source_end_;
   BlockStore* store_ = nullptr;
+  std::unique_ptr<KvCache> sources_;
 };
 
 /// What is left of the pools once the tracks that run have grown: who may join them.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -24,10 +25,11 @@ constexpr int64_t kChannels = 8;
 // bytes are exact in f32, so the comparison is too. The next token is a hash of all before it.
 class House {
  public:
-  House(std::vector<int64_t> blocks, Scheduler::Limits limits, int32_t window = 100)
-      : names_(KeyedHash::Key{}),
+  House(int64_t blocks, Scheduler::Limits limits, int32_t window = 100, int64_t block_slots = 64)
+      : names_(KeyedHash::Key{}, block_slots),
         window_(window),
-        kv({SelfLayer{1, 8, kChannels, 0}, SelfLayer{1, 8, kChannels, window}}, KvType::f32, blocks, limits.step_tokens),
+        kv(layers(window), format(block_slots),
+           std::vector<int64_t>(KvCache::needs(layers(window), format(block_slots), 1, 1).size(), blocks), limits.step_tokens),
         limits_(with_names(limits, names_)),
         scheduler(kv, limits_) {}
 
@@ -88,9 +90,10 @@ class House {
   }
   // Blocks go to that folder when their memory is wanted, and come back from there.
   void attach(const std::filesystem::path& folder, int64_t bytes) {
-    const int64_t block = kv.block_bytes(0);
+    std::vector<int64_t> block_bytes;
+    for (size_t p = 0; p < kv.pools(); ++p) block_bytes.push_back(kv.block_bytes(int32_t(p)));
     store = std::make_unique<BlockStore>(std::make_shared<StoreFolder>(folder), Digest256{},
-                                         BlockStore::Options{.bytes = bytes, .block_bytes = {block, block}});
+                                         BlockStore::Options{.bytes = bytes, .block_bytes = block_bytes});
     kv.attach(*store);
   }
   int64_t run() {
@@ -183,6 +186,11 @@ class House {
     }
   }
 
+  static std::vector<CacheLayer> layers(int32_t window) {
+    return {SelfLayer{1, 8, kChannels, 0}, SelfLayer{1, 8, kChannels, window}, StateLayer{8, 8}};
+  }
+  static KvFormat format(int64_t block_slots) { return {KvType::f32, KvType::f32, block_slots}; }
+
   static Scheduler::Limits with_names(Scheduler::Limits limits, const BlockNames& names) {
     limits.names = &names;
     return limits;
@@ -222,7 +230,30 @@ class House {
       const Tensor y = kv.attend(ctx_, layer, b, q, k, v, {.scale = 1, .window = layer == 0 ? 0 : window_});
       for (size_t i = 0; i < b.slices.size(); ++i) check(live[step.owners[i]->id], b, b.slices[i], y, layer == 0 ? 0 : window_);
     }
+    for (size_t i = 0; i < b.slices.size(); ++i) run_state(live[step.owners[i]->id], b, b.slices[i]);
     for (const Sequence* s : step.owners) live[s->id].hash.resize(s->tokens.size());
+  }
+
+  // The hash again, by a state that every token advances.
+  void run_state(const Live& entry, const Batch& b, const Slice& slice) {
+    const int64_t block = kv.block_slots();
+    for (int32_t r = 0; r < slice.count; ++r) {
+      const int64_t slot = b.slots[size_t(slice.row + r)], first = slot / kStateChunk * kStateChunk;
+      const StateView view = kv.state(2, slice.track, slot);
+      const auto row = [&](int64_t at) { return view.rows[(at - first) / block] + at % block * 8; };
+      const int64_t token = b.tokens[size_t(slice.row + r)];
+      std::memcpy(row(slot), &token, 8);
+      uint64_t state = 1;
+      if (view.before != nullptr) std::memcpy(&state, view.before, 8);
+      for (int64_t at = first; at <= slot; ++at) {
+        int64_t kept = 0;
+        std::memcpy(&kept, row(at), 8);
+        state = hash_of(state, int32_t(kept));
+      }
+      ASSERT_EQ(state, entry.hash[size_t(slot)]) << "slot " << slot;
+      ASSERT_EQ(view.after != nullptr, slot % kStateChunk == kStateChunk - 1);
+      if (view.after != nullptr) std::memcpy(view.after, &state, 8);
+    }
   }
 
   void check(Live& entry, const Batch& b, const Slice& slice, const Tensor& y, int64_t window) {
@@ -273,7 +304,7 @@ std::vector<int32_t> text(int64_t length, uint64_t seed) {
 }
 
 TEST(Sharing, ASecondPromptRunsOnlyWhatIsNew) {
-  House house({40, 40}, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
+  House house(40, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
   const auto prompt = text(300, 1);
   house.add(prompt, 1);
   EXPECT_EQ(house.run(), 300);
@@ -293,7 +324,7 @@ TEST(Sharing, ASecondPromptRunsOnlyWhatIsNew) {
 TEST(Sharing, TextsThatComeTogetherRunTheirCommonBeginningOnce) {
   for (const int64_t step_tokens : {20, 64, 100, 128, 150, 512})
     for (const int64_t length : {40, 64, 100, 500}) {
-      House house({60, 60}, {.step_tokens = step_tokens, .max_sequences = 8, .context = 1000});
+      House house(60, {.step_tokens = step_tokens, .max_sequences = 8, .context = 1000});
       for (int i = 0; i < 6; ++i) house.add(text(length, 1), 2);
       EXPECT_EQ(house.run(), length + 5 + 6) << length << " in steps of " << step_tokens
                                              << ": the others run the last token of the prompt, and all one of their own";
@@ -303,7 +334,7 @@ TEST(Sharing, TextsThatComeTogetherRunTheirCommonBeginningOnce) {
 
 // It has its last token, gives way in the same step, and comes back beside another prompt: the end of its context is told once.
 TEST(Sharing, AFullContextIsToldOnce) {
-  House house({8, 8}, {.step_tokens = 256, .max_sequences = 2, .context = 100});
+  House house(8, {.step_tokens = 256, .max_sequences = 2, .context = 100});
   Sequence& s = house.add(text(60, 1), 1000, true);
   const uint64_t id = s.id;
   while (s.tokens.size() < 101) house.step();
@@ -318,7 +349,7 @@ TEST(Sharing, AFullContextIsToldOnce) {
 }
 
 TEST(Sharing, OtherRootsShareNothing) {
-  House house({40, 40}, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
+  House house(40, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
   house.add(text(200, 1), 1);
   house.run();
   house.add(text(200, 1), 1).root = {{1, 2, 3, 4}};
@@ -331,7 +362,7 @@ TEST(Sharing, OtherRootsShareNothing) {
 }
 
 TEST(Sharing, WhoGaveItsBlocksBackGoesOnFromWhatIsLeft) {
-  House house({8, 8}, {.step_tokens = 256, .max_sequences = 4, .context = 400});
+  House house(8, {.step_tokens = 256, .max_sequences = 4, .context = 400});
   house.add(text(200, 1), 100);
   house.add(text(150, 2), 120);
   house.run();
@@ -340,7 +371,7 @@ TEST(Sharing, WhoGaveItsBlocksBackGoesOnFromWhatIsLeft) {
 }
 
 TEST(Classes, TheBackgroundGivesWay) {
-  House house({60, 60}, {.step_tokens = 32, .max_sequences = 2, .context = 1000});
+  House house(60, {.step_tokens = 32, .max_sequences = 2, .context = 1000});
   Sequence& a = house.add(text(100, 1), 50, true);
   Sequence& b = house.add(text(100, 2), 50, true);
   house.step();
@@ -355,7 +386,7 @@ TEST(Classes, TheBackgroundGivesWay) {
 }
 
 TEST(Classes, TheBackgroundIsNotForgotten) {
-  House house({60, 60}, {.step_tokens = 32, .max_sequences = 1, .context = 1000});
+  House house(60, {.step_tokens = 32, .max_sequences = 1, .context = 1000});
   for (int i = 0; i < 4; ++i) house.add(text(10, uint64_t(i)), 2);
   Sequence& back = house.add(text(10, 99), 2, true);
   const uint64_t id = back.id;
@@ -370,7 +401,7 @@ TEST(Classes, TheBackgroundIsNotForgotten) {
 
 // A prompt of 20 rows does not wait for one of 5000, and that one gets half of every step.
 TEST(Classes, ShortPromptsPassLongOnes) {
-  House house({120, 120}, {.step_tokens = 64, .max_sequences = 4, .context = 6000});
+  House house(120, {.step_tokens = 64, .max_sequences = 4, .context = 6000});
   Sequence& big = house.add(text(5000, 1), 1);
   house.step();
   const uint64_t quick = house.add(text(20, 2), 1).id;
@@ -399,11 +430,11 @@ TEST(Pace, SettlesWhereAStepTakesAsLongAsItMay) {
 }
 
 TEST(Drafts, AnswersComeInFewerStepsAndRowsAreRight) {
-  House plain({20, 20}, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
+  House plain(20, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
   plain.add(text(100, 1), 200);
   plain.run();
   for (const int64_t most : {1, 8, 200}) {
-    House house({20, 20}, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
+    House house(20, {.step_tokens = 64, .max_sequences = 4, .context = 1000});
     house.draft_most = most;
     house.add(text(100, 1), 200);
     house.run();
@@ -415,7 +446,7 @@ TEST(Drafts, AnswersComeInFewerStepsAndRowsAreRight) {
 }
 
 TEST(Drafts, TakeNoRowAndNoBlockThatOthersNeed) {
-  House house({3, 3}, {.step_tokens = 64, .max_sequences = 4, .context = 192});
+  House house(3, {.step_tokens = 64, .max_sequences = 4, .context = 192});
   house.draft_most = 60;
   Sequence& a = house.add(text(60, 1), 120);
   while (a.generated() == 0) house.step();
@@ -424,7 +455,7 @@ TEST(Drafts, TakeNoRowAndNoBlockThatOthersNeed) {
   EXPECT_GE(b.track, 0);
   house.run();
   EXPECT_EQ(house.ended, 2);
-  House tight({20, 20}, {.step_tokens = 3, .max_sequences = 3, .context = 192});
+  House tight(20, {.step_tokens = 3, .max_sequences = 3, .context = 192});
   tight.draft_most = 9;
   for (int i = 0; i < 3; ++i) tight.add(text(5, uint64_t(i)), 30);
   tight.run();
@@ -437,7 +468,7 @@ TEST(Drafts, LeavePromptsTheirRows) {
   for (const int64_t beside : {int64_t(40), INT64_MAX}) {
     int64_t steps[2];
     for (const bool drafts : {false, true}) {
-      House house({60, 60}, {.step_tokens = 64, .max_sequences = 8, .context = 1000});
+      House house(60, {.step_tokens = 64, .max_sequences = 8, .context = 1000});
       std::vector<Sequence*> writers;
       for (uint64_t i = 0; i < 4; ++i) writers.push_back(&house.add(text(20, i), 400));
       while (writers.back()->generated() == 0) house.step();
@@ -457,7 +488,7 @@ TEST(Drafts, LeavePromptsTheirRows) {
 
 // All of it is wrong: what it lay in is free after the step, and not taken from a prompt that needs it.
 TEST(Drafts, GiveTheirBlocksBack) {
-  House house({5, 5}, {.step_tokens = 150, .max_sequences = 4, .context = 320});
+  House house(5, {.step_tokens = 150, .max_sequences = 4, .context = 320});
   Sequence& a = house.add(text(70, 1), 40);
   while (a.generated() == 0) house.step();
   a.draft.assign(140, 7);
@@ -487,13 +518,13 @@ struct Folder {
 TEST(Store, ATextGoesOnWhereAnotherProcessLeft) {
   const Folder folder;
   {
-    House house({10, 10}, {.step_tokens = 64, .max_sequences = 4, .context = 640});
+    House house(10, {.step_tokens = 64, .max_sequences = 4, .context = 640});
     house.attach(folder.path, 1 << 20);
     house.add(text(300, 1), 4);
     EXPECT_EQ(house.run(), 303);
     house.kv.store_kept();
   }
-  House house({10, 10}, {.step_tokens = 64, .max_sequences = 4, .context = 640});
+  House house(10, {.step_tokens = 64, .max_sequences = 4, .context = 640});
   house.attach(folder.path, 1 << 20);
   Sequence& same = house.add(text(300, 1), 4);
   Sequence& other = house.add(text(300, 2), 4);
@@ -508,7 +539,7 @@ TEST(Store, ATextGoesOnWhereAnotherProcessLeft) {
 // Memory holds one text, the store both: each is read back instead of run again.
 TEST(Store, HoldsWhatMemoryDoesNot) {
   const Folder folder;
-  House house({6, 6}, {.step_tokens = 64, .max_sequences = 4, .context = 384});
+  House house(6, {.step_tokens = 64, .max_sequences = 4, .context = 384});
   house.attach(folder.path, 1 << 20);
   for (int round = 0; round < 4; ++round)
     for (const uint64_t seed : {1, 2}) {
@@ -533,10 +564,10 @@ void soak(const std::filesystem::path& folder, int64_t requests) {
   for (uint64_t seed = 0; total < requests; ++seed) {
     SplitMix64 rng{seed};
     const auto below = [&](uint64_t n) { return int64_t(rng() % n); };
-    const int64_t blocks = 4 + below(10), context = blocks * 64;
+    const int64_t slots = 64 >> below(3), blocks = (4 + below(10)) * 64 / slots, context = blocks * slots;
     Scheduler::Limits limits{.step_tokens = 1 + below(200), .max_sequences = int32_t(1 + below(12)), .context = context};
     const int32_t windows[] = {1, 30, 64, 65, 100, 300};
-    House house({blocks, blocks}, limits, windows[below(6)]);
+    House house(blocks, limits, windows[below(6)], slots);
     if (!folder.empty()) house.attach(folder, (1 + below(60)) * 8192);
     house.draft_most = below(3) * below(90);
     std::vector<std::vector<int32_t>> known = {text(context, folder.empty() ? seed : seed % 4)};
@@ -575,7 +606,7 @@ void soak(const std::filesystem::path& folder, int64_t requests) {
 
 // A prompt is run once, however many texts come of it, and each of these costs a row a token.
 TEST(Searches, CostTheirTextsRows) {
-  House house({40, 40}, {.step_tokens = 64, .max_sequences = 8, .context = 1024});
+  House house(40, {.step_tokens = 64, .max_sequences = 8, .context = 1024});
   house.add(text(500, 1), 20, false, 6);
   EXPECT_LE(house.run(), 500 + 19 * 6);
   EXPECT_GT(house.rows, 500 + 19 * 2);
@@ -585,7 +616,7 @@ TEST(Searches, CostTheirTextsRows) {
 
 // Two of four texts each, and places for six: were they let in text by text, both might wait for ever.
 TEST(Searches, ComeAsOne) {
-  House house({40, 40}, {.step_tokens = 64, .max_sequences = 6, .context = 1024});
+  House house(40, {.step_tokens = 64, .max_sequences = 6, .context = 1024});
   house.add(text(100, 1), 20, false, 4);
   house.add(text(100, 2), 20, false, 4);
   house.step();
@@ -599,7 +630,7 @@ TEST(Searches, ComeAsOne) {
 // Texts of one search that cannot be in memory together: each runs while the others rest without their blocks.
 TEST(Searches, GetOnWhereThereIsRoomForOneTextOnly) {
   for (const int64_t blocks : {4, 5, 6}) {
-    House house({blocks, blocks}, {.step_tokens = 300, .max_sequences = 8, .context = 256});
+    House house(blocks, {.step_tokens = 300, .max_sequences = 8, .context = 256});
     house.add(text(10, 1), 200, false, 5);
     house.add(text(20, 2), 200, false, 3);
     house.run();
