@@ -111,6 +111,10 @@ TEST(HostileFiles, LongTokensMakeNoSearchSlow) {
   const auto wordpiece = with_model({{"type", "WordPiece"},
                                      {"max_input_chars_per_word", 1 << 30},
                                      {"vocab", {{"[UNK]", 0}, {"a", 1}, {"##a", 2}, {"##" + nearly + "b", 3}}}});
+  const Json long_piece =
+      Json::array({Json::array({"<unk>", 0}), Json::array({"a", -1}), Json::array({std::string(1000, 'a'), -1})});
+  const auto pieces = with_model({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", long_piece}});
+  EXPECT_EQ(pieces->encode(std::string(50'000, 'a')).size(), 50u);
   for (const Tokenizer* t : {unigram.get(), wordpiece.get()}) {
     EXPECT_EQ(t->encode(std::string(1000, 'a')).size(), 1000u);
     expect_error(ErrorCode::invalid_argument, "long tokens", [&] { t->encode(text); });

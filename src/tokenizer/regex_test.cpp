@@ -47,6 +47,20 @@ TEST(Regex, MatchesAsTheReference) {
   }
 }
 
+// Numbers in threes are counted out where the pattern is known as a whole; inside of another one they are searched for.
+TEST(Regex, ThreesOfDigitsAreCounted) {
+  std::vector<std::string> texts = {
+      "", "1", "12345", "12345x", "x1234567 12_345-6789", "\u0661\u0662\u0663\u0664 55555\u00e9 5555."};
+  for (size_t n = 0; n < 40; ++n) texts.push_back(std::string(n, '7') + " a" + std::string(n, '8') + "b" + std::string(n, '9'));
+  for (const char* pattern : {"(?=(\\d{3})+(?!\\d))", "(?=(?:\\d{3})+(?!\\d))", "\\d{1,3}(?=(?:\\d{3})*\\b)",
+                              "\\d{1,3}(?=(\\d{3})*\\b)", "\\p{Nd}{1,3}(?=(?:\\p{Nd}{3})*(?!\\p{Nd}))"}) {
+    SCOPED_TRACE(pattern);
+    const Regex counted(pattern, "here"), searched("(?:" + std::string(pattern) + ")", "here");
+    for (const std::string& text : texts) EXPECT_EQ(cuts(counted, text), cuts(searched, text)) << text;
+    EXPECT_EQ(cuts(counted, std::string(300'000, '1')).size(), 100'000u) << "linear";
+  }
+}
+
 // The characters at which any class begins or ends.
 TEST(Regex, ClassesHaveTheReferencesMembers) {
   const Json all = test_json("patterns.expected.json");
