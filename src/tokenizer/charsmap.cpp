@@ -148,25 +148,22 @@ CharsMap::Found CharsMap::find(std::string_view text, bool longest) const {
   return found;
 }
 
-void CharsMap::apply(SourceText& text, Match match, const AddedTokenFinder* kept) const {
-  match == Match::longest ? apply_longest(text, kept) : apply_clusters(text);
+CharsMap::Found CharsMap::longest(std::string_view text) const {
+  const Found f = find(text, true);
+  return f.length == text.size() || (uint8_t(text[f.length]) & 0xc0) != 0x80 ? f : Found{};
 }
 
-void CharsMap::apply_longest(SourceText& text, const AddedTokenFinder* kept) const {
+void CharsMap::apply(SourceText& text, Match match) const {
+  match == Match::longest ? apply_longest(text) : apply_clusters(text);
+}
+
+void CharsMap::apply_longest(SourceText& text) const {
   Rewriter out(text);
   const std::string_view bytes = text.bytes;
-  std::vector<AddedTokenFinder::Place> places;  // the next one last
-  if (kept != nullptr) places = kept->find(bytes);
   while (out.at() < bytes.size()) {
-    while (!places.empty() && places.back().begin < out.at()) places.pop_back();
-    if (!places.empty() && places.back().begin == out.at()) {
-      out.copy(kept->bytes(places.back()));
-      continue;
-    }
     const std::string_view rest = bytes.substr(out.at());
-    const Found f = find(rest, true);
-    const bool whole = f.length > 0 && (f.length == rest.size() || (uint8_t(rest[f.length]) & 0xc0) != 0x80);
-    whole ? put(out, f.text, f.length, characters(rest.substr(0, f.length))) : out.copy(utf8_length(rest[0]));
+    const Found f = longest(rest);
+    f.length > 0 ? put(out, f.text, f.length, characters(rest.substr(0, f.length))) : out.copy(utf8_length(rest[0]));
   }
   out.finish();
 }

@@ -73,12 +73,6 @@ void prepend(SourceText& text, const std::string& content) {
   if (text.tracked) text.origins.insert(text.origins.begin(), content.size(), Origin(text.origins[0]));
 }
 
-void append(SourceText& text, const std::string& content) {
-  if (text.bytes.empty()) return;
-  text.bytes += content;
-  if (text.tracked) text.origins.resize(text.bytes.size(), Origin(text.origins.back()));
-}
-
 void replace_text(SourceText& text, std::string_view pattern, std::string_view content, size_t limit) {
   if (text.bytes.find(pattern) == std::string::npos) return;
   Rewriter out(text);
@@ -196,8 +190,6 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
       return strip(text, step.left, step.right);
     case Kind::prepend:
       return prepend(text, step.content);
-    case Kind::append:
-      return append(text, step.content);
     case Kind::replace:
       return step.is_regex ? replace_regex(text, *step.regex, step.content, scratch, limit)
                            : replace_text(text, step.pattern, step.content, limit);
@@ -208,9 +200,11 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
     case Kind::bert:
       return bert(text, step.bert);
     case Kind::precompiled:
-      return step.charsmap->apply(text, step.match, step.kept.get());
+      return step.charsmap->apply(text, step.match);
     case Kind::collapse_spaces:
       return collapse_spaces(text);
+    case Kind::sentencepiece:
+      return step.rules->apply(text);
   }
 }
 

@@ -80,6 +80,8 @@ struct Trainer {
   bool space_suffix = false;
 };
 
+enum TrainerType : uint64_t { unigram = 1, bpe = 2, word = 3, character = 4 };
+
 void read_piece(Message piece, VocabSpec& spec) {
   std::string text;
   float score = 0;
@@ -116,8 +118,7 @@ void read_normalizer(Message m, VocabSpec& spec) {
     if (m.field == 2) spec.charsmap = m.text;
     if (m.field == 3) spec.add_space_prefix = m.number != 0;
     if (m.field == 4) spec.remove_extra_whitespaces = m.number != 0;
-    require(m.field != 5 || m.number != 0, ErrorCode::unsupported,
-            "sentencepiece model: it keeps spaces as they are, which is not read");
+    if (m.field == 5) spec.sentencepiece->space_marks = m.number != 0;
   }
 }
 
@@ -126,6 +127,7 @@ void read_normalizer(Message m, VocabSpec& spec) {
 VocabSpec read_sentencepiece(std::string_view file) {
   VocabSpec spec;
   spec.remove_extra_whitespaces = true;
+  spec.sentencepiece.emplace();
   Trainer trainer;
   for (Message m(file, 0); m.next();) {
     if (m.field == 1) read_piece(m.inner(), spec);
@@ -133,14 +135,16 @@ VocabSpec read_sentencepiece(std::string_view file) {
     if (m.field == 3) read_normalizer(m.inner(), spec);
   }
   require(!spec.tokens.empty(), ErrorCode::corrupt, "sentencepiece model: it has no pieces");
-  require(trainer.type == 1 || trainer.type == 2, ErrorCode::unsupported,
-          "sentencepiece model: its type is {}; unigram (1) and bpe (2) are read, word (3) and char (4) are not", trainer.type);
-  spec.kind = trainer.type == 2 ? VocabSpec::Kind::sentencepiece_bpe : VocabSpec::Kind::unigram;
+  require(trainer.type >= unigram && trainer.type <= character, ErrorCode::unsupported,
+          "sentencepiece model: its type is {}; Gale knows unigram (1), bpe (2), word (3) and char (4)", trainer.type);
+  spec.kind = trainer.type == unigram ? VocabSpec::Kind::unigram : VocabSpec::Kind::sentencepiece_bpe;
+  using Units = SentencePieceFile::Units;
+  if (trainer.type == word) spec.sentencepiece->units = Units::words;
+  if (trainer.type == character) spec.sentencepiece->units = Units::characters;
   const auto id = [&](int64_t value) {
     return value >= 0 && size_t(value) < spec.tokens.size() ? std::optional<TokenId>(TokenId(value)) : std::nullopt;
   };
-  spec.symbols_in_text = true;
-  spec.space_suffix = trainer.space_suffix;
+  spec.sentencepiece->space_suffix = trainer.space_suffix;
   spec.unk = id(trainer.unk);
   spec.bos = id(trainer.bos);
   spec.eos = id(trainer.eos);
