@@ -41,6 +41,18 @@ constexpr Threes kThrees[] = {
     {R"(\p{Nd}{1,3}(?=(?:\p{Nd}{3})*(?!\p{Nd})))", R"(\p{Nd}+)", false, false},
 };
 
+constexpr int kLookbehindOfAnyLength = 125;  // PCRE2's number for it, under names that changed
+
+// Null and an error where PCRE2 does not take it.
+pcre2_code* compile(const std::string& text, int& error, size_t& offset) {
+  std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(pcre2_compile_context_create(nullptr),
+                                                                                   pcre2_compile_context_free);
+  if (context) pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  // Ruby's ^ and $ stand at every line.
+  return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get());
+}
+
 // The next `n` characters of a text, in bytes.
 size_t bytes_of(std::string_view text, size_t n) {
   size_t at = 0;
@@ -90,20 +102,21 @@ Regex::Regex(std::string_view pattern, std::string_view where) : impl_(std::make
   require(pattern.size() <= kMaxPattern, ErrorCode::unsupported, "{}: a pattern of {} bytes; at most {} are read", where,
           pattern.size(), kMaxPattern);
   impl_->pattern = pattern;
-  const auto [text, exact] = translate_regex(pattern, where);
-  impl_->exact = exact;
-  std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(pcre2_compile_context_create(nullptr),
-                                                                                   pcre2_compile_context_free);
-  if (context) pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int error = 0;
   size_t offset = 0;
-  // Ruby's ^ and $ stand at every line.
-  impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get());
+  TranslatedRegex translated = translate_regex(pattern, where);
+  impl_->code = compile(translated.text, error, offset);
+  const bool refers =
+      pattern.find("\\k") != pattern.npos || pattern.find("\\g") != pattern.npos || pattern.find("\\1") != pattern.npos;
+  if (impl_->code == nullptr && error == kLookbehindOfAnyLength && !refers) {
+    translated = translate_regex(pattern, where, true);
+    impl_->code = compile(translated.text, error, offset);
+  }
+  impl_->exact = translated.exact;
   if (impl_->code == nullptr) {
     char message[160];
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
-    fail(ErrorCode::unsupported, "{}: pattern '{}': {} (at byte {} of '{}')", where, pattern, message, offset, text);
+    fail(ErrorCode::unsupported, "{}: pattern '{}': {} (at byte {} of '{}')", where, pattern, message, offset, translated.text);
   }
   const Threes* threes = std::ranges::find(kThrees, pattern, &Threes::pattern);
   if (threes != std::end(kThrees)) {
