@@ -38,4 +38,7 @@ struct Budget {
   static double thread_seconds() noexcept;
 };
 
+/// Throws Error{invalid_argument} where a rewritten text has become longer than it may.
+void check_growth(size_t size, size_t limit);
+
 }  // namespace gale

@@ -24,7 +24,8 @@ class CharsMap {
   /// From base64, as tokenizer.json writes it.
   static CharsMap from_base64(std::string_view text, std::string_view where);
 
-  void apply(SourceText& text, Match match) const;
+  /// Throws Error{invalid_argument} where the text becomes longer than `limit`.
+  void apply(SourceText& text, Match match, size_t limit) const;
   struct Found {
     size_t length = 0;      ///< bytes of the text that are replaced; 0: nothing
     std::string_view text;  ///< by what
@@ -35,8 +36,8 @@ class CharsMap {
 
  private:
   Found find(std::string_view text, bool longest) const;
-  void apply_longest(SourceText& text) const;
-  void apply_clusters(SourceText& text) const;
+  void apply_longest(SourceText& text, size_t limit) const;
+  void apply_clusters(SourceText& text, size_t limit) const;
   std::string_view text_at(uint32_t offset) const;
 
   std::string blob_;

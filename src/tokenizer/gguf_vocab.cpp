@@ -124,7 +124,8 @@ void fill_byte_bpe(VocabSpec& spec, TokenizerParts& parts) {
 std::shared_ptr<const AddedTokenFinder> symbols(const VocabSpec& spec) {
   std::vector<AddedToken> out;
   for (size_t id = 0; id < spec.types.size(); ++id)
-    if (spec.types[id] == VocabSpec::user_defined) out.push_back({.id = TokenId(id), .content = spec.tokens[id]});
+    if (spec.types[id] == VocabSpec::user_defined && !spec.tokens[id].empty())
+      out.push_back({.id = TokenId(id), .content = spec.tokens[id]});
   return out.empty() ? nullptr : std::make_shared<const AddedTokenFinder>(std::move(out));
 }
 

@@ -121,6 +121,34 @@ TEST(HostileFiles, LongTokensMakeNoSearchSlow) {
   }
 }
 
+// sentencepiece's rules with one for "a", which becomes 60,000 letters.
+TEST(HostileFiles, RulesMakeNoTextGrowWithoutMeasure) {
+  std::vector<uint32_t> trie(0x62, 0);
+  trie[0] = 1 << 10;
+  trie[0x60] = 0x61 | 0x100 | 1 << 10;
+  trie[0x61] = 0x80000000;
+  const auto size = uint32_t(trie.size() * 4);
+  VocabSpec spec;
+  spec.kind = VocabSpec::Kind::unigram;
+  spec.tokens = {"<unk>", "b", "\u2581"};
+  spec.scores = {0, -1, -1};
+  spec.types = {VocabSpec::unknown, VocabSpec::normal, VocabSpec::normal};
+  spec.unk = 0;
+  spec.charsmap.append(reinterpret_cast<const char*>(&size), 4).append(reinterpret_cast<const char*>(trie.data()), size);
+  spec.charsmap += std::string(60'000, 'b') + '\0';
+  for (const bool own_file : {false, true}) {
+    if (own_file) spec.sentencepiece.emplace();
+    const auto t = Tokenizer::from_vocab(spec);
+    EXPECT_EQ(t->encode("a").size(), 60'001u);
+    expect_error(ErrorCode::invalid_argument, "32 times", [&] { t->encode(std::string(1 << 20, 'a')); });
+  }
+  spec.types[1] = VocabSpec::user_defined;  // a user-defined token without a text is none
+  spec.tokens.push_back("");
+  spec.scores.push_back(0);
+  spec.types.push_back(VocabSpec::user_defined);
+  EXPECT_EQ(Tokenizer::from_vocab(spec)->encode("bb").size(), 3u);
+}
+
 TEST(HostileFiles, SpacesAreLookedThroughOnce) {
   const Json added = Json::array({{{"id", 5000}, {"content", " "}, {"rstrip", true}, {"normalized", false}}});
   EXPECT_EQ(patched_llama({{"added_tokens", added}})->encode(std::string(1 << 20, ' '), {.add_special = false}).size(),

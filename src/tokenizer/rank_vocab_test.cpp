@@ -54,10 +54,14 @@ std::string bytes(const Json& list) {
 
 TEST(TokenizerFiles, EqualSentencepiece) {
   const Json expected = test_json("files.expected.json");
-  for (const char* kind : {"unigram", "unigram symbols", "unigram symbols and rules", "unigram suffix", "unigram unknown", "bpe",
-                           "bpe symbols", "bpe symbols and rules", "bpe suffix", "bpe unknown", "char", "word"}) {
+  for (const char* kind :
+       {"unigram", "unigram symbols", "unigram symbols and rules", "unigram suffix", "unigram unknown", "unigram swapped", "bpe",
+        "bpe symbols", "bpe symbols and rules", "bpe suffix", "bpe unknown", "bpe swapped", "char", "word"}) {
     SCOPED_TRACE(kind);
     const auto t = Tokenizer::from_vocab(read_sentencepiece(bytes(expected[kind]["file"])));
+    const std::vector<TokenId> whole = t->encode("the");
+    const bool unigram = std::string_view(kind).starts_with("unigram");
+    EXPECT_EQ(unigram ? whole.back() : whole.front(), expected[kind][unigram ? "eos" : "bos"].get<TokenId>());
     for (const Json& row : expected[kind]["cases"]) {
       const std::string text = row["text"];
       SCOPED_TRACE(text);

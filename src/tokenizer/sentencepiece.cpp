@@ -76,7 +76,7 @@ class Message {
 
 struct Trainer {
   uint64_t type = 1;
-  int64_t unk = 0, bos = 1, eos = 2, pad = -1;
+  std::string bos = "<s>", eos = "</s>", pad = "<pad>";
   bool space_suffix = false;
 };
 
@@ -102,13 +102,11 @@ void read_piece(Message piece, VocabSpec& spec) {
 Trainer read_trainer(Message m) {
   Trainer out;
   while (m.next()) {
-    const auto id = int64_t(int32_t(m.number));
     if (m.field == 3) out.type = m.number;
     if (m.field == 24) out.space_suffix = m.number != 0;
-    if (m.field == 40) out.unk = id;
-    if (m.field == 41) out.bos = id;
-    if (m.field == 42) out.eos = id;
-    if (m.field == 43) out.pad = id;
+    if (m.field == 46 && !m.text.empty()) out.bos = m.text;
+    if (m.field == 47 && !m.text.empty()) out.eos = m.text;
+    if (m.field == 48 && !m.text.empty()) out.pad = m.text;
   }
   return out;
 }
@@ -141,14 +139,17 @@ VocabSpec read_sentencepiece(std::string_view file) {
   using Units = SentencePieceFile::Units;
   if (trainer.type == word) spec.sentencepiece->units = Units::words;
   if (trainer.type == character) spec.sentencepiece->units = Units::characters;
-  const auto id = [&](int64_t value) {
-    return value >= 0 && size_t(value) < spec.tokens.size() ? std::optional<TokenId>(TokenId(value)) : std::nullopt;
+  // The pieces say which is which; the ids that the trainer was given can be those of before they were rearranged.
+  const auto id_of = [&](int32_t type, std::string_view text) -> std::optional<TokenId> {
+    for (size_t i = 0; i < spec.tokens.size(); ++i)
+      if (spec.types[i] == type && (type == VocabSpec::unknown || spec.tokens[i] == text)) return TokenId(i);
+    return std::nullopt;
   };
   spec.sentencepiece->space_suffix = trainer.space_suffix;
-  spec.unk = id(trainer.unk);
-  spec.bos = id(trainer.bos);
-  spec.eos = id(trainer.eos);
-  spec.pad = id(trainer.pad);
+  spec.unk = id_of(VocabSpec::unknown, "");
+  spec.bos = id_of(VocabSpec::control, trainer.bos);
+  spec.eos = id_of(VocabSpec::control, trainer.eos);
+  spec.pad = id_of(VocabSpec::control, trainer.pad);
   spec.add_bos = spec.kind == VocabSpec::Kind::sentencepiece_bpe && spec.bos;
   spec.add_eos = spec.kind == VocabSpec::Kind::unigram && spec.eos;
   return spec;

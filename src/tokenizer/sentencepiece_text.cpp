@@ -1,5 +1,7 @@
 #include "tokenizer/sentencepiece_text.h"
 
+#include "tokenizer/budget.h"
+
 namespace gale {
 namespace {
 
@@ -47,7 +49,7 @@ void insert_at(SourceText& text, size_t at, std::string_view what) {
 
 }  // namespace
 
-void SentencePieceRules::apply(SourceText& text) const {
+void SentencePieceRules::apply(SourceText& text, size_t limit) const {
   if (text.bytes.empty()) return;
   const std::string_view space = marks ? "\xe2\x96\x81" : " ";
   const std::string input = text.bytes;
@@ -69,6 +71,7 @@ void SentencePieceRules::apply(SourceText& text) const {
       out.put(character == " " ? space : character, index < old ? 0 : 1);
     }
     if (out.at() < end) out.skip(end - out.at());
+    check_growth(out.size(), limit);
   }
   out.finish();
   while (collapse && text.bytes.ends_with(space)) text.bytes.resize(text.bytes.size() - space.size());

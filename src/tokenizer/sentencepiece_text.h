@@ -17,7 +17,8 @@ struct SentencePieceRules {
   bool collapse = true;                                ///< spaces at the ends go, runs become one
   bool marks = true;                                   ///< spaces become U+2581
 
-  void apply(SourceText& text) const;
+  /// Throws Error{invalid_argument} where the text becomes longer than `limit`.
+  void apply(SourceText& text, size_t limit) const;
   bool operator==(const SentencePieceRules&) const = default;
 };
 
