@@ -3,7 +3,7 @@
 
 Usage: tokenizer_diff.py MODEL... [--gale BINARY] [-n 100000] [--seed 1] [--plain] [--no-offsets]
        tokenizer_diff.py --random 200 -n 300
-MODEL is a folder with a tokenizer.json, or such a file; --random makes as many tokenizers of parts thrown together. Compares ids, offsets and decoded text; exits 1 where anything differs and
+MODEL is a folder with a tokenizer.json, or such a file; --random makes as many tokenizers of parts thrown together. Compares ids, offsets and decoded text, and what random ids decode to; exits 1 where anything differs and
 prints the shortest cases. Bytes that are not UTF-8 count as Python's errors='replace' reads them."""
 import argparse
 import json
@@ -139,10 +139,10 @@ class Pipelines:
         t.train_from_iterator([x for x in (self.strings.text() for _ in range(300)) if isinstance(x, str)], trainer)
         f = self.flag
         for content in self.random.sample(["<s>", "<mask>", "▁the", "of", "é", "Hello", " x", "##a"], self.random.randint(0, 4)):
-            special = f()  # the reference takes a special token for none once its text is normalized
+            special = f()
             # With ignore_merges the reference makes a special token of text that is spelled like one even where it is not to be found.
             hidden = special and t.token_to_id(content) is not None and getattr(model, "ignore_merges", False)
-            token = AddedToken(content, single_word=f() and not hidden, lstrip=f(), rstrip=f(), normalized=not special and f())
+            token = AddedToken(content, single_word=f() and not hidden, lstrip=f(), rstrip=f(), normalized=f() and self.random.random() < (0.3 if special else 1))
             t.add_special_tokens([token]) if special else t.add_tokens([token])
         if f():
             unk = t.token_to_id("<unk>") or 0
@@ -176,6 +176,30 @@ def ends(raw):
     return None
 
 
+def decode_cases(path, reference, strings, args):
+    """Lists of random ids, added tokens more often than others, with and without special tokens."""
+    r = strings.random
+    added, every = list(reference.get_added_tokens_decoder()) or [0], list(reference.get_vocab().values())
+    lists = [[r.choice(added if r.random() < 0.25 else every) for _ in range(r.choice([0, 1, 1, 2, 3, 5, 8, 20]))] for _ in range(args.n // 3)]
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
+        f.writelines(json.dumps(ids) + "\n" for ids in lists)
+        f.flush()
+        run = subprocess.run([args.gale, "tokenize", "-m", path, "--decode", "--jsonl", f.name], capture_output=True)
+    if run.returncode != 0:
+        return [("", run.stderr.decode(), "")]
+    wrong = []
+    for ids, line in zip(lists, run.stdout.decode().split("\n")):
+        try:
+            want = {"text": reference.decode(ids), "with_special": reference.decode(ids, skip_special_tokens=False)}
+        except BaseException as e:  # the reference can panic
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            continue
+        if json.loads(line) != want:
+            wrong.append((ids, json.loads(line), want))
+    return wrong
+
+
 def compare(folder, args):
     path = os.path.join(folder, "tokenizer.json") if os.path.isdir(folder) else folder
     reference = Tokenizer.from_file(path)
@@ -198,7 +222,7 @@ def compare(folder, args):
         return False
     got = run.stdout.decode().split("\n")[:-1]
     assert len(got) == len(texts), (len(got), len(texts))
-    wrong = {"ids": [], "offsets": [], "text": []}
+    wrong = {"ids": [], "offsets": [], "text": [], "decode": decode_cases(path, reference, strings, args)}
     for text, line in zip(texts, got):
         line = json.loads(line)
         raw = text.encode() if isinstance(text, str) else text

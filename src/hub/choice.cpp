@@ -118,6 +118,11 @@ class GgufChooser {
                            usual[0]->files[0]->name, size_text(usual[0]->size()), repo_.id);
     return *usual[0];
   }
+  /// The one of the type that --quant asks for; null where there is none or several.
+  const Gguf* ready() const {
+    const auto found = of_type(wanted_.quant);
+    return found.size() == 1 ? found[0] : plainest(found);
+  }
 
  private:
   std::vector<const Gguf*> of_type(std::string_view type) const {
@@ -170,14 +175,21 @@ class GgufChooser {
   const Wanted& wanted_;
 };
 
+bool is_whole(const Gguf& gguf) {
+  return int(gguf.files.size()) == gguf.count && part_of(gguf.files.back()->name, ".gguf").number == gguf.count;
+}
+
+void put(const Gguf& gguf, Choice& out) {
+  out.gguf = gguf.files[0]->name;
+  out.files.insert(out.files.end(), gguf.files.begin(), gguf.files.end());
+}
+
 void add_gguf(const std::vector<Gguf>& all, const RepoName& repo, const Wanted& wanted, Choice& out) {
   require(!all.empty(), ErrorCode::not_found, "{} has no .gguf file", repo.text());
   const Gguf& gguf = GgufChooser(all, repo, wanted).choose(out);
-  const Part last = part_of(gguf.files.back()->name, ".gguf");
-  require(int(gguf.files.size()) == gguf.count && last.number == gguf.count, ErrorCode::not_found,
-          "{} has only {} of the {} parts of {}: {}", repo.text(), gguf.files.size(), gguf.count, gguf.stem, listed({&gguf}));
-  out.gguf = gguf.files[0]->name;
-  out.files.insert(out.files.end(), gguf.files.begin(), gguf.files.end());
+  require(is_whole(gguf), ErrorCode::not_found, "{} has only {} of the {} parts of {}: {}", repo.text(), gguf.files.size(),
+          gguf.count, gguf.stem, listed({&gguf}));
+  put(gguf, out);
 }
 
 // Shards in the order of their names. The index comes from outside: it may name nothing but files of this folder.
@@ -293,6 +305,12 @@ Choice choose_files(const FileList& list, const RepoName& repo, const Wanted& wa
   const bool gguf_named = !repo.file.empty() || !repo.type.empty() || wanted.only_quant;
   if (gguf_named) {
     add_gguf(ggufs, repo, wanted, out);
+    return out;
+  }
+  // Smaller than safetensors that would have to be quantized first; where it is not clear which one, those will do.
+  if (const Gguf* ready = GgufChooser(ggufs, repo, wanted).ready(); wanted.weights && ready != nullptr && is_whole(*ready)) {
+    out.by_quant = true;
+    put(*ready, out);
     return out;
   }
   const bool tokenizer = add_texts(list, out);

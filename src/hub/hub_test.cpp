@@ -49,6 +49,14 @@ TEST(RepoName, PartsInEitherOrder) {
   EXPECT_EQ(file->text(), "org/name@v1");
 }
 
+TEST(RepoName, NamesThatLookLikeFilesNeedAMark) {
+  for (const char* text : {"a/b.gguf@main", "a/b.gguf:Q8_0", "a/b.gguf/m.gguf", "a/b.safetensors@v1"})
+    EXPECT_TRUE(parse_repo_name(text)) << text;
+  EXPECT_EQ(parse_repo_name("a/b.gguf@main")->id, "a/b.gguf");
+  EXPECT_EQ(parse_repo_name("a/b.gguf/m.gguf")->file, "m.gguf");
+  for (const char* text : {"a/b.gguf", "a/b.git@main", "a/b.ipynb@main"}) EXPECT_FALSE(parse_repo_name(text)) << text;
+}
+
 TEST(RepoName, PathsAreNone) {
   for (const char* text : {"",
                            "name",
@@ -221,6 +229,18 @@ TEST(Choice, TypesThatAreMadeElsewhere) {
   EXPECT_THAT(error_of([&] { chosen(dense, "o/n", {.quant = "IQ1_M", .only_quant = true}); }), HasSubstr("no .gguf"));
   const FileList two = list_of({"a-Q4_K_M.gguf", "ab-Q4_K_M.gguf"});
   EXPECT_THAT(error_of([&] { chosen(two, "o/n"); }), HasSubstr("2 models")) << "of two models";
+}
+
+TEST(Choice, ReadyMadeTypesGoBeforeQuantizing) {
+  const FileList list = list_of({"config.json", "model.safetensors", "m-Q4_K_M.gguf", "m-Q8_0.gguf"});
+  EXPECT_THAT(chosen(list, "o/n", {.quant = "q4_k_m"}), ElementsAre("m-Q4_K_M.gguf"));
+  EXPECT_THAT(chosen(list, "o/n", {.quant = "q5_0"}), ElementsAre("config.json", "model.safetensors"));
+  EXPECT_THAT(chosen(list, "o/n"), ElementsAre("config.json", "model.safetensors"));
+  EXPECT_THAT(chosen(list, "o/n", {.weights = false, .quant = "q4_k_m"}), ElementsAre("config.json", "model.safetensors"));
+  const FileList unclear =
+      list_of({"config.json", "model.safetensors", "a-Q4_0.gguf", "ab-Q4_0.gguf", "c-Q8_0-00001-of-00002.gguf"});
+  for (const char* quant : {"q4_0", "q8_0"})
+    EXPECT_THAT(chosen(unclear, "o/n", {.quant = quant}), ElementsAre("config.json", "model.safetensors")) << quant;
 }
 
 TEST(Choice, Ggufs) {

@@ -33,7 +33,8 @@ bool ends_with_any(std::string_view text, std::initializer_list<std::string_view
 }
 
 // "org/name" or "org/name/file.gguf"
-bool read_path(std::string_view path, RepoName& out) {
+// `marked`: a revision or a type follows, so that it is no path of this machine.
+bool read_path(std::string_view path, bool marked, RepoName& out) {
   const size_t slash = path.find('/');
   if (slash == path.npos) return false;
   const size_t end = std::min(path.find('/', slash + 1), path.size());
@@ -42,7 +43,8 @@ bool read_path(std::string_view path, RepoName& out) {
   out.id = path.substr(0, end);
   if (end < path.size()) out.file = path.substr(end + 1);
   if (!out.file.empty()) return is_safe_path(out.file) && out.file.ends_with(".gguf");
-  return end == path.size() && !ends_with_any(name, {".gguf", ".safetensors", ".gale", ".json", ".git", ".ipynb"});
+  if (end < path.size() || ends_with_any(name, {".git", ".ipynb"})) return false;  // which the hub has none of
+  return marked || !ends_with_any(name, {".gguf", ".safetensors", ".gale", ".json"});
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ bool read_path(std::string_view path, RepoName& out) {
 std::optional<RepoName> parse_repo_name(std::string_view text) {
   RepoName out;
   size_t at = std::min(text.find_first_of("@:"), text.size());
-  if (!read_path(text.substr(0, at), out)) return std::nullopt;
+  if (!read_path(text.substr(0, at), at < text.size(), out)) return std::nullopt;
   bool revised = false;
   while (at < text.size()) {
     const char mark = text[at];

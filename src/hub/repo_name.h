@@ -17,6 +17,7 @@ struct RepoName {
 };
 
 /// nullopt for what cannot be a repository: paths, names without an organisation, files other than .gguf, hostile characters.
+/// A name that looks like a file's ("org/x.gguf") is one only with a revision or a type.
 std::optional<RepoName> parse_repo_name(std::string_view text);
 
 /// A relative path of plain names: no "..", no empty part, no backslash, no control character, at most 255 bytes a part.

@@ -29,6 +29,7 @@ Bpe::Bpe(const BpeModel& model)
       byte_level_(model.byte_level),
       byte_fallback_(model.byte_fallback),
       fuse_unk_(model.fuse_unk),
+      fuse_runs_(model.fuse_runs),
       cut_at_marks_(false) {
   for (size_t i = 0; i < model.merges.size(); ++i) {
     if (i + kAhead < model.merges.size()) pairs_.fetch(model.merges[i + kAhead].left, model.merges[i + kAhead].right);
@@ -193,14 +194,16 @@ bool Bpe::has_bytes(std::string_view text) const {
 }
 
 void Bpe::emit(Symbol symbol, size_t begin, TokenSink& out) const {
-  if (symbol.id < vocab_size_) return out.add(symbol.id, begin, begin + symbol.bytes);
+  const size_t end = begin + symbol.bytes;
+  const bool again = fuse_unk_ && !out.ids.empty() && out.ids.back() == unk_;
+  if (symbol.id < vocab_size_) return fuse_runs_ && again && symbol.id == unk_ ? out.extend(end) : out.add(symbol.id, begin, end);
   // A character that only exists inside pieces and was not merged into one.
   const std::string_view text = table_.text(symbol.id);
   if (has_bytes(text)) {
     for (size_t i = 0; i < text.size(); ++i) out.add(byte_ids_[uint8_t(text[i])], begin + i, begin + i + 1);
-  } else if (unk_ >= 0 && !(fuse_unk_ && !out.ids.empty() && out.ids.back() == unk_)) {
-    out.add(unk_, begin, begin + symbol.bytes);
-  } else if (unk_ < 0) {
+  } else if (unk_ >= 0) {
+    again ? out.extend(end) : out.add(unk_, begin, end);
+  } else {
     leave_out(text);
   }
 }

@@ -30,6 +30,7 @@ struct BpeModel {
   bool byte_level = false;     ///< the smallest symbol is a byte, not a character
   bool byte_fallback = false;  ///< unknown characters become "<0x..>" tokens where there are such
   bool fuse_unk = false;       ///< neighbouring unknown characters become one token
+  bool fuse_runs = false;      ///< and so do those of neighbouring words
   bool ignore_merges = false;
   std::string word_mark;      ///< U+2581 where it replaces spaces, else empty
   std::string inside_prefix;  ///< stands before every symbol of a word but the first one
@@ -77,7 +78,7 @@ class Bpe final : public Model {
   std::string word_mark_, inside_prefix_, end_suffix_, missing_unk_;
   int32_t vocab_size_;
   TokenId unk_;
-  bool byte_level_, byte_fallback_, fuse_unk_;
+  bool byte_level_, byte_fallback_, fuse_unk_, fuse_runs_;
   bool cut_at_marks_;  // no piece holds a mark after another character: words can be merged one by one
 };
 

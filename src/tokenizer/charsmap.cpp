@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "tokenizer/base64.h"
+#include "tokenizer/budget.h"
 #include "tokenizer/unicode.h"
 
 namespace gale {
@@ -67,6 +68,7 @@ class Placer {
     more_ = false;
   }
   size_t at() const { return out_.at(); }
+  size_t size() const { return out_.size(); }
   void finish() { out_.finish(); }
 
  private:
@@ -148,30 +150,28 @@ CharsMap::Found CharsMap::find(std::string_view text, bool longest) const {
   return found;
 }
 
-void CharsMap::apply(SourceText& text, Match match, const AddedTokenFinder* kept) const {
-  match == Match::longest ? apply_longest(text, kept) : apply_clusters(text);
+CharsMap::Found CharsMap::longest(std::string_view text) const {
+  const Found f = find(text, true);
+  return f.length == text.size() || (uint8_t(text[f.length]) & 0xc0) != 0x80 ? f : Found{};
 }
 
-void CharsMap::apply_longest(SourceText& text, const AddedTokenFinder* kept) const {
+void CharsMap::apply(SourceText& text, Match match, size_t limit) const {
+  match == Match::longest ? apply_longest(text, limit) : apply_clusters(text, limit);
+}
+
+void CharsMap::apply_longest(SourceText& text, size_t limit) const {
   Rewriter out(text);
   const std::string_view bytes = text.bytes;
-  std::vector<AddedTokenFinder::Place> places;  // the next one last
-  if (kept != nullptr) places = kept->find(bytes);
   while (out.at() < bytes.size()) {
-    while (!places.empty() && places.back().begin < out.at()) places.pop_back();
-    if (!places.empty() && places.back().begin == out.at()) {
-      out.copy(kept->bytes(places.back()));
-      continue;
-    }
     const std::string_view rest = bytes.substr(out.at());
-    const Found f = find(rest, true);
-    const bool whole = f.length > 0 && (f.length == rest.size() || (uint8_t(rest[f.length]) & 0xc0) != 0x80);
-    whole ? put(out, f.text, f.length, characters(rest.substr(0, f.length))) : out.copy(utf8_length(rest[0]));
+    const Found f = longest(rest);
+    f.length > 0 ? put(out, f.text, f.length, characters(rest.substr(0, f.length))) : out.copy(utf8_length(rest[0]));
+    check_growth(out.size(), limit);
   }
   out.finish();
 }
 
-void CharsMap::apply_clusters(SourceText& text) const {
+void CharsMap::apply_clusters(SourceText& text, size_t limit) const {
   Placer out(text);
   const std::string_view bytes = text.bytes;
   while (out.at() < bytes.size()) {
@@ -179,6 +179,7 @@ void CharsMap::apply_clusters(SourceText& text) const {
     if (cluster < kCluster) {
       if (const Found f = find(bytes.substr(out.at(), cluster), false); f.length > 0) {
         out.replace(cluster, f.text);
+        check_growth(out.size(), limit);
         continue;
       }
     }
@@ -186,6 +187,7 @@ void CharsMap::apply_clusters(SourceText& text) const {
       const size_t length = utf8_length(bytes[out.at()]);
       const Found f = find(bytes.substr(out.at(), length), false);
       f.length > 0 ? out.replace(length, f.text) : out.keep(length);
+      check_growth(out.size(), limit);
     }
   }
   out.finish();

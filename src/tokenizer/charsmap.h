@@ -4,7 +4,6 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/added_tokens.h"
 #include "tokenizer/source_text.h"
 
 namespace gale {
@@ -25,18 +24,20 @@ class CharsMap {
   /// From base64, as tokenizer.json writes it.
   static CharsMap from_base64(std::string_view text, std::string_view where);
 
-  /// `kept`: what stays as it is wherever it is met, for Match::longest; nullptr for none.
-  void apply(SourceText& text, Match match, const AddedTokenFinder* kept = nullptr) const;
+  /// Throws Error{invalid_argument} where the text becomes longer than `limit`.
+  void apply(SourceText& text, Match match, size_t limit) const;
+  struct Found {
+    size_t length = 0;      ///< bytes of the text that are replaced; 0: nothing
+    std::string_view text;  ///< by what
+  };
+  /// The rule for the longest start of a text, of those that end between characters.
+  Found longest(std::string_view text) const;
   const std::string& blob() const { return blob_; }
 
  private:
-  struct Found {
-    size_t length = 0;  // bytes of the text that are replaced; 0: nothing
-    std::string_view text;
-  };
   Found find(std::string_view text, bool longest) const;
-  void apply_longest(SourceText& text, const AddedTokenFinder* kept) const;
-  void apply_clusters(SourceText& text) const;
+  void apply_longest(SourceText& text, size_t limit) const;
+  void apply_clusters(SourceText& text, size_t limit) const;
   std::string_view text_at(uint32_t offset) const;
 
   std::string blob_;

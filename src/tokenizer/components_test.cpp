@@ -2,6 +2,7 @@
 
 #include "tokenizer/test_data.h"
 #include "tokenizer/text_stream.h"
+#include "tokenizer/utf8.h"
 
 namespace gale {
 namespace {
@@ -57,8 +58,30 @@ TEST(Components, EqualTheReference) {
       for (const TokenId id : e.ids) streamed += stream.push(id);
       EXPECT_EQ(streamed + stream.flush(), decoded);
     }
+    for (const Json& item : row.value("decodes", Json::array())) {
+      const auto ids = ids_of(item, "ids");
+      SCOPED_TRACE(testing::PrintToString(ids));
+      for (const bool special : {false, true}) {
+        const std::string decoded = item[special ? "with_special" : "text"];
+        EXPECT_EQ(t->decode(ids, special), decoded);
+        std::string streamed;
+        const auto decoder = t->decoder(special);
+        for (const TokenId id : ids) decoder->push(id, streamed);
+        decoder->finish(streamed);
+        if (valid_prefix(streamed) == streamed.size()) EXPECT_EQ(streamed, decoded);
+      }
+    }
     const std::string first = "Hello World", second = "  it's 3.14,  don't!\n";
     for (const bool pair : {false, true}) {
+      if (const auto plain = row.find(pair ? "plain pair" : "plain single"); plain != row.end()) {
+        const std::string_view text = pair ? first : second;
+        const std::optional<std::string_view> other = pair ? std::optional<std::string_view>(second) : std::nullopt;
+        if (plain->is_null()) {
+          EXPECT_ANY_THROW(t->encode_aligned(text, other, {.add_special = false}));
+        } else {
+          expect_full(t->encode_aligned(text, other, {.add_special = false}), *plain);
+        }
+      }
       const Json& expected = row[pair ? "pair" : "single"];
       SCOPED_TRACE(pair ? "two texts" : "one text");
       if (expected.is_null()) {

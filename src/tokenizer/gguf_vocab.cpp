@@ -16,8 +16,9 @@ namespace gale {
 namespace {
 
 using Kind = VocabSpec::Kind;
+using Units = SentencePieceFile::Units;
 
-constexpr float kSymbolScore = -0.1f;  // sentencepiece's for user-defined tokens: better than any other's
+constexpr double kSymbolScore = 0.1;  // sentencepiece's for a byte of a user-defined token: better than any other token's
 
 void check(const VocabSpec& spec) {
   const size_t n = spec.tokens.size();
@@ -77,8 +78,9 @@ void add_tokens(const VocabSpec& spec, TokenizerParts& parts) {
     if ((!special && type != VocabSpec::user_defined) || spec.tokens[id].empty()) continue;
     require(valid_prefix(spec.tokens[id]) == spec.tokens[id].size(), ErrorCode::corrupt,
             "the vocabulary's token {} is looked for in texts as a whole, but is no UTF-8", id);
-    const bool symbol = spec.symbols_in_text && !special;
-    if (symbol && spec.kind == Kind::unigram) continue;  // its model finds them by itself
+    const bool symbol = spec.sentencepiece && !special;
+    if (symbol && spec.kind == Kind::unigram) continue;                 // its model finds them by itself
+    if (symbol && spec.sentencepiece->units == Units::words) continue;  // are only left alone
     parts.added.push_back(
         {.id = TokenId(id), .content = spec.tokens[id], .special = special, .normalized = symbol, .as_written = symbol});
   }
@@ -121,25 +123,51 @@ void fill_byte_bpe(VocabSpec& spec, TokenizerParts& parts) {
 
 std::shared_ptr<const AddedTokenFinder> symbols(const VocabSpec& spec) {
   std::vector<AddedToken> out;
-  for (size_t id = 0; spec.symbols_in_text && id < spec.types.size(); ++id)
-    if (spec.types[id] == VocabSpec::user_defined) out.push_back({.id = TokenId(id), .content = spec.tokens[id]});
+  for (size_t id = 0; id < spec.types.size(); ++id)
+    if (spec.types[id] == VocabSpec::user_defined && !spec.tokens[id].empty())
+      out.push_back({.id = TokenId(id), .content = spec.tokens[id]});
   return out.empty() ? nullptr : std::make_shared<const AddedTokenFinder>(std::move(out));
+}
+
+bool own_file_collapses(const VocabSpec& spec) { return spec.sentencepiece && spec.remove_extra_whitespaces; }
+
+// What a .model file asks for; `marks` where they say the same, which GGUF can say too.
+std::vector<NormalizerStep> own_steps(const VocabSpec& spec, std::vector<NormalizerStep> marks) {
+  SentencePieceRules rules{.symbols = symbols(spec),
+                           .prefix = spec.add_space_prefix,
+                           .suffix = spec.sentencepiece->space_suffix,
+                           .collapse = spec.remove_extra_whitespaces,
+                           .marks = spec.sentencepiece->space_marks};
+  if (!spec.charsmap.empty()) rules.charsmap = std::make_shared<const CharsMap>(spec.charsmap, "the precompiled charsmap");
+  const bool plain = !rules.charsmap && !rules.symbols && !rules.suffix && !rules.collapse && rules.marks;
+  if (plain) return marks;
+  return {{.kind = NormalizerStep::Kind::sentencepiece, .rules = std::move(rules)}};
 }
 
 // sentencepiece's own normalization, where the file has one, before the marks for spaces.
 std::vector<NormalizerStep> sentencepiece_steps(const VocabSpec& spec, std::vector<NormalizerStep> marks) {
+  if (spec.sentencepiece) return own_steps(spec, std::move(marks));
   std::vector<NormalizerStep> steps;
   if (!spec.charsmap.empty())
     steps.push_back({.kind = NormalizerStep::Kind::precompiled,
                      .charsmap = std::make_shared<const CharsMap>(spec.charsmap, "the precompiled charsmap"),
-                     .match = CharsMap::Match::longest,
-                     .kept = symbols(spec)});
+                     .match = CharsMap::Match::longest});
   if (spec.remove_extra_whitespaces) steps.push_back({.kind = NormalizerStep::Kind::collapse_spaces});
-  for (NormalizerStep& step : marks) {
-    if (step.kind == NormalizerStep::Kind::prepend && spec.space_suffix) step.kind = NormalizerStep::Kind::append;
-    steps.push_back(std::move(step));
-  }
+  for (NormalizerStep& step : marks) steps.push_back(std::move(step));
   return steps;
+}
+
+// Each space begins a word, and a word that the vocabulary lacks is unknown as a whole.
+void fill_words(TokenizerParts& parts) {
+  BpeModel& m = parts.rules;
+  parts.kind.reset();
+  parts.pre = PreTokenizer({{.kind = PreStep::Kind::metaspace,
+                             .pattern = std::string(kWordMark),
+                             .prepend = PreStep::Prepend::never,
+                             .split_marks = true}});
+  m.ignore_merges = true;
+  m.usable.assign(m.texts.size(), 0);
+  for (size_t id = 0; id < parts.types.size(); ++id) m.whole_words[id] = merges_by_score(parts.types[id]);
 }
 
 void fill_sentencepiece(VocabSpec& spec, TokenizerParts& parts) {
@@ -147,21 +175,26 @@ void fill_sentencepiece(VocabSpec& spec, TokenizerParts& parts) {
   parts.pre_name = spec.pre.empty() ? "default" : spec.pre;
   parts.normalizer = Normalizer(sentencepiece_steps(spec, std::move(recipe.normalizer)));
   parts.pre = PreTokenizer(std::move(recipe.steps));
-  parts.decoder = sentencepiece_decoder(recipe.drops_leading_space);
+  parts.decoder = sentencepiece_decoder(recipe.drops_leading_space || own_file_collapses(spec));
   BpeModel& m = parts.rules;
   m.texts.assign(spec.tokens.begin(), spec.tokens.end());
   m.byte_fallback = m.fuse_unk = true;
+  m.fuse_runs = spec.sentencepiece.has_value();
   m.word_mark = kWordMark;
+  m.whole_words.assign(m.texts.size(), 0);
+  parts.scores = std::move(spec.scores);
+  const Units units = spec.sentencepiece ? spec.sentencepiece->units : Units::pieces;
+  if (units == Units::words) return fill_words(parts);
   for (const int32_t type : parts.types) m.usable.push_back(merges_by_score(type));
+  if (units == Units::characters) return parts.kind.reset();
   if (spec.merges.empty()) {
-    m.merges = merges_from_scores(spec.scores, m.texts, m.usable);
+    m.merges = merges_from_scores(parts.scores, m.texts, m.usable);
+    m.whole_words.assign(m.texts.size(), 0);
   } else {  // rules that scores cannot say
     m.merges = read_merges(spec);
     for (const Merge& merge : m.merges)
       for (const TokenId id : {merge.left, merge.right, merge.result}) m.usable[size_t(id)] = 1;
   }
-  m.whole_words.assign(m.texts.size(), 0);
-  parts.scores = std::move(spec.scores);
 }
 
 // BPE by rules over characters, which some files call "gpt2" too: Gemma's, with marks for spaces, and one over plain words.
@@ -230,7 +263,7 @@ void make_wordpiece(VocabSpec& spec, TokenizerParts& parts) {
 void make_unigram(VocabSpec& spec, TokenizerParts& parts) {
   PreRecipe recipe = sentencepiece_recipe("default", spec.add_space_prefix);
   parts.normalizer = Normalizer(sentencepiece_steps(spec, std::move(recipe.normalizer)));
-  parts.decoder = sentencepiece_decoder(spec.add_space_prefix);
+  parts.decoder = sentencepiece_decoder(spec.add_space_prefix || own_file_collapses(spec));
   UnigramModel m;
   m.texts.assign(spec.tokens.begin(), spec.tokens.end());
   m.scores.assign(spec.scores.begin(), spec.scores.end());
@@ -239,8 +272,11 @@ void make_unigram(VocabSpec& spec, TokenizerParts& parts) {
     const int32_t type = parts.types[id];
     m.usable.push_back(merges_by_score(type));
     m.byte_fallback |= type == VocabSpec::byte;
-    if (spec.symbols_in_text && type == VocabSpec::user_defined) m.scores[id] = kSymbolScore;
+    if (!spec.sentencepiece) continue;
+    if (type == VocabSpec::user_defined) m.scores[id] = float(double(m.texts[id].size()) * kSymbolScore - kSymbolScore);
+    if (type != VocabSpec::normal && type != VocabSpec::user_defined) m.scores[id] = 0;
   }
+  m.as_sentencepiece = spec.sentencepiece.has_value();
   parts.model = std::make_unique<Unigram>(m);
 }
 

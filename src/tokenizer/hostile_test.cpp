@@ -111,10 +111,42 @@ TEST(HostileFiles, LongTokensMakeNoSearchSlow) {
   const auto wordpiece = with_model({{"type", "WordPiece"},
                                      {"max_input_chars_per_word", 1 << 30},
                                      {"vocab", {{"[UNK]", 0}, {"a", 1}, {"##a", 2}, {"##" + nearly + "b", 3}}}});
+  const Json long_piece =
+      Json::array({Json::array({"<unk>", 0}), Json::array({"a", -1}), Json::array({std::string(1000, 'a'), -1})});
+  const auto pieces = with_model({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", long_piece}});
+  EXPECT_EQ(pieces->encode(std::string(50'000, 'a')).size(), 50u);
   for (const Tokenizer* t : {unigram.get(), wordpiece.get()}) {
     EXPECT_EQ(t->encode(std::string(1000, 'a')).size(), 1000u);
     expect_error(ErrorCode::invalid_argument, "long tokens", [&] { t->encode(text); });
   }
+}
+
+// sentencepiece's rules with one for "a", which becomes 60,000 letters.
+TEST(HostileFiles, RulesMakeNoTextGrowWithoutMeasure) {
+  std::vector<uint32_t> trie(0x62, 0);
+  trie[0] = 1 << 10;
+  trie[0x60] = 0x61 | 0x100 | 1 << 10;
+  trie[0x61] = 0x80000000;
+  const auto size = uint32_t(trie.size() * 4);
+  VocabSpec spec;
+  spec.kind = VocabSpec::Kind::unigram;
+  spec.tokens = {"<unk>", "b", "\u2581"};
+  spec.scores = {0, -1, -1};
+  spec.types = {VocabSpec::unknown, VocabSpec::normal, VocabSpec::normal};
+  spec.unk = 0;
+  spec.charsmap.append(reinterpret_cast<const char*>(&size), 4).append(reinterpret_cast<const char*>(trie.data()), size);
+  spec.charsmap += std::string(60'000, 'b') + '\0';
+  for (const bool own_file : {false, true}) {
+    if (own_file) spec.sentencepiece.emplace();
+    const auto t = Tokenizer::from_vocab(spec);
+    EXPECT_EQ(t->encode("a").size(), 60'001u);
+    expect_error(ErrorCode::invalid_argument, "32 times", [&] { t->encode(std::string(1 << 20, 'a')); });
+  }
+  spec.types[1] = VocabSpec::user_defined;  // a user-defined token without a text is none
+  spec.tokens.push_back("");
+  spec.scores.push_back(0);
+  spec.types.push_back(VocabSpec::user_defined);
+  EXPECT_EQ(Tokenizer::from_vocab(spec)->encode("bb").size(), 3u);
 }
 
 TEST(HostileFiles, SpacesAreLookedThroughOnce) {

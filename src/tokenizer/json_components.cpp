@@ -9,21 +9,7 @@
 namespace gale {
 namespace {
 
-constexpr int kMaxDepth = 64;
-constexpr size_t kMaxSteps = 256;
 constexpr size_t kMaxGrowth = 256;  // of decoded text
-
-// Visits the parts of nested Sequences in order. `key`: how this kind of component calls its list.
-template <class Visit>
-void for_each_part(const JsonAt& at, const std::string& key, Visit visit, int depth = 0) {
-  if (at.json.is_null()) return;
-  require(depth <= kMaxDepth, ErrorCode::unsupported, "tokenizer.json: {} nests deeper than {} sequences", at.pointer, kMaxDepth);
-  if (at.type() != "Sequence") return visit(at);
-  const JsonAt parts = at.at(key);
-  require(parts.list().size() <= kMaxSteps, ErrorCode::unsupported, "tokenizer.json: {} has {} parts; at most {} are read",
-          parts.pointer, parts.json.size(), kMaxSteps);
-  for (size_t i = 0; i < parts.json.size(); ++i) for_each_part(parts.at(i), key, visit, depth + 1);
-}
 
 template <class Step>
 void check_count(const std::vector<Step>& steps, const char* what) {
@@ -216,65 +202,6 @@ size_t growth(const DecoderStep& step) {
   return std::max<size_t>(1, (step.content.size() + step.pattern.size() - 1) / step.pattern.size());
 }
 
-// Ids need not be in the vocabulary: those who use a text's ids look.
-TokenId template_id(const JsonAt& at) { return TokenId(at.count(0, INT32_MAX)); }
-
-TemplateItem template_item(const JsonAt& at, const JsonAt& processor) {
-  TemplateItem out;
-  const bool text = at.has("Sequence");
-  const JsonAt item = at.at(text ? "Sequence" : "SpecialToken");
-  if (item.has("type_id")) out.type_id = int32_t(item.at("type_id").count(0, INT32_MAX));
-  const std::string name = item.at("id").text();
-  if (text) {
-    require(name == "A" || name == "B", ErrorCode::corrupt, "tokenizer.json: {}/id '{}' is neither A nor B", item.pointer, name);
-    out.kind = name == "B" ? TemplateItem::second_text : TemplateItem::first_text;
-    return out;
-  }
-  out.kind = TemplateItem::tokens;
-  const JsonAt ids = processor.at("special_tokens").at(name).at("ids");
-  for (size_t k = 0; k < ids.list().size(); ++k) out.ids.push_back(template_id(ids.at(k)));
-  return out;
-}
-
-std::vector<TemplateItem> template_items(const JsonAt& at, const char* key) {
-  std::vector<TemplateItem> out;
-  const JsonAt items = at.at(key);
-  require(items.list().size() <= kMaxSteps, ErrorCode::unsupported, "tokenizer.json: {} has {} parts; at most {} are read",
-          items.pointer, items.json.size(), kMaxSteps);
-  for (size_t i = 0; i < items.json.size(); ++i) out.push_back(template_item(items.at(i), at));
-  return out;
-}
-
-TemplateItem pair_token(const JsonAt& at, const char* key) {
-  const JsonAt pair = at.at(key);
-  require(pair.list().size() == 2, ErrorCode::corrupt, "tokenizer.json: {} is not [text, id]", pair.pointer);
-  return {.kind = TemplateItem::tokens, .ids = {template_id(pair.at(1))}};
-}
-
-// Tokens around a text: [CLS] A [SEP], and for two texts [CLS] A [SEP] B [SEP] or, with RoBERTa, <s> A </s> </s> B </s>.
-void set_template(const JsonAt& at, const std::string& type, PostProcessor& out) {
-  if (type == "TemplateProcessing") {
-    out.single = template_items(at, "single");
-    if (at.has("pair")) out.pair = template_items(at, "pair");
-    out.types_without_special = true;
-    return;
-  }
-  const bool roberta = type == "RobertaProcessing";
-  const TemplateItem cls = pair_token(at, "cls"), sep = pair_token(at, "sep");
-  TemplateItem second{.kind = TemplateItem::second_text, .type_id = 1}, end = sep;
-  end.type_id = 1;
-  out.single = {cls, {}, sep};
-  out.pair = {cls, {}, sep};
-  if (roberta) out.pair.push_back(sep);
-  out.pair.push_back(second);
-  out.pair.push_back(roberta ? sep : end);
-  if (roberta) {
-    for (TemplateItem& item : out.pair) item.type_id = 0;
-    out.no_types = true;
-    if (at.flag("trim_offsets", true)) out.trims.push_back({at.flag("add_prefix_space", true)});
-  }
-}
-
 }  // namespace
 
 Normalizer parse_normalizer(const Json& json) {
@@ -310,24 +237,6 @@ Decoder parse_decoder(const Json& json) {
             kMaxGrowth);
   }
   return Decoder(std::move(steps));
-}
-
-PostProcessor parse_post_processor(const Json& json) {
-  PostProcessor out;
-  bool placed = false;
-  for_each_part({json, "/post_processor"}, "processors", [&](const JsonAt& at) {
-    const std::string type = at.type();
-    if (type == "ByteLevel") {
-      if (at.flag("trim_offsets", true)) out.trims.push_back({at.flag("add_prefix_space", true)});
-      return;
-    }
-    if (type != "TemplateProcessing" && type != "BertProcessing" && type != "RobertaProcessing")
-      at.unknown("post-processor", "TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing and Sequence");
-    require(!placed, ErrorCode::unsupported, "tokenizer.json: {} puts tokens around a text a second time", at.pointer);
-    set_template(at, type, out);
-    placed = true;
-  });
-  return out;
 }
 
 std::optional<Truncation> parse_truncation(const Json& json) {

@@ -60,4 +60,20 @@ inline std::string json_pattern(const JsonAt& at, bool& is_regex) {
   return pattern;
 }
 
+inline constexpr int kMaxSequences = 64;
+inline constexpr size_t kMaxSteps = 256;
+
+/// Visits the parts of nested Sequences in order. `key`: how this kind of component calls its list.
+template <class Visit>
+void for_each_part(const JsonAt& at, const std::string& key, Visit visit, int depth = 0) {
+  if (at.json.is_null()) return;
+  require(depth <= kMaxSequences, ErrorCode::unsupported, "tokenizer.json: {} nests deeper than {} sequences", at.pointer,
+          kMaxSequences);
+  if (at.type() != "Sequence") return visit(at);
+  const JsonAt parts = at.at(key);
+  require(parts.list().size() <= kMaxSteps, ErrorCode::unsupported, "tokenizer.json: {} has {} parts; at most {} are read",
+          parts.pointer, parts.json.size(), kMaxSteps);
+  for (size_t i = 0; i < parts.json.size(); ++i) for_each_part(parts.at(i), key, visit, depth + 1);
+}
+
 }  // namespace gale

@@ -25,6 +25,10 @@ struct TokenSink {
     ids.push_back(id);
     if (spans != nullptr) spans->push_back({uint32_t(begin), uint32_t(end)});
   }
+  /// The last token goes on to `end`.
+  void extend(size_t end) {
+    if (spans != nullptr && !spans->empty()) spans->back().end = uint32_t(end);
+  }
 };
 
 /// Working memory of one encode call, shared by all models.
@@ -55,7 +59,7 @@ struct ModelScratch {
   /// To be told how many bytes beyond a place were looked at; only more than pieces of words ever have are counted. Throws
   /// Error{invalid_argument} where a call does so too often.
   void looked(size_t bytes) {
-    if (bytes > kFewBytes && !budget.spend(bytes)) too_many_steps();
+    if (bytes > kFewBytes && !budget.look(bytes)) too_many_steps();
   }
 
  private:

@@ -11,13 +11,6 @@
 namespace gale {
 namespace {
 
-void check_size(size_t size, size_t limit) {
-  require(
-      size <= limit, ErrorCode::invalid_argument,
-      "the normalized text is more than 32 times as long as the one given; mend the Replace and Prepend rules of the tokenizer's "
-      "normalizer, or send less text at once");
-}
-
 // Calls visit(code, length) for each character; what it does not put, copy or skip stays for the next one.
 template <class Visit>
 void for_each_character(const std::string& text, Visit visit) {
@@ -73,12 +66,6 @@ void prepend(SourceText& text, const std::string& content) {
   if (text.tracked) text.origins.insert(text.origins.begin(), content.size(), Origin(text.origins[0]));
 }
 
-void append(SourceText& text, const std::string& content) {
-  if (text.bytes.empty()) return;
-  text.bytes += content;
-  if (text.tracked) text.origins.resize(text.bytes.size(), Origin(text.origins.back()));
-}
-
 void replace_text(SourceText& text, std::string_view pattern, std::string_view content, size_t limit) {
   if (text.bytes.find(pattern) == std::string::npos) return;
   Rewriter out(text);
@@ -86,7 +73,7 @@ void replace_text(SourceText& text, std::string_view pattern, std::string_view c
     out.copy(found - out.at());
     out.skip(pattern.size());
     out.insert(content);
-    check_size(out.size(), limit);
+    check_growth(out.size(), limit);
   }
   out.copy(text.bytes.size() - out.at());
   out.finish();
@@ -99,7 +86,7 @@ void replace_regex(SourceText& text, const Regex& regex, std::string_view conten
     if (!match) return out.copy(end - begin);
     out.skip(end - begin);
     out.insert(content);
-    check_size(out.size(), limit);
+    check_growth(out.size(), limit);
   });
   out.finish();
 }
@@ -196,8 +183,6 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
       return strip(text, step.left, step.right);
     case Kind::prepend:
       return prepend(text, step.content);
-    case Kind::append:
-      return append(text, step.content);
     case Kind::replace:
       return step.is_regex ? replace_regex(text, *step.regex, step.content, scratch, limit)
                            : replace_text(text, step.pattern, step.content, limit);
@@ -208,9 +193,11 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
     case Kind::bert:
       return bert(text, step.bert);
     case Kind::precompiled:
-      return step.charsmap->apply(text, step.match, step.kept.get());
+      return step.charsmap->apply(text, step.match, limit);
     case Kind::collapse_spaces:
       return collapse_spaces(text);
+    case Kind::sentencepiece:
+      return step.rules->apply(text, limit);
   }
 }
 
@@ -219,7 +206,7 @@ void apply_step(const NormalizerStep& step, SourceText& text, RegexScratch& scra
 void Normalizer::apply(SourceText& text, RegexScratch& scratch) const {
   for (const NormalizerStep& step : steps_) {
     apply_step(step, text, scratch, scratch.budget.bytes);
-    check_size(text.bytes.size(), scratch.budget.bytes);
+    check_growth(text.bytes.size(), scratch.budget.bytes);
   }
   if (!steps_.empty()) scratch.budget.bytes -= text.bytes.size();
 }

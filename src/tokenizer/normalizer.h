@@ -1,10 +1,12 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tokenizer/charsmap.h"
 #include "tokenizer/regex.h"
+#include "tokenizer/sentencepiece_text.h"
 #include "tokenizer/source_text.h"
 
 namespace gale {
@@ -25,8 +27,8 @@ struct NormalizerStep {
     byte_letters,
     bert,
     precompiled,
-    append,          ///< puts `content` behind a text that is not empty
-    collapse_spaces  ///< sentencepiece's: leading and trailing spaces go, runs become one
+    collapse_spaces,  ///< leading and trailing spaces go, runs become one
+    sentencepiece     ///< all that a .model file asks for
   };
   /// What BertNormalizer does.
   struct Bert {
@@ -42,11 +44,11 @@ struct NormalizerStep {
   std::shared_ptr<const Regex> regex = nullptr;            ///< replace with is_regex
   std::shared_ptr<const CharsMap> charsmap = nullptr;      ///< precompiled
   CharsMap::Match match = CharsMap::Match::grapheme;       ///< precompiled
-  std::shared_ptr<const AddedTokenFinder> kept = nullptr;  ///< precompiled: what it leaves alone
+  std::optional<SentencePieceRules> rules = std::nullopt;  ///< sentencepiece
 
   bool operator==(const NormalizerStep& o) const {
     return kind == o.kind && pattern == o.pattern && is_regex == o.is_regex && content == o.content && left == o.left &&
-           right == o.right && bert == o.bert && charsmap == o.charsmap && match == o.match && kept == o.kept;
+           right == o.right && bert == o.bert && charsmap == o.charsmap && match == o.match && rules == o.rules;
   }
 };
 

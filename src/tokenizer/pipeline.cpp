@@ -30,6 +30,8 @@ std::vector<AddedToken> normalized_tokens(const TokenizerParts& parts) {
   return out;
 }
 
+constexpr Spaces kOfModel{SIZE_MAX, 0};  // of a token that the model made: not known yet
+
 // Spaces at an end of a token's text, as letters or as they are.
 size_t spaces_at(std::string_view text, bool leading, bool bytes) {
   size_t count = 0;
@@ -67,7 +69,7 @@ struct Pipeline::Run {
     const Origin origin = from.origin(begin, end);
     if (offsets != nullptr) offsets->push_back({origin.begin, origin.end});
     if (spaces == nullptr) return;
-    spaces->resize(ids.size());
+    spaces->resize(ids.size(), kOfModel);
     spaces->back() = spaces_of(std::string_view(from.bytes).substr(begin, end - begin));
   }
 
@@ -97,6 +99,9 @@ Pipeline::Pipeline(TokenizerParts parts)
   }
   std::vector<AddedToken> normalized = normalized_tokens(parts_);
   for (const AddedToken& t : normalized) added_texts_[t.id] = t.content;
+  hidden_ = special_;
+  if (!parts_.special_texts.empty())
+    for (const auto& [id, text] : added_texts_) hidden_[size_t(id)] = parts_.special_texts.contains(text);
   normalized_added_ = AddedTokenFinder(std::move(normalized));
 }
 
@@ -166,10 +171,10 @@ Part Pipeline::one(std::string_view text, EncodeOptions options, int32_t type) c
   e.special_mask.assign(e.size(), 0);
   e.attention_mask.assign(e.size(), 1);
   if (!trims) return out;
-  out.spaces.resize(e.size());
+  out.spaces.resize(e.size(), kOfModel);
   for (size_t i = 0; i < e.size(); ++i) {
     const TokenId id = e.ids[i];
-    if (added_text(id) == nullptr)
+    if (out.spaces[i].leading == kOfModel.leading)  // its text can be an added token's all the same
       out.spaces[i] = spaces_of(parts_.model->text(id), parts_.byte_level && parts_.rules.usable[size_t(id)]);
   }
   return out;
@@ -251,7 +256,8 @@ std::string_view Pipeline::first_piece(TokenId id) const {
 }
 
 bool Pipeline::shown(TokenId id, bool with_special) const {
-  return id >= 0 && id < parts_.vocab_size && parts_.types[size_t(id)] != VocabSpec::unused && (with_special || !is_special(id));
+  return id >= 0 && id < parts_.vocab_size && parts_.types[size_t(id)] != VocabSpec::unused &&
+         (with_special || hidden_[size_t(id)] == 0);
 }
 
 std::string Pipeline::decode(const std::vector<TokenId>& ids, bool with_special) const {

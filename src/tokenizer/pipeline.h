@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "tokenizer/added_tokens.h"
@@ -32,6 +33,8 @@ struct TokenizerParts {
   bool byte_level = false;  ///< the model's texts are bytes, for which the vocabulary has letters
   std::vector<AddedToken> added;
   bool added_in_letters = false;  ///< on the way back added tokens are read as letters for bytes too, so that "ü" is one byte
+  /// Left out on the way back: tokens with such a text, however they came by it. Empty: those that are special.
+  std::unordered_set<std::string, TextHash, std::equal_to<>> special_texts;
   PostProcessor post;
   Decoder decoder;
   std::vector<int32_t> types;  ///< VocabSpec::TokenType by id
@@ -100,7 +103,7 @@ class Pipeline final : public Tokenizer {
   AddedTokenFinder raw_added_, normalized_added_;
   std::unordered_map<std::string, TokenId, TextHash, std::equal_to<>> added_ids_;
   std::unordered_map<TokenId, std::string> added_texts_;
-  std::vector<uint8_t> special_;  // by id
+  std::vector<uint8_t> special_, hidden_;  // by id; hidden: left out on the way back
   std::vector<TokenId> prefix_, suffix_;
   bool surrounds_;                                    // a text comes between these
   mutable std::once_flag pieces_made_, firsts_made_;  // not needed for encoding, so made when first asked for

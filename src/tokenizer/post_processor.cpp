@@ -55,7 +55,7 @@ std::vector<TokenId> PostProcessor::suffix() const {
 size_t PostProcessor::added(bool has_pair) const {
   size_t n = 0;
   for (const TemplateItem& item : has_pair ? pair : single) n += item.ids.size();
-  return n;
+  return (has_pair ? room_pair : room_single).value_or(n);
 }
 
 Encoding PostProcessor::apply_all(std::span<const Part> text, std::span<const Part> second, bool add_special) const {
@@ -73,10 +73,13 @@ Encoding PostProcessor::apply_all(std::span<const Part> text, std::span<const Pa
 
 Encoding PostProcessor::apply(const Part& text, const Part* second, bool add_special) const {
   Encoding out;
-  for (const TemplateItem& item : second != nullptr ? pair : single) {
+  const auto& items = add_special ? (second != nullptr ? pair : single) : second != nullptr ? plain_pair : plain_single;
+  for (const TemplateItem& item : items) {
+    require(item.kind != TemplateItem::broken, ErrorCode::invalid_argument,
+            "the tokenizer's post-processors cannot follow each other: a TemplateProcessing takes one text or two, and the one "
+            "before it makes more parts of them; encode without special tokens, or mend the tokenizer.json");
     if (item.kind == TemplateItem::tokens) {
-      for (const TokenId id : item.ids)
-        if (add_special) out.add(id, {}, item.type_id, true);
+      for (const TokenId id : item.ids) out.add(id, {}, item.type_id.value_or(0), item.marked);
       continue;
     }
     const bool is_second = item.kind == TemplateItem::second_text;
@@ -85,10 +88,8 @@ Encoding PostProcessor::apply(const Part& text, const Part* second, bool add_spe
     const size_t begin = out.size();
     const Part& part = is_second ? *second : text;
     out.append(part.encoding);
-    const bool named = !part.cut_off && (add_special || types_without_special);
-    const bool none = no_types && (!part.cut_off || add_special);
-    const int32_t type = none ? 0 : named ? item.type_id : int32_t(is_second);
-    for (size_t i = begin; i < out.size(); ++i) out.type_ids[i] = type;
+    if (const std::optional<int32_t> type = part.cut_off ? item.cut_type_id : item.type_id)
+      std::fill(out.type_ids.begin() + long(begin), out.type_ids.end(), *type);
   }
   return out;
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -9,10 +10,12 @@ namespace gale {
 
 /// A part of what a text becomes: one of the texts, or tokens of the tokenizer's own.
 struct TemplateItem {
-  enum Kind { first_text, second_text, tokens };
-  Kind kind = first_text;
+  enum Kind { first_text, second_text, tokens, broken };
+  Kind kind = first_text;  ///< broken: processors of a Sequence that cannot follow each other
   std::vector<TokenId> ids = {};
-  int32_t type_id = 0;
+  std::optional<int32_t> type_id = {};      ///< nullopt: a text's own, 0 for the first and 1 for the second one
+  std::optional<int32_t> cut_type_id = {};  ///< the same for what truncation took away
+  bool marked = true;                       ///< tokens are in the mask of special ones
 };
 
 /// How many spaces the text of a token begins and ends with.
@@ -33,17 +36,16 @@ struct PostProcessor {
   struct Trim {
     bool prefix_space = true;  ///< a space the pre-tokenizer added is none of the text's
   };
-  std::vector<TemplateItem> single{{}};
-  std::vector<TemplateItem> pair{{}, {.kind = TemplateItem::second_text, .type_id = 1}};
+  std::vector<TemplateItem> single{{}}, pair{{}, {.kind = TemplateItem::second_text}};
+  std::vector<TemplateItem> plain_single = single, plain_pair = pair;  ///< where no tokens are added
+  std::optional<size_t> room_single = {}, room_pair = {};  ///< for how many tokens truncation leaves room; nullopt: for those
   std::vector<Trim> trims;
-  bool types_without_special = true;  ///< the items' type ids hold even where nothing is added
-  bool no_types = false;              ///< every type id is 0 (RoBERTa)
 
   /// The text comes once and alone, so that what is put around it is the prefix and the suffix.
   bool surrounds() const;
   std::vector<TokenId> prefix() const;  ///< ids before a single text
-  std::vector<TokenId> suffix() const;
-  size_t added(bool has_pair) const;
+  std::vector<TokenId> suffix() const;  ///< ids after a single text
+  size_t added(bool has_pair) const;    ///< what truncation leaves room for
 
   /// Takes the spaces from the offsets of a part of `whole`.
   void trim(std::string_view whole, Part& part) const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
 
 #include "base/fail.h"
 #include "tokenizer/regex_translate.h"
@@ -25,6 +26,40 @@ constexpr size_t kFewBytes = 1024;
 constexpr uint32_t kGrowth = 4;
 constexpr uint32_t kClock = 1024;  // searches from one look at the clock to the next
 
+// Digits in threes from the right, as some tokenizers cut numbers: at each digit these look at all that follow, so that long
+// numbers take quadratic time. They are found by counting instead.
+struct Threes {
+  std::string_view pattern, digits;
+  bool between;  // what matches is the empty text before each three, else the digits themselves
+  bool border;   // the number ends a word
+};
+constexpr Threes kThrees[] = {
+    {R"((?=(\d{3})+(?!\d)))", R"(\d+)", true, false},
+    {R"((?=(?:\d{3})+(?!\d)))", R"(\d+)", true, false},
+    {R"(\d{1,3}(?=(?:\d{3})*\b))", R"(\d+)", false, true},
+    {R"(\d{1,3}(?=(\d{3})*\b))", R"(\d+)", false, true},
+    {R"(\p{Nd}{1,3}(?=(?:\p{Nd}{3})*(?!\p{Nd})))", R"(\p{Nd}+)", false, false},
+};
+
+constexpr int kLookbehindOfAnyLength = 125;  // PCRE2's number for it, under names that changed
+
+// Null and an error where PCRE2 does not take it.
+pcre2_code* compile(const std::string& text, int& error, size_t& offset) {
+  std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(pcre2_compile_context_create(nullptr),
+                                                                                   pcre2_compile_context_free);
+  if (context) pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  // Ruby's ^ and $ stand at every line.
+  return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get());
+}
+
+// The next `n` characters of a text, in bytes.
+size_t bytes_of(std::string_view text, size_t n) {
+  size_t at = 0;
+  while (n-- > 0) at += utf8_length(text[at]);
+  return at;
+}
+
 }  // namespace
 
 struct RegexScratch::Impl {
@@ -32,6 +67,12 @@ struct RegexScratch::Impl {
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
   pcre2_jit_stack* stack = nullptr;
   uint32_t searches = 0;
+  // The number that a search for threes is in: `left` digits from `at` to `end`.
+  struct Number {
+    const Regex* of = nullptr;
+    std::string_view text;
+    size_t at = 0, end = 0, left = 0;
+  } number;
 
   ~Impl() {
     if (stack != nullptr) pcre2_jit_stack_free(stack);
@@ -52,6 +93,8 @@ struct Regex::Impl {
   bool jit = false;
   bool exact = false;  // see TranslatedRegex
   std::string pattern;
+  const Threes* threes = nullptr;
+  std::unique_ptr<const Regex> digits, border;  // of threes
   ~Impl() { pcre2_code_free(code); }
 };
 
@@ -59,20 +102,27 @@ Regex::Regex(std::string_view pattern, std::string_view where) : impl_(std::make
   require(pattern.size() <= kMaxPattern, ErrorCode::unsupported, "{}: a pattern of {} bytes; at most {} are read", where,
           pattern.size(), kMaxPattern);
   impl_->pattern = pattern;
-  const auto [text, exact] = translate_regex(pattern, where);
-  impl_->exact = exact;
-  std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(pcre2_compile_context_create(nullptr),
-                                                                                   pcre2_compile_context_free);
-  if (context) pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int error = 0;
   size_t offset = 0;
-  // Ruby's ^ and $ stand at every line.
-  impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get());
+  TranslatedRegex translated = translate_regex(pattern, where);
+  impl_->code = compile(translated.text, error, offset);
+  const bool refers =
+      pattern.find("\\k") != pattern.npos || pattern.find("\\g") != pattern.npos || pattern.find("\\1") != pattern.npos;
+  if (impl_->code == nullptr && error == kLookbehindOfAnyLength && !refers) {
+    translated = translate_regex(pattern, where, true);
+    impl_->code = compile(translated.text, error, offset);
+  }
+  impl_->exact = translated.exact;
   if (impl_->code == nullptr) {
     char message[160];
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
-    fail(ErrorCode::unsupported, "{}: pattern '{}': {} (at byte {} of '{}')", where, pattern, message, offset, text);
+    fail(ErrorCode::unsupported, "{}: pattern '{}': {} (at byte {} of '{}')", where, pattern, message, offset, translated.text);
+  }
+  const Threes* threes = std::ranges::find(kThrees, pattern, &Threes::pattern);
+  if (threes != std::end(kThrees)) {
+    impl_->threes = threes;
+    impl_->digits = std::make_unique<const Regex>(threes->digits, where);
+    if (threes->border) impl_->border = std::make_unique<const Regex>("\\b", where);
   }
   impl_->jit = pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) == 0;
 }
@@ -124,6 +174,7 @@ void Regex::settle(int rc, uint32_t steps, size_t from, RegexScratch& scratch) c
 // A search sees a part of the text and may take a few steps; only where that is too little is it tried again with more. A step
 // can itself look at many bytes (a run of letters is one), so that time is limited too.
 bool Regex::find(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const {
+  if (impl_->threes != nullptr) return find_threes(text, from, scratch, begin, end);
   RegexScratch::Impl& s = *scratch.impl_;
   size_t window = kFewBytes;
   uint32_t steps = kFewSteps;
@@ -146,6 +197,32 @@ bool Regex::find(std::string_view text, size_t from, RegexScratch& scratch, size
   begin = std::max(where[0], from);
   end = std::max(where[1], begin);
   return true;
+}
+
+bool Regex::find_threes(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const {
+  auto& number = scratch.impl_->number;
+  const bool known = number.of == this && number.text.data() == text.data() && number.text.size() == text.size() && from > 0 &&
+                     from >= number.at && from < number.end;
+  if (known) {
+    for (; number.at < from; --number.left) number.at += utf8_length(text[number.at]);
+  } else {
+    number = {this, text};
+  }
+  while (true) {
+    if (number.left > (impl_->threes->between ? 2 : 0)) {
+      const size_t over = number.left % 3;
+      begin = number.at + (impl_->threes->between ? bytes_of(text.substr(number.at), over) : 0);
+      end = begin + (impl_->threes->between ? 0 : bytes_of(text.substr(begin), over > 0 ? over : 3));
+      return true;
+    }
+    from = std::max(from, number.end);
+    size_t stop = 0, next = 0, same = 0;
+    if (!impl_->digits->find(text, from, scratch, number.at, stop)) return false;
+    number.end = stop;
+    number.left = 0;
+    if (impl_->border != nullptr && !(impl_->border->find(text, stop, scratch, next, same) && next == stop)) continue;
+    for (size_t at = number.at; at < stop; at += utf8_length(text[at])) ++number.left;
+  }
 }
 
 Regex::Found Regex::find_certain(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const {

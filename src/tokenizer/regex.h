@@ -53,6 +53,7 @@ class Regex {
   static std::string escape(std::string_view text);
 
  private:
+  bool find_threes(std::string_view text, size_t from, RegexScratch& scratch, size_t& begin, size_t& end) const;
   int match(std::string_view text, size_t from, bool part, RegexScratch& scratch) const;
   int match_within(std::string_view text, size_t from, bool part, uint32_t& steps, RegexScratch& scratch) const;
   void settle(int rc, uint32_t steps, size_t from, RegexScratch& scratch) const;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/fail.h"
+#include "tokenizer/regex_lookbehind.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/utf8.h"
 
@@ -147,7 +148,8 @@ char32_t lower(char32_t code) {
 // that are equal to several ones where case does not count.
 class Translator {
  public:
-  Translator(std::string_view pattern, std::string_view where, bool exact) : in_(pattern), where_(where), exact_(exact) {}
+  Translator(std::string_view pattern, std::string_view where, bool exact, bool fixed)
+      : in_(pattern), where_(where), exact_(exact), fixed_(fixed) {}
 
   /// nullopt: classes have to be spelled out.
   std::optional<std::string> run() {
@@ -198,9 +200,10 @@ class Translator {
     std::string text() const { return expression.empty() ? Class::text() : expression; }
   };
   struct Group {
-    size_t begin;        // in the output
-    bool caseless;       // outside of it
-    size_t options = 0;  // of options in the middle, each of which is a group of its own up to the end
+    size_t begin;         // in the output
+    bool caseless;        // outside of it
+    size_t options = 0;   // of options in the middle, each of which is a group of its own up to the end
+    bool behind = false;  // looks behind, where characters are not equal to several ones
   };
 
   [[noreturn]] void refuse(std::string_view what) const {
@@ -453,7 +456,7 @@ class Translator {
         at_ += c.length;
         any = true;
         const bool ranges = at_ < in_.size() && in_[at_] == '-';
-        if (caseless_ && !out.negated && !ranges)
+        if (caseless_ && !looks_behind() && !out.negated && !ranges)
           for (const unicode::Folding& f : unicode::folding())
             if (f.code == c.code) alternative(std::string(f.text));
       }
@@ -521,6 +524,7 @@ class Translator {
       if (close == std::string_view::npos) refuse("a group's name has no end");
       out_ += rest.substr(1, close);
       at_ += close;
+      groups_.back().behind = behind;
     }
     has_atom_ = false;
   }
@@ -531,9 +535,26 @@ class Translator {
     groups_.pop_back();
     out_.append(group.options + 1, ')');
     ++at_;
+    if (fixed_) look_back(group.begin);
     caseless_ = group.caseless;
     atom_ = group.begin;
     has_atom_ = true, quantified_ = false;
+  }
+
+  bool looks_behind() const {
+    return std::ranges::any_of(groups_, [](const Group& g) { return g.behind; });
+  }
+
+  // Where the group is a look-behind, as PCRE2 can run it.
+  void look_back(size_t begin) {
+    const std::string_view group = std::string_view(out_).substr(begin);
+    if (!group.starts_with("(?<=") && !group.starts_with("(?<!")) return;
+    const auto body = fixed_alternatives(group.substr(4, group.size() - 5));
+    if (!body)
+      refuse(
+          "what it looks behind for has no fixed length; Gale can where that part comes first, or has some hundred forms at "
+          "most");
+    out_.replace(begin + 4, group.size() - 5, *body);
   }
 
   void close_options() {
@@ -580,7 +601,7 @@ class Translator {
     begin_atom();
     const std::string_view rest = in_.substr(at_);
     const Utf8Char c = utf8_at(rest, 0);
-    if (caseless_ && foldable(c)) return;
+    if (caseless_ && !looks_behind() && foldable(c)) return;
     out_ += rest.substr(0, c.length);
     at_ += c.length;
   }
@@ -625,7 +646,7 @@ class Translator {
   }
 
   std::string_view in_, where_;
-  bool exact_, needs_tables_ = false;
+  bool exact_, fixed_, needs_tables_ = false;
   size_t at_ = 0;
   size_t atom_ = 0;                             // where in the output the last atom begins
   bool has_atom_ = false, quantified_ = false;  // there is one; it is followed by a quantifier
@@ -637,10 +658,10 @@ class Translator {
 
 }  // namespace
 
-TranslatedRegex translate_regex(std::string_view pattern, std::string_view where) {
+TranslatedRegex translate_regex(std::string_view pattern, std::string_view where, bool fixed_lookbehinds) {
   require(valid_prefix(pattern) == pattern.size(), ErrorCode::unsupported, "{}: a pattern that is no UTF-8", where);
-  if (auto text = Translator(pattern, where, false).run()) return {std::move(*text), false};
-  return {*Translator(pattern, where, true).run(), true};
+  if (auto text = Translator(pattern, where, false, fixed_lookbehinds).run()) return {std::move(*text), false};
+  return {*Translator(pattern, where, true, fixed_lookbehinds).run(), true};
 }
 
 }  // namespace gale

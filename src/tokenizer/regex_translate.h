@@ -13,6 +13,7 @@ struct TranslatedRegex {
 };
 
 /// Throws Error{unsupported} for what PCRE2 cannot say or the reference refuses. `where` names the pattern's place in messages.
-TranslatedRegex translate_regex(std::string_view pattern, std::string_view where);
+/// `fixed_lookbehinds`: these become alternatives of a fixed length each; their groups cannot be referred to then.
+TranslatedRegex translate_regex(std::string_view pattern, std::string_view where, bool fixed_lookbehinds = false);
 
 }  // namespace gale

@@ -76,9 +76,11 @@ class Message {
 
 struct Trainer {
   uint64_t type = 1;
-  int64_t unk = 0, bos = 1, eos = 2, pad = -1;
+  std::string bos = "<s>", eos = "</s>", pad = "<pad>";
   bool space_suffix = false;
 };
+
+enum TrainerType : uint64_t { unigram = 1, bpe = 2, word = 3, character = 4 };
 
 void read_piece(Message piece, VocabSpec& spec) {
   std::string text;
@@ -100,13 +102,11 @@ void read_piece(Message piece, VocabSpec& spec) {
 Trainer read_trainer(Message m) {
   Trainer out;
   while (m.next()) {
-    const auto id = int64_t(int32_t(m.number));
     if (m.field == 3) out.type = m.number;
     if (m.field == 24) out.space_suffix = m.number != 0;
-    if (m.field == 40) out.unk = id;
-    if (m.field == 41) out.bos = id;
-    if (m.field == 42) out.eos = id;
-    if (m.field == 43) out.pad = id;
+    if (m.field == 46 && !m.text.empty()) out.bos = m.text;
+    if (m.field == 47 && !m.text.empty()) out.eos = m.text;
+    if (m.field == 48 && !m.text.empty()) out.pad = m.text;
   }
   return out;
 }
@@ -116,8 +116,7 @@ void read_normalizer(Message m, VocabSpec& spec) {
     if (m.field == 2) spec.charsmap = m.text;
     if (m.field == 3) spec.add_space_prefix = m.number != 0;
     if (m.field == 4) spec.remove_extra_whitespaces = m.number != 0;
-    require(m.field != 5 || m.number != 0, ErrorCode::unsupported,
-            "sentencepiece model: it keeps spaces as they are, which is not read");
+    if (m.field == 5) spec.sentencepiece->space_marks = m.number != 0;
   }
 }
 
@@ -126,6 +125,7 @@ void read_normalizer(Message m, VocabSpec& spec) {
 VocabSpec read_sentencepiece(std::string_view file) {
   VocabSpec spec;
   spec.remove_extra_whitespaces = true;
+  spec.sentencepiece.emplace();
   Trainer trainer;
   for (Message m(file, 0); m.next();) {
     if (m.field == 1) read_piece(m.inner(), spec);
@@ -133,18 +133,23 @@ VocabSpec read_sentencepiece(std::string_view file) {
     if (m.field == 3) read_normalizer(m.inner(), spec);
   }
   require(!spec.tokens.empty(), ErrorCode::corrupt, "sentencepiece model: it has no pieces");
-  require(trainer.type == 1 || trainer.type == 2, ErrorCode::unsupported,
-          "sentencepiece model: its type is {}; unigram (1) and bpe (2) are read, word (3) and char (4) are not", trainer.type);
-  spec.kind = trainer.type == 2 ? VocabSpec::Kind::sentencepiece_bpe : VocabSpec::Kind::unigram;
-  const auto id = [&](int64_t value) {
-    return value >= 0 && size_t(value) < spec.tokens.size() ? std::optional<TokenId>(TokenId(value)) : std::nullopt;
+  require(trainer.type >= unigram && trainer.type <= character, ErrorCode::unsupported,
+          "sentencepiece model: its type is {}; Gale knows unigram (1), bpe (2), word (3) and char (4)", trainer.type);
+  spec.kind = trainer.type == unigram ? VocabSpec::Kind::unigram : VocabSpec::Kind::sentencepiece_bpe;
+  using Units = SentencePieceFile::Units;
+  if (trainer.type == word) spec.sentencepiece->units = Units::words;
+  if (trainer.type == character) spec.sentencepiece->units = Units::characters;
+  // The pieces say which is which; the ids that the trainer was given can be those of before they were rearranged.
+  const auto id_of = [&](int32_t type, std::string_view text) -> std::optional<TokenId> {
+    for (size_t i = 0; i < spec.tokens.size(); ++i)
+      if (spec.types[i] == type && (type == VocabSpec::unknown || spec.tokens[i] == text)) return TokenId(i);
+    return std::nullopt;
   };
-  spec.symbols_in_text = true;
-  spec.space_suffix = trainer.space_suffix;
-  spec.unk = id(trainer.unk);
-  spec.bos = id(trainer.bos);
-  spec.eos = id(trainer.eos);
-  spec.pad = id(trainer.pad);
+  spec.sentencepiece->space_suffix = trainer.space_suffix;
+  spec.unk = id_of(VocabSpec::unknown, "");
+  spec.bos = id_of(VocabSpec::control, trainer.bos);
+  spec.eos = id_of(VocabSpec::control, trainer.eos);
+  spec.pad = id_of(VocabSpec::control, trainer.pad);
   spec.add_bos = spec.kind == VocabSpec::Kind::sentencepiece_bpe && spec.bos;
   spec.add_eos = spec.kind == VocabSpec::Kind::unigram && spec.eos;
   return spec;

@@ -22,6 +22,15 @@ class TokenDecoder {
   virtual void finish(std::string& out) = 0;
 };
 
+/// What only sentencepiece's own files say. They are read exactly as that package reads them: user-defined tokens are found after
+/// normalization, which leaves them alone, and are no end of a text.
+struct SentencePieceFile {
+  enum class Units { pieces, characters, words };
+  Units units = Units::pieces;  ///< what a text is taken apart into
+  bool space_suffix = false;    ///< what add_space_prefix asks for goes to the end
+  bool space_marks = true;      ///< spaces become U+2581
+};
+
 /// Vocabulary as a GGUF file carries it (`tokenizer.ggml.*`), for files without a tokenizer.json.
 struct VocabSpec {
   /// tokenizer.ggml.model "gpt2", "llama", "bert", "t5", "rwkv", "wordlevel".
@@ -36,13 +45,10 @@ struct VocabSpec {
   std::optional<TokenId> bos, eos, unk, pad;
   std::optional<TokenId> cls, sep;  ///< WordPiece; default: bos and eos
   bool add_bos = false, add_eos = false, add_space_prefix = true;
-  bool lowercase = true, strip_accents = true;  ///< WordPiece, and BPE over plain words ("whitespace")
-  bool remove_extra_whitespaces = false;        ///< unigram
-  /// sentencepiece's own files: user-defined tokens are found after normalization, which leaves them alone, and are no end of a
-  /// text.
-  bool symbols_in_text = false;
-  bool space_suffix = false;  ///< what add_space_prefix asks for goes to the end
-  std::string charsmap;       ///< unigram: sentencepiece's precompiled normalization, "" for none
+  bool lowercase = true, strip_accents = true;     ///< WordPiece, and BPE over plain words ("whitespace")
+  bool remove_extra_whitespaces = false;           ///< unigram
+  std::string charsmap;                            ///< sentencepiece's precompiled normalization, "" for none
+  std::optional<SentencePieceFile> sentencepiece;  ///< the vocabulary comes from a .model file
 };
 
 struct EncodeOptions {

@@ -181,7 +181,8 @@ class Reader {
       require(item.get(pair) == simdjson::SUCCESS && pair.size() == 2 && pair.at(0).get(text) == simdjson::SUCCESS &&
                   pair.at(1).get(score) == simdjson::SUCCESS,
               ErrorCode::corrupt, "tokenizer.json: /model/vocab/{} is not [text, score]", id);
-      count_ += vocab_.ids.set(text, id) < 0;
+      vocab_.ids.set(text, id);
+      ++count_;
       vocab_.scores.push_back(score);
       put(text, id++);
     }
@@ -195,7 +196,7 @@ class Reader {
     require(value.get(list) == simdjson::SUCCESS, ErrorCode::corrupt, "tokenizer.json: /added_tokens is no array");
     std::unordered_map<std::string_view, size_t, TextHash> seen;
     size_t index = 0;
-    TokenId last = -1;  // highest id of an added token so far
+    TokenId next = count_;
     for (const element item : list) {
       const std::string pointer = "/added_tokens/" + std::to_string(index++);
       require(item.is_object(), ErrorCode::corrupt, "tokenizer.json: {} is no object", pointer);
@@ -210,9 +211,9 @@ class Reader {
       if (known >= 0)
         id = known;
       else
-        id = before != seen.end() ? parts_.added[before->second].id : std::max(count_, last + 1);
-      last = std::max(last, TokenId(id));
+        id = before != seen.end() ? parts_.added[before->second].id : next++;
       const bool special = flag(item, "special", pointer);
+      if (special) parts_.special_texts.emplace(content);
       const AddedToken token{TokenId(id),
                              std::string(content),
                              special,
@@ -260,7 +261,7 @@ class Reader {
   element model_;
   TokenizerParts parts_;
   JsonVocab vocab_;
-  TokenId highest_ = -1, count_ = 0;  // count_: of the model's own texts
+  TokenId highest_ = -1, count_ = 0;  // count_: of the model's own entries
 };
 
 }  // namespace

@@ -27,9 +27,11 @@ Unigram::Unigram(const UnigramModel& model)
       scores_(model.scores),
       unknown_score_(0),
       unk_(model.unk),
-      byte_fallback_(model.byte_fallback) {
+      byte_fallback_(model.byte_fallback),
+      as_sentencepiece_(model.as_sentencepiece) {
   const auto lowest = std::min_element(scores_.begin(), scores_.end());
   unknown_score_ = (lowest == scores_.end() ? 0 : *lowest) - kUnknownPenalty;
+  if (as_sentencepiece_) unknown_score_ = float(unknown_score_);
   byte_ids_.fill(-1);
   for (size_t id = 0; id < model.texts.size(); ++id)
     if (const int byte = byte_token(model.texts[id]); byte >= 0) byte_ids_[size_t(byte)] = TokenId(id);
@@ -39,11 +41,12 @@ void Unigram::encode(std::string_view word, ModelScratch& scratch, TokenSink& ou
   auto& best = scratch.best;
   best.assign(word.size() + 1, {0, -1, -1});
   const auto offer = [&](size_t begin, size_t end, double score, TokenId id) {
+    double sum = best[begin].score + score;
+    if (as_sentencepiece_) sum = float(sum);
     ModelScratch::Best& b = best[end];
-    if (b.begin < 0 || score > b.score) b = {score, int32_t(begin), id};
+    if (b.begin < 0 || sum > b.score) b = {sum, int32_t(begin), id};
   };
   for (size_t begin = 0; begin < word.size();) {
-    const double before = best[begin].score;
     const size_t character = utf8_length(word[begin]);
     bool single = false;
     uint32_t node = Trie::kRoot;
@@ -53,11 +56,11 @@ void Unigram::encode(std::string_view word, ModelScratch& scratch, TokenSink& ou
       if (node == Trie::kNone) break;
       const TokenId id = trie_.value(node);
       if (id < 0) continue;
-      offer(begin, end, before + scores_[size_t(id)], id);
+      offer(begin, end, scores_[size_t(id)], id);
       single |= end - begin == character;
     }
     scratch.looked(end - begin);
-    if (!single) offer(begin, begin + character, before + unknown_score_, -1);
+    if (!single) offer(begin, begin + character, unknown_score_, -1);
     begin += character;
   }
   // The path is read from its end; runs of unknown characters become one.
@@ -79,7 +82,7 @@ void Unigram::encode(std::string_view word, ModelScratch& scratch, TokenSink& ou
 
 void Unigram::emit(std::string_view word, size_t begin, size_t end, TokenId id, TokenSink& out) const {
   const std::string_view text = word.substr(begin, end - begin);
-  if (id < 0) id = table_.find(text);
+  if (id < 0 && !as_sentencepiece_) id = table_.find(text);
   if (id >= 0) return out.add(id, begin, end);
   const bool bytes = byte_fallback_ && std::all_of(text.begin(), text.end(), [&](char c) { return byte_ids_[uint8_t(c)] >= 0; });
   if (bytes) {

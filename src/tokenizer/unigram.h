@@ -14,7 +14,9 @@ struct UnigramModel {
   std::vector<double> scores;           ///< natural logarithms of probabilities
   std::vector<uint8_t> usable;          ///< the id may come out of plain text
   TokenId unk = -1;
-  bool byte_fallback = false;  ///< unknown characters become "<0x..>" tokens where all of them exist
+  bool byte_fallback = false;     ///< unknown characters become "<0x..>" tokens where all of them exist
+  bool as_sentencepiece = false;  ///< not as the `tokenizers` package: sums have single precision, and runs of unknown characters
+                                  ///< are not looked up
 };
 
 /// The most probable way to cut a word into pieces (Viterbi); a run of unknown characters is one token. Linear in the word's
@@ -37,7 +39,7 @@ class Unigram final : public Model {
   std::array<TokenId, 256> byte_ids_;
   double unknown_score_;
   TokenId unk_;
-  bool byte_fallback_;
+  bool byte_fallback_, as_sentencepiece_;
 };
 
 }  // namespace gale

@@ -469,6 +469,35 @@ class Text(CliTest):
         for bad in ("null", "{}", "3", "[256]", '["a"]'):
             self.fails(1, "tokenize", "-m", self.model, "--jsonl", "-", stdin='"!"\n' + bad + "\n", says="line 2")
 
+    def test_tokenize_as_the_file_asks(self):
+        with tempfile.TemporaryDirectory() as folder:
+            spec = json.loads((self.model / "tokenizer.json").read_text())
+            spec["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 1}
+            spec["padding"] = {"strategy": "BatchLongest", "direction": "Left", "pad_to_multiple_of": None, "pad_id": 7, "pad_type_id": 0,
+                               "pad_token": "("}
+            (Path(folder) / "tokenizer.json").write_text(json.dumps(spec))
+            text = "!\"#$%"
+            self.assertEqual(self.ok("tokenize", "-m", folder, "--ids", text), "0 1 2 3 4\n")
+            self.assertEqual(self.ok("tokenize", "-m", folder, "--ids", "--truncate", text), "0 1 2\n")
+            self.assertEqual(self.ok("tokenize", "-m", folder, "--ids", "--truncate", "--length", "2", text), "0 1\n")
+            self.assertEqual(self.ok("tokenize", "-m", folder, "--ids", "--pad", "--length", "7", text), "7 7 0 1 2 3 4\n")
+            lines = self.ok("tokenize", "-m", folder, "--truncate", "--pad", "--jsonl", "-", stdin=json.dumps(text) + '\n"!"\n').splitlines()
+            cut, filled = map(json.loads, lines)
+            self.assertEqual((cut["ids"], cut["overflowing"]), ([0, 1, 2], [[2, 3, 4]]))
+            self.assertEqual((filled["ids"], filled["attention_mask"]), ([7, 7, 0], [0, 0, 1]))
+        self.fails(1, "tokenize", "-m", self.model, "--truncate", "x", says="--length N")
+        self.fails(1, "tokenize", "-m", self.model, "--pad", "x", says="asks for no padding")
+
+    def test_ids_to_text(self):
+        bos = json.loads((self.model / "tokenizer.json").read_text())["added_tokens"][0]["id"]
+        self.assertEqual(self.ok("tokenize", "-m", self.model, "--decode", f"{bos} 0 1, 2"), "<bos>!\"#\n")
+        self.assertEqual(self.ok("tokenize", "-m", self.model, "--decode", "--no-special", f"[{bos},0]"), "!\n")
+        out = self.ok_json("tokenize", "-m", self.model, "--decode", "--jsonl", "-", stdin=f"[{bos}, 0]\n")
+        self.assertEqual(out, {"text": "!", "with_special": "<bos>!"})
+        for bad in ("-1", "99999999", "x", "0.5"):
+            self.fails(1, "tokenize", "-m", self.model, "--decode", "--", bad, says="the ids")
+        self.fails(2, "tokenize", "-m", self.model, "--decode", "--pad", "0")
+
     def test_template_without_weights(self):
         with tempfile.TemporaryDirectory() as folder:
             for name in ("tokenizer.json", "tokenizer_config.json"):

@@ -177,6 +177,13 @@ class Choice(HubTest):
         self.assertEqual(packed("org/demo", "--quant", "q4_0"), packed("demo"))
         self.assertLess(packed("org/demo:Q8_0", "--quant", "q2_k"), packed("demo"))
 
+    def test_a_ready_made_type_goes_before_quantizing(self):
+        repo = self.add("org/both", {"config.json": CONFIG, "model.safetensors": WEIGHTS, "demo-Q4_0.gguf": DEMO})
+        self.ok("inspect", "org/both", "--quant", "q4_0")
+        self.assertEqual(self.names(repo, "org/both"), {"demo-Q4_0.gguf"})
+        self.ok("inspect", "org/both")
+        self.assertEqual(self.names(repo, "org/both"), {"demo-Q4_0.gguf", "config.json", "model.safetensors"})
+
     def test_all_splits_of_a_gguf(self):
         names = [f"Q8_0/m-Q8_0-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
         repo = self.add("org/split", {**{n: DEMO + bytes(i) for i, n in enumerate(names)}, "m-Q4_0.gguf": DEMO})

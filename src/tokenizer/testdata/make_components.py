@@ -3,6 +3,7 @@
 characters) and texts that the Python package `tokenizers` gives. Usage: make_components.py > components.expected.json"""
 import base64
 import json
+import random
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -282,6 +283,39 @@ def limits():
         yield f"padding {options}", t
 
 
+def sequences():
+    """Post-processors that place tokens one after the other, each in what the one before made."""
+    parts = {"Bert": processors.BertProcessing(("</s>", 97), ("<s>", 98)), "Roberta": processors.RobertaProcessing(("</s>", 96), ("<s>", 95)),
+             "Template": processors.TemplateProcessing(single="<s> $A:3", pair="<s>:2 $B:4 $A:5 <s>", special_tokens=[("<s>", 94)]),
+             "Template of texts": processors.TemplateProcessing(single="$A:3", pair="$B:4 $A:5", special_tokens=[]), "ByteLevel": processors.ByteLevel()}
+    for names in (("Bert", "Template"), ("Template", "Bert"), ("Roberta", "Template"), ("Template", "Roberta"), ("Bert", "Roberta"), ("Roberta", "Bert"), ("Bert", "Bert"),
+                  ("Template", "Template"), ("Template of texts", "Template"), ("Bert", "Template of texts", "Roberta"), ("ByteLevel", "Template", "ByteLevel", "Bert")):
+        t = with_parts(byte_bpe(pre_tokenizers.ByteLevel()), post_processor=processors.Sequence([parts[name] for name in names]))
+        yield "processors " + ", ".join(names), t
+
+
+def decoding():
+    """Tokens that are special, normalized or both, and a vocabulary with holes; what lists of ids decode to."""
+    n, p, d = normalizers, pre_tokenizers, decoders
+    special = [(("<S>",), {"normalized": True}), (("<T>",), {"normalized": False}), (("it",), {"normalized": True})]
+    tokens = [(("IT",), {"normalized": True}), (("<t>",), {"normalized": False}), (("<U>",), {"normalized": True})]
+    for name, normalizer in (("Lowercase", n.Lowercase()), ("Prepend", n.Prepend("▁")), ("none", None)):
+        t = with_added(with_parts(bpe(), **({"normalizer": normalizer} if normalizer else {})), tokens, special)
+        yield f"decode special and normalized, {name}", t
+        yield f"decode special and normalized, {name}, fused", with_parts(Tokenizer.from_str(t.to_str()), decoder=d.Sequence([d.Replace("▁", " "), d.Fuse()]))
+    yield "decode bytes", with_added(with_parts(byte_bpe(p.ByteLevel()), normalizer=n.Lowercase()), tokens, special)
+    file = {"added_tokens": [{"id": i, "content": c, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": s}
+                             for i, c, s in ((40, "ab", True), (41, "[X]", True), (42, "<m>", False))],
+            "pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "vocab": {"it": 0, "ab": 40, "<unk>": 5}, "unk_token": "<unk>"}}
+    yield "a vocabulary with holes", Tokenizer.from_str(json.dumps(file)), file
+
+
+def lists_of(t):
+    r = random.Random(7)
+    added, all_ids = list(t.get_added_tokens_decoder()), list(t.get_vocab().values())
+    return [[r.choice(added if r.random() < 0.5 else all_ids) for _ in range(r.randint(1, 6))] for _ in range(30)]
+
+
 def decoded(t, ids):
     try:
         return t.decode(ids, skip_special_tokens=True)
@@ -303,6 +337,19 @@ def main():
             rows.append({"text": text, "ids": e.ids, "offsets": [x for o in e.offsets for x in o], "decoded": decoded(t, e.ids)})
         out.append({"name": name, "json": file[0] if file else json.loads(t.to_str()), "cases": rows, "pair": full(t.encode(TEXTS[2], TEXTS[3])),
                     "single": full(t.encode(TEXTS[3]))})
+    for name, t in sequences():
+        row = {"name": name, "json": json.loads(t.to_str()), "cases": []}
+        for key, texts in (("single", (TEXTS[3],)), ("pair", (TEXTS[2], TEXTS[3]))):
+            for prefix, special in (("", True), ("plain ", False)):
+                try:
+                    row[prefix + key] = full(t.encode(*texts, add_special_tokens=special))
+                except BaseException:  # the reference panics where a template is given more than two parts
+                    row[prefix + key] = None
+        out.append(row)
+    for name, t, *file in decoding():
+        rows = [{"text": x, "ids": e.ids, "offsets": [y for o in e.offsets for y in o], "decoded": decoded(t, e.ids)} for x in TEXTS for e in (t.encode(x),)]
+        out.append({"name": name, "json": file[0] if file else json.loads(t.to_str()), "cases": rows, "single": full(t.encode(TEXTS[3])), "pair": full(t.encode(TEXTS[2], TEXTS[3])),
+                    "decodes": [{"ids": ids, "text": t.decode(ids), "with_special": t.decode(ids, skip_special_tokens=False)} for ids in lists_of(t)]})
     for name, t in limits():
         row = {"name": name, "json": json.loads(t.to_str()), "cases": []}
         for key, texts in (("single", (TEXTS[3],)), ("pair", (TEXTS[2], TEXTS[3]))):

@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import sentencepiece as spm
+from sentencepiece import sentencepiece_model_pb2
 import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -17,8 +18,8 @@ CORPUS = ("the quick brown fox jumps over the lazy dog and then the other one sa
 TEXTS = ["", " ", "the quick brown fox", "  it's   3.14!\n\n", "Grüße, MÜNCHEN ½ ﬁ Ｆｕｌｌ", "日本語のテキスト 한국어", "Привет\tмир", "thethethe" * 5, "a\u3000b\u200bc\x00d",
          "👩‍👩‍👧 e\u0301", " leading and trailing  "]
 
-SYMBOLS = ["<sym>", "ﬁ", "½the", "[x y]", "thethe"]
-SYMBOL_TEXTS = ["<sym>the", "the <sym> fox", "<sym>", "a<sym><sym>b", "ﬁre [x y] z ½the", "  <sym>  x ", "thethethe the", "x ﬁ  ﬁ"]
+SYMBOLS = ["<sym>", "한국", "ﬁ", "½the", "[x y]", "thethe"]
+SYMBOL_TEXTS = ["한국어 국한", "x한한국한국국x", "▁", "▁▁a▁", " ▁ the▁quick ▁", "qqqq\u200b \u3000", "a  b   c    d", "the the<sym>한국", "<sym>the", "the <sym> fox", "<sym>", "a<sym><sym>b", "ﬁre [x y] z ½the", "  <sym>  x ", "thethethe the", "x ﬁ  ﬁ"]
 
 
 def ranks():
@@ -39,13 +40,21 @@ def byte_letters():
     return out
 
 
-def sentencepiece(kind, **options):
+def sentencepiece(kind, swapped=False, **options):
     model = io.BytesIO()
     spm.SentencePieceTrainer.train(sentence_iterator=iter([" ".join(CORPUS)] * 3), model_writer=model, vocab_size=options.pop("vocab_size"),
                                    model_type=kind, character_coverage=1.0, minloglevel=2, **options)
-    sp = spm.SentencePieceProcessor(model_proto=model.getvalue())
+    file = model.getvalue()
+    if swapped:  # the trainer's ids are then wrong, as in models whose pieces were put into another model's order
+        proto = sentencepiece_model_pb2.ModelProto()
+        proto.ParseFromString(file)
+        first = proto.pieces[0].SerializeToString()
+        proto.pieces[0].CopyFrom(proto.pieces[2])
+        proto.pieces[2].ParseFromString(first)
+        file = proto.SerializeToString()
+    sp = spm.SentencePieceProcessor(model_proto=file)
     cases = [{"text": t, "ids": sp.encode(t), "decoded": sp.decode(sp.encode(t))} for t in TEXTS + SYMBOL_TEXTS]
-    return {"file": list(model.getvalue()), "cases": cases}
+    return {"file": list(file), "cases": cases, "bos": sp.bos_id(), "eos": sp.eos_id()}
 
 
 def main():
@@ -66,7 +75,12 @@ def main():
             rules.write("FB01\t66 69\nFF26\t46\nBD\t31 2F 32\n3C 73\t5B 73\n")
             rules.flush()
             out[f"{kind} symbols and rules"] = sentencepiece(kind, vocab_size=size, normalization_rule_tsv=rules.name, user_defined_symbols=SYMBOLS, **fallback)
+        out[f"{kind} unknown"] = sentencepiece(kind, vocab_size=size - 12 if kind == "unigram" else 130, normalization_rule_name="identity", user_defined_symbols=["한국", "x", "▁▁"],
+                                               remove_extra_whitespaces=False, add_dummy_prefix=kind == "bpe")
         out[f"{kind} suffix"] = sentencepiece(kind, vocab_size=size - 12, normalization_rule_name="identity", treat_whitespace_as_suffix=True, **fallback)
+        out[f"{kind} swapped"] = sentencepiece(kind, True, vocab_size=size - 12 if kind == "unigram" else 130, normalization_rule_name="identity")
+    for kind in ("char", "word"):
+        out[kind] = sentencepiece(kind, vocab_size=90, normalization_rule_name="identity", user_defined_symbols=SYMBOLS[:2], hard_vocab_limit=False)
     json.dump(out, sys.stdout, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -12,7 +12,7 @@ PATTERNS = r"""\pL \PL+ \Qa.b\E \v \V \L \i \O \N \R \h+ \H+ [\O] [\R] [\X] [\b]
 xa{,1}?b x{2}+ (?:a|b)++ a++b a*?b a{,3}b a{2,}? a{0}b *a +a (?:*a) |*a (*a) (*FAIL) (?m:a.b) (?m).+ (?-m). (?m-i:a.) a(?i)b|c (?:a(?i)b|c)d (?i:a|b)c
 (?i)a(?-i)b (?i:k) (?i)[k] (?i)ß (?i)ss (?i)[ß]+ (?i)[^ß]+ (?i)st (?i)ſt (?i)ﬁ (?i)ffi (?i)ﬃ (?i)s{2} (?i)ss+ (?i)ass? (?i)(s)s (?i)sss (?i)ssss
 (?i)straße (?i)İ (?i)ŉ (?i)'s (?i:'s|'t|'re|'ve|'m|'ll|'d) (?i)\p{Lu}+ (?i)[[:upper:]]+ (?i)[a-z]+ (?i)[à-ÿ]+ (?i)[α-ω]+ (?i)[а-я]+ (?i)[^a-z]+
-(?s). (?a)\w (?~ab) \y (?W)\w (?<=a+)b (?<=a|bc)d (?<!a)b (?<name>a)\k<name> (a)(b)?\1 (a)\k<1> (a)\k<-1> (?<n>a)\g<n> \2(a) (a)?(?(1)b|c) (?>a|ab)c ^a a$ \Aa a\z a\Z \ba\b \Ba
+(?s). (?a)\w (?~ab) \y (?W)\w (?<=a+)b (?<=a*)b (?<!\s+)b (?<=x(a|bc))d (?<=a{1,3})b (?<=a?b)c (?<=(?:a|bc)x)d (?<=\R)b (?<=\w{2,})x (?<=ca{1,3})b (?<!c(?:a|bb){2})d (?<=ca+)b (?i)(?<=ss)t (?<=(?:ab?)+)c (?<=a++)b (?<=[^a-c]{2}|x\d?)b (?<=(?<=a)b?)c (?<=a|bc)d (?<!a)b (?<name>a)\k<name> (a)(b)?\1 (a)\k<1> (a)\k<-1> (?<n>a)\g<n> \2(a) (a)?(?(1)b|c) (?>a|ab)c ^a a$ \Aa a\z a\Z \ba\b \Ba
 \Ga [\]a] []a] [] [a\-z] [-a] [a-] [\x61-\x63]+ \x{61} \u0061 \u41 \x61\x62 \xe3\x81\x82 [\xe3\x81\x82]+ \xe9 \141 \o{101} \cA \C-a (?#comment)a a(?#c)+ a(?=b) a\Kb
 (?:) |a a| [\p{L}\p{M}]+ [a-z&&b-y&&c-x]+ [[a-c][x-z]]+ [^[a-c]]+ [^a-c&&b-d] [\w&&[^\d]]+ [\W\d]+ [^\W\d]+ [^\P{Lu}]+ [\p{^Lu}]+ \p{^Lu}+ \P{^Lu}+
 [[:foo:]] [:alpha:]+ [[=a=]] [[:alnum:]&&[^[:digit:]]]+ [^[:punct:]]+ \p{Nope} \p{sc=Greek} \p{ L u} \p{lu}+ \p{Lowercase_Letter}+ \p{lowercase-letter}
