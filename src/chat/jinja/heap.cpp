@@ -2,10 +2,10 @@
 
 namespace gale::jinja {
 
-Value Heap::text(std::string s, bool markup) {
-  check_text(int64_t(s.size()));
-  take(int64_t(s.size()) + 64);
-  return Value(std::make_shared<const Str>(Str{std::move(s), markup}));
+Value Heap::text(Str s) {
+  check_text(int64_t(s.text.size()));
+  take(int64_t(s.text.size() + s.authors.bytes()) + 64);
+  return Value(std::make_shared<const Str>(std::move(s)));
 }
 
 Value Heap::list(std::vector<Value> items, SeqKind kind) {
@@ -85,11 +85,19 @@ void Heap::clear_namespaces() {
   for (auto& ns : namespaces_) ns->clear();
 }
 
-void TextBuilder::repeat(std::string_view s, int64_t n) {
-  if (n <= 0 || s.empty()) return;
+void TextBuilder::add(const Str& s, std::string_view inside) {
+  heap_.check_text(int64_t(text_.size() + inside.size()));
+  s.each_author(inside, [&](std::string_view piece, Author who) {
+    authors_.append(text_.size(), piece.size(), who);
+    text_ += piece;
+  });
+}
+
+void TextBuilder::repeat(const Str& s, int64_t n) {
+  if (n <= 0 || s.text.empty()) return;
   if (n > heap_.limits().text_bytes) heap_.check_text(n);
-  heap_.check_text(int64_t(text_.size()) + int64_t(s.size()) * n);
-  for (int64_t i = 0; i < n; ++i) text_ += s;
+  heap_.check_text(int64_t(text_.size()) + int64_t(s.text.size()) * n);
+  for (int64_t i = 0; i < n; ++i) add(s);
 }
 
 }  // namespace gale::jinja

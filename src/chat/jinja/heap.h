@@ -51,7 +51,9 @@ class Heap {
     if (depth > limits_.nesting) raise("a value is nested more than {} levels deep", limits_.nesting);
   }
 
-  Value text(std::string s, bool markup = false);
+  Value text(Str s);
+  /// What the engine or the template's source writes.
+  Value text(std::string s, bool markup = false) { return text(Str{std::move(s), markup}); }
   Value list(std::vector<Value> items, SeqKind kind = SeqKind::list);
   Value tuple(std::vector<Value> items) { return list(std::move(items), SeqKind::tuple); }
   Value range(int64_t start, int64_t stop, int64_t step);
@@ -86,19 +88,24 @@ class Heap {
 class TextBuilder {
  public:
   explicit TextBuilder(Heap& heap) : heap_(heap) {}
-  void add(std::string_view s) {
+  void add(std::string_view s, Author who = Author::source) {
     heap_.check_text(int64_t(text_.size() + s.size()));
+    authors_.append(text_.size(), s.size(), who);
     text_ += s;
   }
-  void add(char c) { add(std::string_view(&c, 1)); }
-  void repeat(std::string_view s, int64_t n);
+  void add(char c, Author who = Author::source) { add(std::string_view(&c, 1), who); }
+  /// A text with its authors, or a part of it: `inside` lies in s.text, or is empty.
+  void add(const Str& s) { add(s, s.text); }
+  void add(const Str& s, std::string_view inside);
+  void repeat(const Str& s, int64_t n);
   size_t size() const { return text_.size(); }
   const std::string& text() const { return text_; }
-  std::string take() { return std::move(text_); }
+  Str take(bool markup = false) { return {std::exchange(text_, {}), markup, std::exchange(authors_, {})}; }
 
  private:
   Heap& heap_;
   std::string text_;
+  Authors authors_;
 };
 
 }  // namespace gale::jinja
