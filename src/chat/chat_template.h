@@ -10,7 +10,7 @@
 
 namespace gale {
 
-/// What rendering may cost, less what it has cost.
+/// What rendering may cost, less what it has cost. It grows with the texts of the input.
 struct RenderBudget {
   int64_t steps = 10'000'000;        ///< of evaluation, about a second
   int64_t bytes = int64_t(1) << 30;  ///< of all values made

@@ -294,8 +294,8 @@ std::string numeric_reference(uint64_t n) {
   std::string out;
   if (n >= 0x80 && n < 0xa0) n = windows[n - 0x80];
   if (n == 0 || n > 0x10ffff || (n >= 0xd800 && n < 0xe000)) n = 0xfffd;
-  const bool control = (n < 0x20 && n != 9 && n != 10 && n != 12 && n != 13) || n == 0x7f || n == 0xb ||
-                       (n >= 0xfdd0 && n <= 0xfdef) || (n & 0xfffe) == 0xfffe;
+  const bool control =
+      (n < 0x20 && n != 9 && n != 10 && n != 12 && n != 13) || n == 0x7f || n == 0xb || is_noncharacter(char32_t(n));
   if (!control) append_code_point(out, char32_t(n));
   return out;
 }

@@ -102,7 +102,7 @@ size_t long_word_part(const Letters& letters, const Chunk& word, size_t room, co
 /// The lines that `line` becomes, each a part of it.
 std::vector<std::string_view> wrap_line(Heap& heap, std::string_view line, const WrapStyle& style) {
   heap.step(int64_t(line.size()));
-  heap.take(int64_t(line.size()) * 64);
+  heap.copy(int64_t(line.size()) * 64);
   const Letters letters = text_characters(line);
   std::vector<Chunk> chunks = Chunks(letters, style.break_on_hyphens).cut();
   std::reverse(chunks.begin(), chunks.end());

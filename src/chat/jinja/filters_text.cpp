@@ -147,15 +147,16 @@ Value truncate(Interpreter& in, const Value& v, const Args& args) {
   };
   const double limit = number(0, 255), leeway = number(3, 5);
   if (a.has(0) && a[0].is_none()) raise("truncate: a number is expected, not NoneType");
-  const bool no_end = a.has(2) && a[2].is_undefined();  // which has a length, but is added to nothing
-  const Str end = no_end ? Str{} : a.has(2) ? a.str(2) : Str{"..."};
-  const int64_t end_size = text_length(end.text);
+  const Str dots{"..."};
+  const auto end_length = a.has(2) ? length(in.heap, a[2]) : 3;  // it need not be a text where nothing is cut off
+  if (!end_length) raise("object of type '{}' has no len()", a[2].type_name());
+  const int64_t end_size = *end_length;
   if (!(limit >= double(end_size)) || !(leeway >= 0)) raise("truncate: length {} or leeway {} is out of range", limit, leeway);
   const auto size = length(in.heap, v);
   if (!size) raise("object of type '{}' has no len()", v.type_name());
   if (double(*size) <= limit + leeway) return v;
   if (!v.str()) raise("truncate: a str is expected, not {}", v.type_name());
-  if (no_end) a[2].raise_undefined();
+  const Str& end = a.has(2) ? a.str(2) : dots;
   const int64_t keep = a.integer(0, 255) - end_size;
   const std::string_view s = v.str()->text;
   std::string_view head = s.substr(0, text_offset(s, keep));

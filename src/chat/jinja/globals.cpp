@@ -161,7 +161,9 @@ Value joiner(Interpreter& in, const Args& args) {
   return Value(ObjectPtr(in.heap.object<Joiner>(a.get(0, Value::constant(", ")))));
 }
 
-Value lipsum(Interpreter&, const Args&) { raise("lipsum() is refused: the same messages must give the same prompt"); }
+Value lipsum(Interpreter&, const Args&) {
+  raise("lipsum() is refused: it is random filler, and the same messages must give the same prompt");
+}
 
 }  // namespace
 

@@ -1,11 +1,34 @@
 #include "chat/jinja/heap.h"
 
 namespace gale::jinja {
+namespace {
+
+/// Gives back what it held. REQUIRES: the heap outlives it.
+struct Counted : Str {
+  Counted(Str s, int64_t n, int64_t& counter) : Str(std::move(s)), bytes(n), left(counter) {}
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { left += bytes; }
+  int64_t bytes;
+  int64_t& left;
+};
+
+}  // namespace
+
+void Heap::given(int64_t bytes) {
+  // A template may look at each byte some times, and copy all that it has written so far once for each of a thousand turns.
+  constexpr int64_t kSteps = 8, kCopies = 2048, kHeld = 16, kWritten = 4, kMostBytes = int64_t(1) << 30;
+  limits_.steps += kSteps * bytes, steps_left_ += kSteps * bytes;
+  limits_.made_bytes += kCopies * bytes, bytes_left_ += kCopies * bytes;
+  limits_.held_bytes += kHeld * bytes, held_left_ += kHeld * bytes;
+  limits_.text_bytes = std::min(limits_.text_bytes + kWritten * bytes, kMostBytes);
+}
 
 Value Heap::text(Str s) {
   check_text(int64_t(s.text.size()));
-  take(int64_t(s.text.size() + s.authors.bytes()) + 64);
-  return Value(std::make_shared<const Str>(std::move(s)));
+  const int64_t bytes = int64_t(s.text.size() + s.authors.bytes()) + 64;
+  take(bytes);
+  return Value(StrPtr(std::make_shared<const Counted>(std::move(s), bytes, held_left_)));
 }
 
 Value Heap::list(std::vector<Value> items, SeqKind kind) {

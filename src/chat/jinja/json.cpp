@@ -29,6 +29,7 @@ Value convert(Heap& heap, const Json& json, Author who, int depth) {
     case Json::value_t::number_integer:
       return json.get<int64_t>();
     case Json::value_t::string:
+      heap.given(int64_t(json.get_ref<const std::string&>().size()));
       return heap.text(Str{json.get_ref<const std::string&>(), false, who});
     case Json::value_t::array: {
       std::vector<Value> items;

@@ -267,7 +267,7 @@ Value slice(Heap& heap, const Value& v, const Value& start, const Value& stop, c
       const size_t b = to <= from ? a : a + text_offset(std::string_view(s->text).substr(a), to - from);
       return heap.text(s->part(std::string_view(s->text).substr(a, b - a)));
     }
-    heap.take(int64_t(s->text.size()) * 16);  // the table of characters
+    heap.copy(int64_t(s->text.size()) * 16);  // the table of characters
     const auto characters = text_characters(s->text);
     TextBuilder out(heap);
     each([&](size_t i) { out.add(*s, characters[i]); });

@@ -162,7 +162,7 @@ void append_text(TextBuilder& out, Heap& heap, const Value& v) {
 
 Str to_text(Heap& heap, const Value& v) {
   if (v.str()) {
-    heap.take(int64_t(v.str()->text.size() + v.str()->authors.bytes()));
+    heap.copy(int64_t(v.str()->text.size() + v.str()->authors.bytes()));
     return {v.str()->text, false, v.str()->authors};
   }
   TextBuilder out(heap);

@@ -188,7 +188,7 @@ bool is_alpha(char32_t c) { return in_ranges(unicode::alpha(), c); }
 bool is_decimal(char32_t c) { return in_ranges(unicode::decimal(), c); }
 bool is_digit(char32_t c) { return is_decimal(c) || in_ranges(unicode::digit(), c); }
 bool is_numeric(char32_t c) { return is_digit(c) || in_ranges(unicode::numeric(), c); }
-bool is_printable(char32_t c) { return c < kBadByte && !in_ranges(unicode::unprintable(), c); }
+bool is_printable(char32_t c) { return c < kBadByte && !is_noncharacter(c) && !in_ranges(unicode::unprintable(), c); }
 bool is_lower(char32_t c) { return c < 128 ? c >= 'a' && c <= 'z' : in_ranges(unicode::lower_case(), c); }
 bool is_upper(char32_t c) { return c < 128 ? c >= 'A' && c <= 'Z' : in_ranges(unicode::upper_case(), c); }
 bool is_title(char32_t c) {

@@ -33,6 +33,8 @@ bool is_decimal(char32_t c);
 bool is_digit(char32_t c);
 bool is_numeric(char32_t c);
 bool is_printable(char32_t c);
+/// What Unicode will never assign.
+inline bool is_noncharacter(char32_t c) { return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe; }
 bool is_lower(char32_t c);
 bool is_upper(char32_t c);
 /// Letters that are a capital and a small one at once, such as U+01C5.
