@@ -35,7 +35,7 @@ BY_DESIGN = re.compile(r"64 bits|not supported|is refused|limit \d|levels deep|m
                        r"|Max string recursion|cannot change lists|does not fit"
                        # jinja2 works out what is constant while it compiles, and there what cannot be sliced is undefined
                        r"|not subscriptable|unhashable type: 'slice'|slice indices must")
-ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}|<(built-in|bound) method|<class .\w|<(jinja2|transformers|make_cases)\.", re.I)
+ADDRESS = re.compile(r"\bat(\s|%20)+0x[0-9a-f]{6,}|<(built-in|bound) method|<class .\w|<(jinja2|transformers|make_cases)\.", re.I)
 
 
 FOREIGN = re.compile("[\u0530-\u058f]")

@@ -16,8 +16,9 @@ struct Counted : Str {
 }  // namespace
 
 void Heap::given(int64_t bytes) {
-  // A template may look at each byte some times, and copy all that it has written so far once for each of a thousand turns.
-  constexpr int64_t kSteps = 8, kCopies = 2048, kHeld = 16, kWritten = 4, kMostBytes = int64_t(1) << 30;
+  // A template may walk over all texts letter by letter, as those of Llama 3.2 Vision look for images, and copy all that it has
+  // written so far at each of a thousand turns.
+  constexpr int64_t kSteps = 24, kCopies = 2048, kHeld = 16, kWritten = 4, kMostBytes = int64_t(1) << 30;
   limits_.steps += kSteps * bytes, steps_left_ += kSteps * bytes;
   limits_.made_bytes += kCopies * bytes, bytes_left_ += kCopies * bytes;
   limits_.held_bytes += kHeld * bytes, held_left_ += kHeld * bytes;
