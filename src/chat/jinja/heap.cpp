@@ -111,10 +111,10 @@ void Heap::clear_namespaces() {
 
 void TextBuilder::add(const Str& s, std::string_view inside) {
   heap_.check_text(int64_t(text_.size() + inside.size()));
-  s.each_author(inside, [&](std::string_view piece, Author who) {
-    authors_.append(text_.size(), piece.size(), who);
-    text_ += piece;
-  });
+  if (inside.empty()) return;
+  const auto from = size_t(inside.data() - s.text.data());
+  authors_.append(text_.size(), s.authors, from, from + inside.size());
+  text_ += inside;
 }
 
 void TextBuilder::repeat(const Str& s, int64_t n) {
