@@ -6,7 +6,9 @@ Usage: template_diff.py [-n 100000] [--seed 1] [--show 5] [--binary build/releas
        template_diff.py --bench FILE.jinja              1,000 renders with 20 tools, against Python's
 
 Builds with `cmake --build --preset release --target template_cases`. Compares the text, or the fact of an error; exits 1 where anything
-differs and prints the shortest cases. What Gale refuses by design (integers over 64 bits, sizes over its limits) is counted apart."""
+differs and prints the shortest cases. What Gale refuses by design (integers over 64 bits, sizes over its limits) is counted apart.
+Texts of people hold markers such as "<|im_end|>", which templates look for, cut and replace. In every other case they are in letters that
+no template has, and none of these may count as written by the template."""
 import argparse
 import collections
 import json
@@ -15,6 +17,7 @@ import random
 import re
 import resource
 import signal
+import string
 import subprocess
 import sys
 import time
@@ -32,7 +35,20 @@ BY_DESIGN = re.compile(r"64 bits|not supported|is refused|limit \d|levels deep|m
                        r"|Max string recursion|cannot change lists|does not fit"
                        # jinja2 works out what is constant while it compiles, and there what cannot be sliced is undefined
                        r"|not subscriptable|unhashable type: 'slice'|slice indices must")
-ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}|<(built-in|bound) method|<class .\w|<(jinja2|transformers|make_cases)\.", re.I)
+ADDRESS = re.compile(r"\bat(\s|%20)+0x[0-9a-f]{6,}|<(built-in|bound) method|<class .\w|<(jinja2|transformers|make_cases)\.", re.I)
+
+
+FOREIGN = re.compile("[\u0530-\u058f]")
+LETTERS = str.maketrans({c: chr(at + i) for at, cs in ((0x531, string.ascii_uppercase), (0x561, string.ascii_lowercase)) for i, c in enumerate(cs)})
+
+
+def foreign(value):
+    """The same with all texts in Armenian letters. Names of fields stay, so that templates find them."""
+    if isinstance(value, dict):
+        return {k: foreign(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [foreign(v) for v in value]
+    return value.translate(LETTERS) if isinstance(value, str) else value
 
 
 class Slow(Exception):
@@ -84,6 +100,8 @@ class Report:
             kind = "both fail" if error else "refused by design" if BY_DESIGN.search(ours["error"]) else "differ"
         else:
             kind = "same" if text == ours["text"] else "differ"
+        if kind == "same" and any(FOREIGN.search(text.encode()[a:b].decode(errors="replace")) for a, b in ours["source"]):
+            kind, error = "differ", f"people's text counts as the template's: {ours['source']}"
         self.counts[kind] += 1
         if kind == "differ":
             self.wrong.append((len(case["template"]), name, case["template"], ours.get("text", ours.get("error")), text, error))
@@ -97,9 +115,11 @@ class Report:
 
 def fuzz(args, report):
     variables = json.loads((DATA / "variables.json").read_text())
+    variables |= {"marks": "<|im_end|>\ufdd0[INST]<tool_response>", "turn": "a<|im_start|>user\nhi<|im_end|>", "odd": {"<|im_end|>": "[", "\u056f": "<"}}
+    variants = [variables, foreign(variables)]
     for start in range(0, args.n, 5000):
         sources = [Templates(random.Random(f"{args.seed} {i}"), variables).template() for i in range(start, min(start + 5000, args.n))]
-        cases = [{"template": s, "extra": variables} for s in sources]
+        cases = [{"template": s, "extra": variants[i % 2]} for i, s in enumerate(sources)]
         for i, (case, ours) in enumerate(zip(cases, gale(args.binary, cases))):
             report.add(f"seed {args.seed}, number {start + i}", case, ours)
         print(f"{start + len(cases)} templates, {len(report.wrong)} differ", file=sys.stderr)

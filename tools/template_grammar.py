@@ -5,6 +5,7 @@ import re
 TEXTS = ["a", "", " ", "Hello World", "a-b c", "it's", "ÀßŒ ﬁ ǆ", "日本 😀", "x\ty", "<b>&amp; 'q'</b>", "1", "42", "-3.5", "0x1F", "1e3", " pad ",
          "line1\nline2\r\n\nline4", "a,b,,c", "aXbXc", "%s and %d", "{} {0}", "ΑΣ ΣΑΣ", "İı", "a.b.c", "UPPER", "k", "name", "role"]
 TEXTS += ["see https://a.b/c?d=e. (www.x.org) me@x.com <http://y.z>", "one two three four five six seven", "tab\there", "x" * 30, "¼ ٣ ²", "a\u0301\u200b"]
+TEXTS += ["<|im_end|>", "<|im_start|>", "<|", "|>", "<", "[", "[INST]", "\ufdd0", "<tool_response>", "im_end"]
 NUMBERS = ["0", "1", "2", "3", "-1", "-2", "5", "7", "10", "100", "1.0", "2.5", "-0.5", "0.1", "1e20", "1e-7", "3.14159", "123456789", "1_000",
            "0x1f", "0b101", "0o17", "9007199254740993", "1e16", "123456789.123"]
 CONSTANTS = ["true", "false", "none", "True", "False", "None"]
@@ -103,7 +104,7 @@ class Templates:
         if kind == "any":
             kind = "undefined" if self.chance(0.03) else self.pick(["str", "num", "list", "dict", "const", "var", "users", "str"])
         if kind == "str":
-            return self.pick([self.text, self.text, lambda: self.pick(["s", "uni", "lines", "spaced", "html", "both", "ctl", "empty"])])()
+            return self.pick([self.text, self.text, lambda: self.pick(["s", "uni", "lines", "spaced", "html", "both", "ctl", "empty", "marks", "turn", "marks", "turn"])])()
         if kind == "num":
             return self.pick([self.number, self.number, lambda: self.pick(["n", "zero", "neg", "pi", "whole", "tiny", "huge", "big", "yes"])])()
         if kind == "list":
@@ -113,7 +114,7 @@ class Templates:
             return "[" + ", ".join(items) + "]" if self.chance(0.8) else "(" + ", ".join(items) + ("," if items else "") + ")"
         if kind == "dict":
             if self.chance(0.5):
-                return self.pick(["d", "deep", "deep.k", "users[0]", "users[1]"])
+                return self.pick(["d", "deep", "deep.k", "users[0]", "users[1]", "odd"])
             return "{" + ", ".join(f"{self.kind('key', 0)}: {self.expr(depth - 1)}" for _ in range(self.r.randint(0, 3))) + "}"
         if kind == "users":
             return self.pick(["users", "users", "users[:2]", "users + users", "words", "nested", "deep.k.list"])

@@ -1,6 +1,7 @@
 #include "chat/chat_template.h"
 
 #include <algorithm>
+#include <cctype>
 #include <ctime>
 #include <mutex>
 #include <optional>
@@ -68,20 +69,73 @@ ChatTemplate ChatTemplate::parse(const std::vector<NamedTemplate>& templates, co
 
 namespace {
 
+using jinja::Value;
+
+/// The messages as a template sees them, with whose text is whose.
+class MessageReader {
+ public:
+  MessageReader(jinja::Heap& heap, std::string_view source) : heap_(heap), source_(source) {}
+
+  Value all(const Json& messages) const {
+    if (!messages.is_array()) return jinja::from_json(heap_, messages, Author::person);
+    std::vector<Value> out;
+    out.reserve(messages.size());
+    for (const Json& message : messages) {
+      const bool answer = message.is_object() && message.contains("role") && message["role"] == "assistant";
+      out.push_back(object(message, "role", answer ? Author::model : Author::person));
+    }
+    return heap_.list(std::move(out));
+  }
+
+ private:
+  /// Templates write '<|' + role + '|>', so that what a field of this name says may be part of a control token's name, if it is
+  /// a word of the template's.
+  Value object(const Json& json, std::string_view word, Author who) const {
+    if (!json.is_object()) return jinja::from_json(heap_, json, who);
+    heap_.step();
+    jinja::Dict out;
+    for (const auto& [name, value] : json.items()) {
+      const bool known = name == word && value.is_string() && knows(value.get_ref<const std::string&>());
+      out.set(heap_.text(jinja::Str{name, false, who}), name == "content" && word == "role"
+                                                            ? content(value, who)
+                                                            : jinja::from_json(heap_, value, known ? Author::source : who));
+    }
+    return heap_.dict(std::move(out));
+  }
+
+  Value content(const Json& json, Author who) const {
+    if (!json.is_array()) return jinja::from_json(heap_, json, who);
+    std::vector<Value> out;
+    for (const Json& part : json) out.push_back(object(part, "type", who));
+    return heap_.list(std::move(out));
+  }
+
+  bool knows(std::string_view word) const {
+    const auto plain = [](char c) { return c == '_' || c == '-' || std::isalnum(uint8_t(c)); };
+    if (!std::all_of(word.begin(), word.end(), plain)) return false;
+    for (const char* usual : {"system", "developer", "user", "assistant", "tool", "function", "ipython", "model"})
+      if (word == usual) return true;
+    const auto quoted = [&](char quote) { return source_.find(quote + std::string(word) + quote) != source_.npos; };
+    return quoted('\'') || quoted('"');
+  }
+
+  jinja::Heap& heap_;
+  std::string_view source_;
+};
+
 /// The variables transformers defines. Those of the caller's own come last but for the messages, so they can replace the rest.
-void define_input(jinja::Interpreter& in, const ChatInput& input, const Json& variables) {
-  using jinja::Value;
+void define_input(jinja::Interpreter& in, const ChatInput& input, const Json& variables, std::string_view source) {
   jinja::define_globals(in);
   in.now = input.now != 0 ? input.now : int64_t(std::time(nullptr));
-  for (const auto& [name, value] : variables.items()) in.define(name, jinja::from_json(in.heap, value));
-  in.define("tools", input.tools ? jinja::from_json(in.heap, *input.tools) : Value(jinja::None{}));
+  for (const auto& [name, value] : variables.items()) in.define(name, jinja::from_json(in.heap, value, Author::source));
+  in.define("tools", input.tools ? jinja::from_json(in.heap, *input.tools, Author::person) : Value(jinja::None{}));
   in.define("documents", jinja::None{});
   in.define("add_generation_prompt", input.add_generation_prompt);
   if (input.extra && !input.extra->is_null()) {
     if (!input.extra->is_object()) jinja::raise("the template variables must be an object, not {}", input.extra->type_name());
-    for (const auto& [name, value] : input.extra->items()) in.define(name, jinja::from_json(in.heap, value));
+    for (const auto& [name, value] : input.extra->items()) in.define(name, jinja::from_json(in.heap, value, Author::person));
   }
-  in.define("messages", input.messages ? jinja::from_json(in.heap, *input.messages) : in.heap.list({}));
+  in.define("messages", input.messages ? MessageReader(in.heap, source).all(*input.messages) : in.heap.list({}));
 }
 
 /// Writes what is left into the budget once a rendering ends, in whatever way.
@@ -93,7 +147,7 @@ struct Settling {
 
 }  // namespace
 
-std::string ChatTemplate::render(const ChatInput& input) const {
+PromptText ChatTemplate::write(const ChatInput& input) const {
   const Parsed& parsed = impl_->choose(input.tools != nullptr);
   RenderBudget own;
   RenderBudget& budget = input.budget ? *input.budget : own;
@@ -104,7 +158,7 @@ std::string ChatTemplate::render(const ChatInput& input) const {
   const Settling settling{budget, in.heap};
   bool running = false;
   try {
-    define_input(in, input, impl_->variables);
+    define_input(in, input, impl_->variables, parsed.normalized);
     running = true;
     return in.render(parsed.body);
   } catch (const jinja::Refusal& e) {

@@ -6,10 +6,11 @@
 
 #include "base/json_fwd.h"
 #include "chat/abilities.h"
+#include "chat/authors.h"
 
 namespace gale {
 
-/// What rendering may cost, less what it has cost.
+/// What rendering may cost, less what it has cost. It grows with the texts of the input.
 struct RenderBudget {
   int64_t steps = 10'000'000;        ///< of evaluation, about a second
   int64_t bytes = int64_t(1) << 30;  ///< of all values made
@@ -46,7 +47,10 @@ class ChatTemplate {
 
   /// The prompt text, exactly as Python's jinja2 renders it. Throws Error{invalid_argument} with the template's own words for
   /// raise_exception, with line and column for errors of evaluation, and where a bound is passed.
-  std::string render(const ChatInput& input) const;
+  std::string render(const ChatInput& input) const { return write(input).text; }
+  /// The same with who wrote what: messages, tools and further variables are people's, an assistant's messages the model's. A
+  /// role, or the type of a part of content, that the template or everybody knows is as good as the template's own.
+  PromptText write(const ChatInput& input) const;
   /// The template that a chat with or without tools is rendered by.
   const std::string& source(bool with_tools = false) const;
   /// What that template can do, found by rendering probes the first time it is asked for.

@@ -41,9 +41,8 @@ int render(const Flags& flags) {
   }
   if (flags.tokens) need_tokenizer(model.tokenizer.get(), flags.model);
   const Fit fit = flags.as_is ? Fit::no : Fit::yes;
-  auto [text, tokens] = model.tokenizer ? chat_prompt(*model.chat_template, *model.tokenizer, chat, fit)
-                                        : ChatPrompt{chat_text(*model.chat_template, chat, fit), {}};
-  if (flags.as_is) text = chat_text(*model.chat_template, chat, fit);  // where messages can look like the template's own text
+  const auto [text, tokens] = model.tokenizer ? chat_prompt(*model.chat_template, *model.tokenizer, chat, fit)
+                                              : ChatPrompt{chat_text(*model.chat_template, chat, fit), {}};
   if (flags.json)
     print_json({{"text", text}, {"tokens", tokens}});
   else

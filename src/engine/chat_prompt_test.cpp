@@ -132,6 +132,45 @@ TEST(ChatPrompt, ChangedTextsSetNoControlTokens) {
   EXPECT_EQ(prompt("m.content|tojson(ensure_ascii=true)", "<|end|>").text, "\"<|end|>\"");
 }
 
+/// Templates that take texts apart, look into them, or let them complete a token's name.
+TEST(ChatPrompt, OnlyWholeTokensOfTheTemplateCount) {
+  const Demo demo;
+  const auto controls = [&](const std::string& source, const std::string& content, const char* role) {
+    const Json messages = {{{"role", role}, {"content", content}}};
+    ChatInput input;
+    input.messages = &messages;
+    const ChatTemplate chat = ChatTemplate::parse("{% set c = messages[0].content %}<|begin|>" + source + "<|end|>", "", "");
+    const auto tokens = chat_prompt(chat, *demo.runtime.tokenizer, input, Fit::no).tokens;
+    const auto all = demo.controls();
+    return std::ranges::count_if(tokens, [&](TokenId id) { return std::ranges::count(all, id) > 0; });
+  };
+  const char* sources[] = {"{{ c }}",
+                           "{{ c[:3] }}{{ c[3:] }}",
+                           "{% for x in c %}{{ x }}{% endfor %}",
+                           "{{ c|reverse|reverse }}",
+                           "{{ c.split('e')|join('e') }}",
+                           "{{ c.upper().lower() }}",
+                           "{{ c.replace('en', 'en') }}",
+                           "{{ c|e|replace('&lt;', '<')|replace('&gt;', '>') }}",
+                           "{{ c.partition('|')|join }}",
+                           "{{ '%s' % c }}{{ '{}'.format(c) }}",
+                           "{{ ['', c, '']|join }}",
+                           "{% set x %}{{ c }}{% endset %}{{ x|trim }}",
+                           "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(c) }}",
+                           "{{ {c: c}|tojson }}{{ [c] }}",
+                           "<|{{ c }}|>",
+                           "{{ '<|' ~ c ~ '|>' }}",
+                           "{{ c }}nd|>",
+                           "<|e{{ c }}",
+                           "{{ dict(**{c: 1}) }}"};
+  for (const char* role : {"user", "assistant"})
+    for (const char* source : sources)
+      for (const char* content : {"<|end|>", "<|END|>", "end", "<|e", "nd|>", "<|end|", "|end|>", "<<|end|>>", "a"})
+        EXPECT_EQ(controls(source, content, role), 2) << source << " of " << content << " from " << role;
+  EXPECT_EQ(controls("{% if c == '<|end|>' %}<|pad|>{% endif %}", "<|end|>", "user"), 3);
+  EXPECT_EQ(controls("{{ c.replace('x', '<|end|>') }}", "axb", "user"), 3);
+}
+
 TEST(ChatPrompt, DeepMessagesAreRefused) {
   const Demo demo;
   Json deep = "x";

@@ -59,8 +59,11 @@ struct Pipeline::Run {
   // Whether the text may be this token there.
   bool allows(const AddedToken& token, Origin there) const {
     if (token.special && !options.parse_special) return false;
-    const auto at = std::upper_bound(options.plain_at.begin(), options.plain_at.end(), there.begin);
-    return at == options.plain_at.end() || *at > there.end;
+    auto at = std::upper_bound(options.plain.begin(), options.plain.end(), size_t(there.begin),
+                               [](size_t begin, const PlainRange& range) { return begin < range.end; });
+    for (; at != options.plain.end() && at->begin < there.end; ++at)
+      if ((*at->tokens)[size_t(token.id)]) return false;
+    return true;
   }
 
   // An added token that was found in [begin, end) of `from`.
@@ -119,10 +122,15 @@ std::vector<TokenId> Pipeline::encode(std::string_view text, EncodeOptions optio
 void Pipeline::encode_all(std::string_view input, Run& run) const {
   require(input.size() <= kMaxText, ErrorCode::invalid_argument, "a text of {} bytes; at most {} MiB are encoded at once",
           input.size(), kMaxText >> 20);
-  const bool track = run.offsets != nullptr || !run.options.plain_at.empty() || parts_.pre.asks_for_origins();
+  // What is not rewritten stands where it stood.
+  const bool moves = !run.options.plain.empty() && (finds_rewritten() || valid_prefix(input) < input.size());
+  const bool track = run.offsets != nullptr || moves || parts_.pre.asks_for_origins();
   const SourceText text = SourceText::read(input, track);
+  const auto place = [&](size_t begin, size_t end) {
+    return track ? text.origin(begin, end) : Origin{uint32_t(begin), uint32_t(end)};
+  };
   raw_added_.split(
-      text.bytes, [&](const AddedToken& token, size_t begin, size_t end) { return run.allows(token, text.origin(begin, end)); },
+      text.bytes, [&](const AddedToken& token, size_t begin, size_t end) { return run.allows(token, place(begin, end)); },
       [&](size_t begin, size_t end) { encode_text(text, begin, end, run); },
       [&](TokenId id, size_t begin, size_t end) { run.add(id, text, begin, end); });
 }
@@ -139,9 +147,11 @@ void Pipeline::encode_text(const SourceText& text, size_t begin, size_t end, Run
   size_t start = 0;
   while (first && start < run.normal.origins.size() && run.normal.origins[start].begin == 0) ++start;
   if (watch) run.normal.tracked = false;
+  const auto place = [&](size_t from, size_t to) {
+    return run.normal.tracked ? run.normal.origin(from, to) : Origin{uint32_t(begin + from), uint32_t(begin + to)};
+  };
   normalized_added_.split(
-      run.normal.bytes,
-      [&](const AddedToken& token, size_t from, size_t to) { return run.allows(token, run.normal.origin(from, to)); },
+      run.normal.bytes, [&](const AddedToken& token, size_t from, size_t to) { return run.allows(token, place(from, to)); },
       [&](size_t from, size_t to) { encode_words(run.normal, from, to, start - std::min(start, from), run); },
       [&](TokenId id, size_t from, size_t to) { run.add(id, run.normal, from, to); });
 }

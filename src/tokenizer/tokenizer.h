@@ -51,11 +51,16 @@ struct VocabSpec {
   std::optional<SentencePieceFile> sentencepiece;  ///< the vocabulary comes from a .model file
 };
 
+/// Bytes [begin, end) of a text that belong to none of some tokens: what would be one of these is text.
+struct PlainRange {
+  size_t begin, end;
+  const std::vector<bool>* tokens;  ///< by id
+};
+
 struct EncodeOptions {
-  bool add_special = true;    ///< add what the tokenizer adds by itself (BOS, EOS, its post-processor's tokens)
-  bool parse_special = true;  ///< text such as "<|eot_id|>" becomes its special token; false: it is plain text
-  /// Byte offsets, ascending, that no special or added token may lie over: what would be one there is text.
-  std::span<const size_t> plain_at = {};
+  bool add_special = true;                 ///< add what the tokenizer adds by itself (BOS, EOS, its post-processor's tokens)
+  bool parse_special = true;               ///< text such as "<|eot_id|>" becomes its special token; false: it is plain text
+  std::span<const PlainRange> plain = {};  ///< ascending, apart
 };
 
 /// Text to token ids and back. Immutable: every method may be called from any thread.

@@ -1,6 +1,7 @@
 // Renders chat templates for tools/template_diff.py: JSON lines in, JSON lines out, many cases in one process.
 //
-//   {"template", "messages", "tools", "generation", "extra", "now"}  ->  {"text"} or {"error"}
+//   {"template", "messages", "tools", "generation", "extra", "now"}  ->  {"text", "source"} or {"error"}
+//   "source": [from, to] in bytes of each piece that the template's own source wrote
 //   with "repeat": n it renders n times and adds "seconds"
 #include <chrono>
 #include <iostream>
@@ -30,7 +31,11 @@ Json render(const Json& c) {
   try {
     const auto chat = gale::ChatTemplate::parse(c.at("template").get<std::string>(), "<s>", "</s>");
     const auto start = std::chrono::steady_clock::now();
-    Json out = {{"text", chat.render(input)}};
+    const gale::PromptText prompt = chat.write(input);
+    Json out = {{"text", prompt.text}, {"source", Json::array()}};
+    prompt.authors.each(0, prompt.text.size(), [&](size_t from, size_t to, gale::Author who) {
+      if (who == gale::Author::source) out["source"].push_back({from, to});
+    });
     const int repeat = c.value("repeat", 0);
     for (int i = 1; i < repeat; ++i) chat.render(input);
     if (repeat > 0) out["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

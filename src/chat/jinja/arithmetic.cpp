@@ -99,8 +99,8 @@ Value floats(BinaryOp op, double a, double b) {
 Value repeat(Heap& heap, const Value& v, int64_t n) {
   if (const Str* s = v.str()) {
     TextBuilder out(heap);
-    out.repeat(s->text, n);
-    return heap.text(out.take(), s->markup);
+    out.repeat(*s, n);
+    return heap.text(out.take(s->markup));
   }
   const auto& items = v.seq()->items;
   std::vector<Value> out;
@@ -118,8 +118,9 @@ Value add(Heap& heap, const Value& a, const Value& b) {
   if (a.str() && b.str()) {
     const bool markup = a.str()->markup || b.str()->markup;
     heap.check_text(int64_t(a.str()->text.size() + b.str()->text.size()));
-    if (!markup) return heap.text(a.str()->text + b.str()->text);
-    return heap.text(escape_html(heap, a) + escape_html(heap, b), true);
+    TextBuilder out(heap);
+    for (const Value* one : {&a, &b}) markup ? out.add(escape_html(heap, *one)) : out.add(*one->str());
+    return heap.text(out.take(markup));
   }
   if (a.str()) raise("can only concatenate str (not \"{}\") to str", b.type_name());
   const bool same = a.seq() && b.seq() && a.seq()->kind == b.seq()->kind && a.seq()->kind <= SeqKind::tuple;

@@ -32,11 +32,11 @@ int64_t Bound::integer(size_t i, int64_t fallback) const {
   return v.integer();
 }
 
-const std::string& Bound::text(size_t i) const {
+const Str& Bound::str(size_t i) const {
   const Value& v = *values_[i];
   if (v.is_undefined()) v.raise_undefined();
   if (!v.str()) raise("{}(): a str is expected, not {}", function_, v.type_name());
-  return v.str()->text;
+  return *v.str();
 }
 
 std::optional<std::string_view> Bound::optional_text(size_t i) const {

@@ -41,7 +41,8 @@ class Bound {
   bool flag(size_t i, bool fallback = false) const;
   int64_t integer(size_t i, int64_t fallback) const;
   /// Raises where it is no text.
-  const std::string& text(size_t i) const;
+  const Str& str(size_t i) const;
+  const std::string& text(size_t i) const { return str(i).text; }
   std::optional<std::string_view> optional_text(size_t i) const;
 
  private:

@@ -142,6 +142,7 @@ Args Interpreter::eval_arguments(const Arguments& a) {
         if (name == key.str()->text) raise("got multiple values for keyword argument '{}'", name);
       }
       out.named.emplace_back(key.str()->text, item);
+      out.names = std::max(out.names, key.str()->authors.least());
     }
   }
   return out;

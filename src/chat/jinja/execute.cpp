@@ -8,29 +8,18 @@
 namespace gale::jinja {
 
 template <class Work>
-std::string Interpreter::capture(ScopePtr outer, Work&& work) {
-  std::string text;
-  std::string* const saved_out = std::exchange(out_, &text);
+Str Interpreter::capture(ScopePtr outer, Work&& work) {
+  TextBuilder text(heap);
+  TextBuilder* const saved_out = std::exchange(out_, &text);
   const ScopePtr saved_scope = std::exchange(scope_, std::make_shared<Scope>(std::move(outer)));
   heap.take(128);
   work();
   scope_ = saved_scope;
   out_ = saved_out;
-  return text;
+  return text.take();
 }
 
-void Interpreter::print(const Value& v) {
-  const auto room = heap.limits().text_bytes - int64_t(out_->size());
-  if (v.str()) {
-    heap.check_text(int64_t(out_->size() + v.str()->text.size()));
-    *out_ += v.str()->text;
-    return;
-  }
-  TextBuilder text(heap);
-  append_text(text, heap, v);
-  if (int64_t(text.size()) > room) heap.check_text(int64_t(out_->size() + text.size()));
-  *out_ += text.text();
-}
+void Interpreter::print(const Value& v) { append_text(*out_, heap, v); }
 
 Interpreter::Flow Interpreter::exec(const Body& body) {
   for (const auto& s : body) {
@@ -45,12 +34,9 @@ Interpreter::Flow Interpreter::exec(const Statement& s) {
   heap.step();
   at_ = s.at;
   switch (s.kind) {
-    case StatementKind::text: {
-      const std::string& text = static_cast<const TextStatement&>(s).text;
-      heap.check_text(int64_t(out_->size() + text.size()));
-      *out_ += text;
+    case StatementKind::text:
+      out_->add(static_cast<const TextStatement&>(s).text);
       return Flow::next;
-    }
     case StatementKind::print:
       for (const auto& item : static_cast<const PrintStatement&>(s).items) print(eval(*item));
       return Flow::next;
@@ -138,7 +124,7 @@ std::optional<Value> Interpreter::filtered(const FilteredStatement& s, Flow& flo
     scope_->hide(s.body.hidden);
     flow = exec(s.body);
     if (flow != Flow::next) return;
-    value = heap.text(std::exchange(*out_, {}));
+    value = heap.text(out_->take());
     if (s.filter) value = eval_filter(static_cast<const NamedExpr&>(*s.filter), &*value);
   });
   return value;
@@ -170,7 +156,7 @@ Interpreter::Flow Interpreter::exec_scope(const ScopeStatement& s) {
   return flow;
 }
 
-std::string Interpreter::block_text(const ScopeStatement& s) {
+Str Interpreter::block_text(const ScopeStatement& s) {
   return capture(root_->snapshot(), [&] {
     scope_->hide(s.body.hidden);
     exec(s.body);
@@ -254,7 +240,7 @@ void Interpreter::assign(const Target& target, Value value) {
   const Value* holder = scope_->find(target.name);
   Namespace* ns = holder ? holder->object_as<Namespace>() : nullptr;
   if (!ns) raise("cannot assign attribute on non-namespace object '{}'", target.name);
-  ns->set(target.attribute, std::move(value));
+  ns->set(Value::constant(target.attribute), std::move(value));
 }
 
 // --- macros ---
@@ -291,7 +277,7 @@ void Macro::bind(Interpreter& in, const Args& args) {
   for (size_t i = 0; i < used.size(); ++i) {
     if (used[i]) continue;
     if (!source_.uses_kwargs) raise("macro '{}' takes no keyword argument '{}'", source_.name, args.named[i].first);
-    rest.set(in.heap.text(args.named[i].first), args.named[i].second);
+    rest.set(in.heap.text(Str{args.named[i].first, false, args.names}), args.named[i].second);
   }
   if (source_.uses_kwargs) names.set("kwargs", in.heap.dict(std::move(rest)));
   const size_t taken = std::min(parameters.size(), args.positional.size());

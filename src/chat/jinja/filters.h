@@ -13,9 +13,9 @@ Method find_text_query(std::string_view name);
 Method find_number_method(const Value& v, std::string_view name);
 
 /// s.replace(from, to, count); a negative count is no limit.
-std::string replace_text(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count);
+Str replace_text(Heap& heap, const Str& s, std::string_view from, const Str& to, int64_t count);
 /// s.center(width, fill).
-std::string center_text(Heap& heap, std::string_view s, int64_t width, std::string_view fill);
+Str center_text(Heap& heap, const Str& s, int64_t width, const Str& fill);
 
 /// Elements in the order of their keys, equal ones as they came.
 void sort_by_keys(Interpreter& in, std::vector<Value>& items, const std::vector<Value>& keys, bool reverse);

@@ -174,6 +174,7 @@ struct LinkStyle {
   Value limit;             // characters of an address that are shown, or none
   std::string attributes;  // rel and target
   std::vector<std::string> schemes;
+  Author author = Author::source;  // the least trusted of what stands here
 };
 
 std::string link(Heap& heap, const std::string& s, const LinkStyle& style) {
@@ -197,7 +198,7 @@ std::string link(Heap& heap, const std::string& s, const LinkStyle& style) {
 }
 
 std::string attribute(Heap& heap, const char* name, const std::string& value) {
-  return value.empty() ? "" : fmt::format(" {}=\"{}\"", name, escape_html(heap, heap.text(value)));
+  return value.empty() ? "" : fmt::format(" {}=\"{}\"", name, escape_html(heap, heap.text(value)).text);
 }
 
 void check_scheme(const std::string& s) {
@@ -217,8 +218,12 @@ Value urlize(Interpreter& in, const Value& v, const Args& args) {
       parts.insert(word.str()->text);
   }
   LinkStyle style{a.get(0, None{}), "", {}};
+  const auto written = [&](size_t i) {
+    if (a.has(i) && a[i].str()) style.author = std::max(style.author, a[i].str()->authors.least());
+  };
+  written(2), written(3);
   style.attributes = attribute(in.heap, "rel", fmt::format("{}", fmt::join(parts, " ")));
-  if (a.has(2) && truth(a[2])) style.attributes += attribute(in.heap, "target", to_text(in.heap, a[2]));
+  if (a.has(2) && truth(a[2])) style.attributes += attribute(in.heap, "target", to_text(in.heap, a[2]).text);
   if (a.has(4) && !a[4].is_none()) {
     for (const Value& scheme : iterate(in.heap, a[4])) {
       if (!scheme.str()) raise("urlize: a scheme must be a str, not {}", scheme.type_name());
@@ -226,53 +231,59 @@ Value urlize(Interpreter& in, const Value& v, const Args& args) {
       style.schemes.push_back(scheme.str()->text);
     }
   }
-  const std::string text = escape_html(in.heap, v);
+  const Str whole = escape_html(in.heap, v);
+  const std::string_view text = whole.text;
   in.heap.step(int64_t(text.size()));
   TextBuilder out(in.heap);
   for (size_t at = 0; at < text.size();) {
     size_t end = at, next = at;
     const bool space = is_space(next_code_point(text, next));
     for (next = at; end < text.size() && is_space(next_code_point(text, next)) == space;) end = next;
-    const string_view run = string_view(text).substr(at, end - at);
+    const string_view run = text.substr(at, end - at);
     at = end;
     if (space) {
-      out.add(run);
+      out.add(whole, run);
       continue;
     }
     if (run.size() > 100'000) raise("urlize: a word of {} bytes is too long (limit 100000)", run.size());
     const Word word(run);
-    out.add(word.head);
-    out.add(link(in.heap, word.middle, style));
-    out.add(word.tail);
+    const std::string shown = link(in.heap, word.middle, style);
+    // A word stays as it is, or is shown as a link, all of which then counts as its least trusted author's.
+    if (shown == word.middle)
+      out.add(whole, run);
+    else
+      out.add(word.head + shown + word.tail, std::max(style.author, whole.least_author(run)));
   }
   return in.heap.text(out.take());
 }
 
 // --- striptags ---
 
-std::string without_tags(const std::string& s) {
-  std::string out;
+Str without_tags(Heap& heap, const Str& whole) {
+  const string_view s = whole.text;
+  TextBuilder out(heap);
   size_t at = 0;
   for (size_t start; (start = s.find('<', at)) != s.npos;) {
     const bool comment = s.compare(start, 4, "<!--") == 0;
     const size_t end = comment ? find_text(s, "-->", start + 4) : s.find('>', start);
     if (end == s.npos) break;
-    out += s.substr(at, start - at);
+    out.add(whole, s.substr(at, start - at));
     at = end + (comment ? 3 : 1);
   }
-  return out + s.substr(at);
+  out.add(whole, s.substr(at));
+  return out.take();
 }
 
-std::string collapse_space(string_view s) {
-  std::string out;
-  for (s = strip(s); !s.empty(); s = strip_left(s)) {
-    if (!out.empty()) out += ' ';
+Str collapse_space(Heap& heap, const Str& whole) {
+  TextBuilder out(heap);
+  for (string_view s = strip(whole.text); !s.empty(); s = strip_left(s)) {
+    if (out.size() > 0) out.add(' ');
     size_t end = 0;
     for (size_t at = 0; at < s.size() && !is_space(next_code_point(s, at));) end = at;
-    out += s.substr(0, end);
+    out.add(whole, s.substr(0, end));
     s.remove_prefix(end);
   }
-  return out;
+  return out.take();
 }
 
 /// The character of a number, as HTML 5 reads it: old Windows codes are mapped, what is no character is left out.
@@ -283,8 +294,8 @@ std::string numeric_reference(uint64_t n) {
   std::string out;
   if (n >= 0x80 && n < 0xa0) n = windows[n - 0x80];
   if (n == 0 || n > 0x10ffff || (n >= 0xd800 && n < 0xe000)) n = 0xfffd;
-  const bool control = (n < 0x20 && n != 9 && n != 10 && n != 12 && n != 13) || n == 0x7f || n == 0xb ||
-                       (n >= 0xfdd0 && n <= 0xfdef) || (n & 0xfffe) == 0xfffe;
+  const bool control =
+      (n < 0x20 && n != 9 && n != 10 && n != 12 && n != 13) || n == 0x7f || n == 0xb || is_noncharacter(char32_t(n));
   if (!control) append_code_point(out, char32_t(n));
   return out;
 }
@@ -346,32 +357,32 @@ std::string reference(string_view s, size_t& at) {
 
 Value strip_tags(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("striptags", args, {});
-  const std::string whole = to_text(in.heap, v);
-  in.heap.step(int64_t(whole.size() / 2));
-  const std::string text = collapse_space(without_tags(whole));
+  const Str given = to_text(in.heap, v);
+  in.heap.step(int64_t(given.text.size() / 2));
+  const Str whole = collapse_space(in.heap, without_tags(in.heap, given));
+  const string_view text = whole.text;
   TextBuilder out(in.heap);
   for (size_t at = 0; at < text.size();) {
-    const char c = text[at++];
-    c == '&' ? out.add(reference(text, at)) : out.add(c);
+    const size_t sign = std::min(text.find('&', at), text.size());
+    out.add(whole, text.substr(at, sign - at));
+    if (sign == text.size()) break;
+    at = sign + 1;
+    const std::string meant = reference(text, at);
+    out.add(meant, whole.least_author(text.substr(sign, at - sign)));
   }
   return in.heap.text(out.take());
 }
 
 // --- urlencode ---
 
-void add_quoted(TextBuilder& out, const std::string& s, bool for_query) {
-  for (size_t at = 0; at < s.size();) {
-    const size_t from = at;
-    if (next_code_point(s, at) == kGuardMark) {
-      out.add(string_view(s).substr(from, at - from));
-      continue;
+void add_quoted(TextBuilder& out, const Str& whole, bool for_query) {
+  whole.each_author(whole.text, [&](string_view s, Author who) {
+    for (const char c : s) {
+      const bool plain =
+          is_ascii_digit(c) || is_ascii_letter(c) || string_view("_.-~").find(c) != string_view::npos || (c == '/' && !for_query);
+      plain ? out.add(c, who) : c == ' ' && for_query ? out.add('+', who) : out.add(fmt::format("%{:02X}", uint8_t(c)), who);
     }
-    at = from + 1;
-    const char c = s[from];
-    const bool plain =
-        is_ascii_digit(c) || is_ascii_letter(c) || string_view("_.-~").find(c) != string_view::npos || (c == '/' && !for_query);
-    plain ? out.add(c) : c == ' ' && for_query ? out.add('+') : out.add(fmt::format("%{:02X}", uint8_t(c)));
-  }
+  });
 }
 
 Value url_encode(Interpreter& in, const Value& v, const Args& args) {

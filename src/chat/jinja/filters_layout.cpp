@@ -99,9 +99,10 @@ size_t long_word_part(const Letters& letters, const Chunk& word, size_t room, co
   return room;
 }
 
-std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const WrapStyle& style) {
+/// The lines that `line` becomes, each a part of it.
+std::vector<std::string_view> wrap_line(Heap& heap, std::string_view line, const WrapStyle& style) {
   heap.step(int64_t(line.size()));
-  heap.take(int64_t(line.size()) * 64);
+  heap.copy(int64_t(line.size()) * 64);
   const Letters letters = text_characters(line);
   std::vector<Chunk> chunks = Chunks(letters, style.break_on_hyphens).cut();
   std::reverse(chunks.begin(), chunks.end());
@@ -110,7 +111,7 @@ std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const Wrap
                        [](auto one) { return is_space(code_of(one)); });
   };
   const size_t width = style.width;
-  std::vector<std::string> lines;
+  std::vector<std::string_view> lines;
   while (!chunks.empty()) {
     std::vector<Chunk> now;
     size_t used = 0;
@@ -133,12 +134,11 @@ std::vector<std::string> wrap_line(Heap& heap, std::string_view line, const Wrap
       }
     }
     if (!now.empty() && blank(now.back())) now.pop_back();
-    std::string text;
-    for (const Chunk& chunk : now)
-      for (size_t at = chunk.from; at < chunk.to; ++at) text += letters[at];
     heap.step(4);
     heap.take(64);
-    if (!now.empty()) lines.push_back(std::move(text));
+    if (now.empty()) continue;
+    const std::string_view first = letters[now.front().from], last = letters[now.back().to - 1];  // chunks follow each other
+    lines.emplace_back(first.data(), size_t(last.data() + last.size() - first.data()));
   }
   return lines;
 }
@@ -157,7 +157,7 @@ Value word_wrap(Interpreter& in, const Value& v, const Args& args) {
   if (v.is_undefined()) v.raise_undefined();
   if (!v.str()) raise("wordwrap: a str is expected, not {}", v.type_name());
   WrapStyle style{.break_long_words = a.flag(1, true), .break_on_hyphens = a.flag(3, true)};
-  const std::string between = a.has(2) && !a[2].is_none() ? a.text(2) : "\n";
+  const Str between = a.has(2) && !a[2].is_none() ? a.str(2) : Str{"\n"};
   TextBuilder out(in.heap);
   bool first = true;
   const auto lines = split_lines(v.str()->text);
@@ -165,9 +165,9 @@ Value word_wrap(Interpreter& in, const Value& v, const Args& args) {
   for (const std::string_view line : lines) {
     if (!std::exchange(first, false)) out.add(between);
     bool first_part = true;
-    for (const std::string& part : wrap_line(in.heap, line, style)) {
+    for (const std::string_view part : wrap_line(in.heap, line, style)) {
       if (!std::exchange(first_part, false)) out.add(between);
-      out.add(part);
+      out.add(*v.str(), part);
     }
   }
   return in.heap.text(out.take());
@@ -178,7 +178,7 @@ Value word_wrap(Interpreter& in, const Value& v, const Args& args) {
 class Printer {
  public:
   explicit Printer(Heap& heap) : heap_(heap), out_(heap) {}
-  std::string print(const Value& v) {
+  Str print(const Value& v) {
     format(v, 0, 0, true);
     return out_.take();
   }
@@ -227,33 +227,33 @@ class Printer {
     out.add(v.dict() ? "}" : list ? "]" : v.seq()->items.size() == 1 ? ",)" : ")");
   }
 
-  std::string repr(const Value& v) {
+  Str repr(const Value& v) {
     TextBuilder out(heap_);
     add_repr(out, v);
     return out.take();
   }
-  std::string repr(std::string_view s) {
+  Str repr(const Str& s, std::string_view inside) {
     TextBuilder out(heap_);
-    append_repr(out, s);
+    append_repr(out, s, inside);
     return out.take();
   }
 
   void new_line(int64_t indent) {
     out_.add("\n");
-    out_.repeat(" ", indent);
+    out_.repeat(Str{" "}, indent);
   }
 
   /// `after`: characters that follow on the last line.
   void format(const Value& v, int64_t indent, int64_t after, bool outermost = false) {
-    const std::string plain = repr(v);
-    if (text_length(plain) <= kWidth - indent - after) return out_.add(plain);
+    const Str plain = repr(v);
+    if (text_length(plain.text) <= kWidth - indent - after) return out_.add(plain);
     if (v.dict()) return format_dict(*v.dict(), indent, after + 1);
     if (v.is_seq(SeqKind::list)) return format_items(v.seq()->items, indent, after + 1, "[", "]");
     if (is_plain_tuple(v)) {
       const bool one = v.seq()->items.size() == 1;
       return format_items(v.seq()->items, indent, after + (one ? 2 : 1), "(", one ? ",)" : ")");
     }
-    if (v.str() && !v.str()->markup) return format_text(v.str()->text, indent, after, outermost);
+    if (v.str() && !v.str()->markup) return format_text(*v.str(), indent, after, outermost);
     out_.add(plain);
   }
 
@@ -262,10 +262,10 @@ class Printer {
     const auto items = sorted(d);
     for (size_t i = 0; i < items.size(); ++i) {
       if (i > 0) out_.add(","), new_line(indent + 1);
-      const std::string key = repr(items[i]->first);
+      const Str key = repr(items[i]->first);
       out_.add(key);
       out_.add(": ");
-      format(items[i]->second, indent + 1 + text_length(key) + 2, i + 1 == items.size() ? after : 1);
+      format(items[i]->second, indent + 1 + text_length(key.text) + 2, i + 1 == items.size() ? after : 1);
     }
     out_.add("}");
   }
@@ -281,41 +281,38 @@ class Printer {
   }
 
   /// A long line of a text, cut after spaces so that each part's repr() fits.
-  void add_parts(std::vector<std::string>& out, std::string_view line, int64_t width, int64_t after) {
-    std::string now;
+  void add_parts(std::vector<Str>& out, const Str& whole, std::string_view line, int64_t width, int64_t after) {
+    size_t now = 0;  // where the part begins that is gathered
     for (size_t at = 0; at < line.size();) {
       size_t end = at, next = at;
       while (end < line.size() && !is_space(next_code_point(line, next))) end = next;
       next = end;
       while (end < line.size() && is_space(next_code_point(line, next))) end = next;
-      const std::string_view part = line.substr(at, end - at);
-      at = end;
+      const size_t part = std::exchange(at, end);
       if (at == line.size()) width -= after;
-      heap_.step(int64_t(now.size() / 16) + 1);
-      if (text_length(repr(now + std::string(part))) > width) {
-        if (!now.empty()) out.push_back(repr(now));
+      heap_.step(int64_t((part - now) / 16) + 1);
+      if (text_length(repr(whole, line.substr(now, end - now)).text) > width) {
+        if (part > now) out.push_back(repr(whole, line.substr(now, part - now)));
         now = part;
-      } else {
-        now += part;
       }
     }
-    if (!now.empty()) out.push_back(repr(now));
+    if (now < line.size()) out.push_back(repr(whole, line.substr(now)));
   }
 
-  void format_text(std::string_view s, int64_t indent, int64_t after, bool outermost) {
+  void format_text(const Str& s, int64_t indent, int64_t after, bool outermost) {
     if (outermost) ++indent, ++after;
-    std::vector<std::string> parts;
-    const auto lines = split_lines(s, true);
+    std::vector<Str> parts;
+    const auto lines = split_lines(s.text, true);
     for (size_t i = 0; i < lines.size(); ++i) {
       const int64_t tail = i + 1 == lines.size() ? after : 0;
-      std::string whole = repr(lines[i]);
-      if (text_length(whole) <= kWidth - indent - tail) {
+      Str whole = repr(s, lines[i]);
+      if (text_length(whole.text) <= kWidth - indent - tail) {
         parts.push_back(std::move(whole));
       } else {
-        add_parts(parts, lines[i], kWidth - indent, tail);
+        add_parts(parts, s, lines[i], kWidth - indent, tail);
       }
     }
-    if (parts.size() == 1) return out_.add(repr(lines.back()));
+    if (parts.size() == 1) return out_.add(repr(s, lines.back()));
     if (outermost) out_.add("(");
     for (size_t i = 0; i < parts.size(); ++i) {
       if (i > 0) new_line(indent);

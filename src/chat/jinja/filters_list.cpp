@@ -180,7 +180,7 @@ Value last(Interpreter& in, const Value& v, const Args& args) {
 
 Value join(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("join", args, {"d", "attribute"});
-  const std::string separator = a.has(0) ? to_text(in.heap, a[0]) : "";
+  const Str separator = a.has(0) ? to_text(in.heap, a[0]) : Str{};
   TextBuilder out(in.heap);
   bool more = false;
   for (const Value& item : iterate(in.heap, v)) {
@@ -221,9 +221,9 @@ Value reverse(Interpreter& in, const Value& v, const Args& args) {
   const bool view = v.seq() || v.dict() || v.is_undefined();
   if (!view && !v.str()) return in.heap.list(std::move(out));  // what cannot be walked backwards is copied
   if (!v.str()) return in.heap.generator("list_reverseiterator", std::move(out));
-  std::string text;
-  for (const Value& c : out) text += c.str()->text;
-  return in.heap.text(std::move(text), v.str()->markup);
+  TextBuilder text(in.heap);
+  for (const Value& c : out) text.add(*c.str());
+  return in.heap.text(text.take(v.str()->markup));
 }
 
 Value sum(Interpreter& in, const Value& v, const Args& args) {

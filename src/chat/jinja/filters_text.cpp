@@ -10,11 +10,18 @@
 namespace gale::jinja {
 namespace {
 
-Value mapped(Interpreter& in, const Value& v, const char* name, const Args& args, std::string (*f)(std::string_view)) {
+using CaseChange = std::string (*)(std::string_view, Authors*);
+
+Str changed(Str s, CaseChange f) {
+  s.text = f(s.text, &s.authors);
+  return s;
+}
+
+Value mapped(Interpreter& in, const Value& v, const char* name, const Args& args, CaseChange f) {
   const Bound none(name, args, {});
   Str s = soft_text(in.heap, v);
   in.heap.step(int64_t(s.text.size() / 16));
-  return in.heap.text(f(s.text), s.markup);
+  return in.heap.text(changed(std::move(s), f));
 }
 
 Value upper(Interpreter& in, const Value& v, const Args& args) { return mapped(in, v, "upper", args, to_upper); }
@@ -24,37 +31,39 @@ Value capitalized(Interpreter& in, const Value& v, const Args& args) { return ma
 /// Words begin after - ( { [ < or space, as jinja2's own title filter has it.
 Value title(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("title", args, {});
-  const std::string s = to_text(in.heap, v);
+  const Str whole = to_text(in.heap, v);
+  const std::string_view s = whole.text;
   const auto splits = [](char32_t c) { return c == '-' || c == '(' || c == '{' || c == '[' || c == '<' || is_space(c); };
-  std::string out;
+  TextBuilder out(in.heap);
   size_t word = 0;
   for (size_t at = 0; at <= s.size();) {
     size_t next = at;
     const bool end = at == s.size() || splits(next_code_point(s, next));
     if (end) {
-      const std::string_view text = std::string_view(s).substr(word, at - word);
+      const std::string_view text = s.substr(word, at - word);
       size_t first = 0;
       if (!text.empty()) next_code_point(text, first);
-      out += to_upper(text.substr(0, first)) + to_lower(text.substr(first));
-      out += s.substr(at, next - at);
+      out.add(changed(whole.part(text.substr(0, first)), to_upper));
+      out.add(changed(whole.part(text.substr(first)), to_lower));
+      out.add(whole, s.substr(at, next - at));
       word = next;
     }
     if (at == s.size()) break;
     at = next;
   }
-  return in.heap.text(std::move(out));
+  return in.heap.text(out.take());
 }
 
 Value trim(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("trim", args, {"chars"});
   const Str s = soft_text(in.heap, v);
-  return in.heap.text(std::string(strip(s.text, a.optional_text(0))), s.markup);
+  return in.heap.text(s.part(strip(s.text, a.optional_text(0))));
 }
 
 Value replace(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("replace", args, {"old", "new", "count"}, 2);
   const int64_t count = a.has(2) && !a[2].is_none() ? a.integer(2, -1) : -1;
-  return in.heap.text(replace_text(in.heap, to_text(in.heap, v), to_text(in.heap, a[0]), to_text(in.heap, a[1]), count));
+  return in.heap.text(replace_text(in.heap, to_text(in.heap, v), to_text(in.heap, a[0]).text, to_text(in.heap, a[1]), count));
 }
 
 Value to_string(Interpreter& in, const Value& v, const Args& args) {
@@ -63,19 +72,24 @@ Value to_string(Interpreter& in, const Value& v, const Args& args) {
   return in.heap.text(to_text(in.heap, v));
 }
 
+Str as_markup(Str s) {
+  s.markup = true;
+  return s;
+}
+
 Value safe(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("safe", args, {});
-  return in.heap.text(to_text(in.heap, v), true);
+  return in.heap.text(as_markup(to_text(in.heap, v)));
 }
 
 Value escape(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("escape", args, {});
-  return in.heap.text(escape_html(in.heap, v), true);
+  return in.heap.text(as_markup(escape_html(in.heap, v)));
 }
 
 Value force_escape(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("forceescape", args, {});
-  return in.heap.text(escape_html(in.heap, in.heap.text(to_text(in.heap, v))), true);
+  return in.heap.text(as_markup(escape_html(in.heap, in.heap.text(to_text(in.heap, v)))));
 }
 
 Value indent(Interpreter& in, const Value& v, const Args& args) {
@@ -84,25 +98,29 @@ Value indent(Interpreter& in, const Value& v, const Args& args) {
   if (!v.str()) raise("indent: a str is expected, not {}", v.type_name());
   TextBuilder by(in.heap);
   if (a.has(0) && a[0].str()) {
-    by.add(a[0].str()->text);
+    by.add(*a[0].str());
   } else {
-    by.repeat(" ", a.integer(0, 4));
+    by.repeat(Str{" "}, a.integer(0, 4));
   }
-  const std::string text = v.str()->text + "\n";
-  const auto lines = split_lines(text);
+  const Str indentation = by.take();
+  TextBuilder with_end(in.heap);
+  with_end.add(*v.str());
+  with_end.add("\n");
+  const Str text = with_end.take();
+  const auto lines = split_lines(text.text);
   TextBuilder out(in.heap);
-  if (a.flag(1)) out.add(by.text());
+  if (a.flag(1)) out.add(indentation);
   for (size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) out.add("\n");
-    if (i > 0 && (a.flag(2) || !lines[i].empty())) out.add(by.text());
-    out.add(lines[i]);
+    if (i > 0 && (a.flag(2) || !lines[i].empty())) out.add(indentation);
+    out.add(text, lines[i]);
   }
-  return in.heap.text(out.take(), v.str()->markup);
+  return in.heap.text(out.take(v.str()->markup));
 }
 
 Value word_count(Interpreter& in, const Value& v, const Args& args) {
   const Bound none("wordcount", args, {});
-  const std::string s = to_text(in.heap, v);
+  const std::string s = to_text(in.heap, v).text;
   in.heap.step(int64_t(s.size() / 4));  // letters are looked up in tables
   int64_t n = 0;
   bool inside = false;
@@ -118,7 +136,7 @@ Value word_count(Interpreter& in, const Value& v, const Args& args) {
 Value center(Interpreter& in, const Value& v, const Args& args) {
   const Bound a("center", args, {"width"});
   const Str s = soft_text(in.heap, v);
-  return in.heap.text(center_text(in.heap, s.text, a.integer(0, 80), " "), s.markup);
+  return in.heap.text(center_text(in.heap, s, a.integer(0, 80), Str{" "}));
 }
 
 Value truncate(Interpreter& in, const Value& v, const Args& args) {
@@ -129,18 +147,24 @@ Value truncate(Interpreter& in, const Value& v, const Args& args) {
   };
   const double limit = number(0, 255), leeway = number(3, 5);
   if (a.has(0) && a[0].is_none()) raise("truncate: a number is expected, not NoneType");
-  const std::string end = a.has(2) ? a.text(2) : "...";
-  const int64_t end_size = text_length(end);
+  const Str dots{"..."};
+  const auto end_length = a.has(2) ? length(in.heap, a[2]) : 3;  // it need not be a text where nothing is cut off
+  if (!end_length) raise("object of type '{}' has no len()", a[2].type_name());
+  const int64_t end_size = *end_length;
   if (!(limit >= double(end_size)) || !(leeway >= 0)) raise("truncate: length {} or leeway {} is out of range", limit, leeway);
   const auto size = length(in.heap, v);
   if (!size) raise("object of type '{}' has no len()", v.type_name());
   if (double(*size) <= limit + leeway) return v;
   if (!v.str()) raise("truncate: a str is expected, not {}", v.type_name());
+  const Str& end = a.has(2) ? a.str(2) : dots;
   const int64_t keep = a.integer(0, 255) - end_size;
-  const std::string& s = v.str()->text;
-  std::string head = s.substr(0, text_offset(s, keep));
+  const std::string_view s = v.str()->text;
+  std::string_view head = s.substr(0, text_offset(s, keep));
   if (!a.flag(1)) head = head.substr(0, head.rfind(' '));
-  return in.heap.text(head + end);
+  TextBuilder out(in.heap);
+  out.add(*v.str(), head);
+  out.add(end);
+  return in.heap.text(out.take());
 }
 
 Value format(Interpreter& in, const Value& v, const Args& args) {
@@ -149,7 +173,7 @@ Value format(Interpreter& in, const Value& v, const Args& args) {
   const Str s = soft_text(in.heap, v);
   if (args.named.empty()) return format_percent(in.heap, s, in.heap.tuple(args.positional));
   Dict named;
-  for (const auto& [name, value] : args.named) named.set(in.heap.text(name), value);
+  for (const auto& [name, value] : args.named) named.set(in.heap.text(Str{name, false, args.names}), value);
   return format_percent(in.heap, s, in.heap.dict(std::move(named)));
 }
 
@@ -160,15 +184,16 @@ Value to_json(Interpreter& in, const Value& v, const Args& args) {
   if (a.has(1) && !a[1].is_none() && !v.str()) {  // a text is written without a look at it
     const int64_t width = a[1].str() ? 0 : a.integer(1, 0);
     if (width > 1000) raise("tojson: an indent of {} is too wide (limit 1000)", width);
-    options.indent = a[1].str() ? a[1].str()->text : std::string(size_t(std::max<int64_t>(width, 0)), ' ');
-    if (options.indent->size() > 1000) raise("tojson: an indent of {} bytes is too wide (limit 1000)", options.indent->size());
-    options.item_separator = ",";
+    options.indent = a[1].str() ? *a[1].str() : Str{std::string(size_t(std::max<int64_t>(width, 0)), ' ')};
+    const size_t wide = options.indent->text.size();
+    if (wide > 1000) raise("tojson: an indent of {} bytes is too wide (limit 1000)", wide);
+    options.item_separator = {","};
   }
   if (a.has(2) && !a[2].is_none()) {
     const auto parts = iterate(in.heap, a[2]);
     if (parts.size() != 2 || !parts[0].str() || !parts[1].str()) raise("tojson: separators must be two texts");
-    options.item_separator = parts[0].str()->text;
-    options.key_separator = parts[1].str()->text;
+    options.item_separator = *parts[0].str();
+    options.key_separator = *parts[1].str();
   }
   options.sort_keys = a.flag(3);
   return in.heap.text(dump_json(in.heap, v, options));
@@ -262,8 +287,14 @@ Value file_size(Interpreter& in, const Value& v, const Args& args) {
                                   "kMGTPEZY"[i] == 'k' && a.flag(0) ? 'K' : "kMGTPEZY"[i], a.flag(0) ? "iB" : "B"));
 }
 
-Value random(Interpreter&, const Value&, const Args&) {
-  raise("|random is refused: the same messages must give the same prompt");
+/// The first element, which is one that Python may choose too: the same messages must give the same prompt.
+Value random(Interpreter& in, const Value& v, const Args& args) {
+  const Bound none("random", args, {});
+  const auto n = length(in.heap, v);
+  if (!n) raise("object of type '{}' has no len()", v.type_name());
+  if (*n == 0) return Value::undefined("No random item, sequence was empty.");
+  if (!v.str() && (!v.seq() || v.seq()->kind > SeqKind::range)) raise("'{}' has no element 0", v.type_name());
+  return *element(in.heap, v, 0);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ constexpr int64_t kMaxWidth = 10000;
 
 /// One conversion: what both % and format() boil down to.
 struct Spec {
-  std::string fill = " ";
+  Str fill = {" "};
   char align = 0;  // < > ^ =, 0: the type's own
   char sign = 0;   // + - or a space, 0: none was asked for
   char group = 0;
@@ -37,25 +37,25 @@ int64_t read_number(std::string_view s, size_t& at, int64_t absent) {
 /// The digits `text` begins with in groups of `each`. Zeros that fill the width, less the `sign`, are digits too.
 std::string group_digits(const Spec& spec, std::string text, size_t sign, size_t each = 3) {
   size_t end = each == 3 ? std::min(text.find_first_not_of("0123456789"), text.size()) : text.size();
-  const bool zeros = spec.align == '=' && spec.fill == "0" && end > 0;
+  const bool zeros = spec.align == '=' && spec.fill.text == "0" && end > 0;
   while (zeros && int64_t(text.size() + (end - 1) / each + sign) < spec.width) text.insert(0, 1, '0'), ++end;
   for (size_t i = end; i > each; i -= each) text.insert(i - each, 1, spec.group);
   return text;
 }
 
 /// Pads `body` to the width; `sign` goes before the padding where the alignment is '='.
-std::string pad(const Spec& spec, const std::string& sign, const std::string& body, char own_align) {
+Str pad(Heap& heap, const Spec& spec, const std::string& sign, const Str& body, char own_align) {
   const char align = spec.align ? spec.align : own_align;
-  const int64_t missing = std::max<int64_t>(0, spec.width - text_length(sign) - text_length(body));
-  const auto fill = [&](int64_t n) {
-    std::string out;
-    for (int64_t i = 0; i < n; ++i) out += spec.fill;
-    return out;
-  };
-  if (align == '<') return sign + body + fill(missing);
-  if (align == '^') return fill(missing / 2) + sign + body + fill(missing - missing / 2);
-  if (align == '=') return sign + fill(missing) + body;
-  return fill(missing) + sign + body;
+  const int64_t missing = std::max<int64_t>(0, spec.width - text_length(sign) - text_length(body.text));
+  const int64_t before = align == '<' || align == '=' ? 0 : align == '^' ? missing / 2 : missing;
+  const int64_t between = align == '=' ? missing : 0;
+  TextBuilder out(heap);
+  out.repeat(spec.fill, before);
+  out.add(sign);
+  out.repeat(spec.fill, between);
+  out.add(body);
+  out.repeat(spec.fill, missing - before - between);
+  return out.take();
 }
 
 std::string sign_of(const Spec& spec, bool negative) {
@@ -63,7 +63,7 @@ std::string sign_of(const Spec& spec, bool negative) {
   return spec.sign == '+' || spec.sign == ' ' ? std::string(1, spec.sign) : "";
 }
 
-std::string format_float(const Spec& spec, double v) {
+Str format_float(Heap& heap, const Spec& spec, double v) {
   if (spec.precision > 400) raise("a precision of more than 400 is not supported for numbers");
   const char type = spec.type == '%' || spec.type == 'F' ? 'f' : spec.type == 'n' ? 'g' : spec.type == 0 ? 'r' : spec.type;
   const double size = std::abs(v) * (spec.type == '%' ? 100 : 1);
@@ -83,10 +83,10 @@ std::string format_float(const Spec& spec, double v) {
   const bool zero = body.find_first_of("123456789inf") == std::string::npos;
   const std::string sign = sign_of(spec, std::signbit(v) && !std::isnan(v) && !(zero && spec.no_negative_zero));
   if (spec.group) body = group_digits(spec, std::move(body), sign.size());
-  return pad(spec, sign, body, '>');
+  return pad(heap, spec, sign, {body}, '>');
 }
 
-std::string format_integer(const Spec& spec, int64_t v) {
+Str format_integer(Heap& heap, const Spec& spec, int64_t v) {
   const uint64_t size = v < 0 ? 0 - uint64_t(v) : uint64_t(v);
   std::string body, prefix;
   switch (spec.type) {
@@ -110,69 +110,73 @@ std::string format_integer(const Spec& spec, int64_t v) {
   if (spec.precision > int64_t(body.size())) body.insert(0, size_t(spec.precision) - body.size(), '0');
   const std::string sign = sign_of(spec, v < 0) + prefix;
   if (spec.group) body = group_digits(spec, std::move(body), sign.size(), prefixed ? 4 : 3);
-  return pad(spec, sign, body, '>');
+  return pad(heap, spec, sign, {body}, '>');
 }
 
-std::string format_text(const Spec& spec, std::string_view text, char own_align) {
-  if (spec.precision >= 0) text = text.substr(0, text_offset(text, spec.precision));
-  return pad(spec, "", std::string(text), own_align);
+Str format_text(Heap& heap, const Spec& spec, const Str& text, char own_align) {
+  if (spec.precision < 0) return pad(heap, spec, "", text, own_align);
+  const std::string_view all = text.text;
+  return pad(heap, spec, "", text.part(all.substr(0, text_offset(all, spec.precision))), own_align);
 }
 
-std::string one_character(const Value& v) {
-  if (v.str() && text_length(v.str()->text) == 1) return v.str()->text;
+Str one_character(const Value& v) {
+  if (v.str() && text_length(v.str()->text) == 1) return *v.str();
   if (!v.is_int() || v.integer() < 0 || v.integer() > 0x10ffff || (v.integer() >= 0xd800 && v.integer() < 0xe000)) {
     raise("%c requires int or char");
   }
   std::string out;
   append_code_point(out, char32_t(v.integer()));
-  return out;
+  return {out, false, Author::person};  // a number does not say whose it is
 }
 
-std::string repr_text(Heap& heap, const Value& v) {
+Str repr_text(Heap& heap, const Value& v) {
   TextBuilder out(heap);
   append_repr(out, heap, v);
   return out.take();
 }
 
 /// Python's ascii(): the repr with escapes for what is not ASCII.
-std::string ascii_text(Heap& heap, const Value& v) {
-  const std::string text = repr_text(heap, v);
+Str ascii_text(Heap& heap, const Value& v) {
+  const Str whole = repr_text(heap, v);
   TextBuilder out(heap);
-  for (size_t at = 0; at < text.size();) {
-    const auto code = uint32_t(next_code_point(text, at));
-    if (code < 0x80)
-      out.add(char(code));
-    else
-      out.add(code < 0x100     ? fmt::format("\\x{:02x}", code)
-              : code < 0x10000 ? fmt::format("\\u{:04x}", code)
-                               : fmt::format("\\U{:08x}", code));
-  }
+  whole.each_author(whole.text, [&](std::string_view text, Author who) {
+    for (size_t at = 0; at < text.size();) {
+      const auto code = uint32_t(next_code_point(text, at));
+      if (code < 0x80)
+        out.add(char(code), who);
+      else
+        out.add(code < 0x100     ? fmt::format("\\x{:02x}", code)
+                : code < 0x10000 ? fmt::format("\\u{:04x}", code)
+                                 : fmt::format("\\U{:08x}", code),
+                who);
+    }
+  });
   return out.take();
 }
 
 /// The conversion of one value by a letter of the % operator.
-std::string convert(Heap& heap, Spec spec, const Value& v, bool markup) {
+Str convert(Heap& heap, const Spec& spec, const Value& v, bool markup) {
   switch (spec.type) {
     case 's':
-      return format_text(spec, markup ? escape_html(heap, v) : to_text(heap, v), '>');
+      return format_text(heap, spec, markup ? escape_html(heap, v) : to_text(heap, v), '>');
     case 'r':
-      return format_text(spec, repr_text(heap, v), '>');
+      return format_text(heap, spec, repr_text(heap, v), '>');
     case 'a':
-      return format_text(spec, ascii_text(heap, v), '>');
+      return format_text(heap, spec, ascii_text(heap, v), '>');
     case 'c':
-      return format_text(spec, one_character(v), '>');
+      return format_text(heap, spec, one_character(v), '>');
     default:
       break;
   }
   if (!v.is_number()) raise("%{} format: a real number is required, not {}", spec.type, v.type_name());
   const bool whole = std::string_view("diuxXo").find(spec.type) != std::string_view::npos;
-  if (!whole) return format_float(spec, v.number());
+  if (!whole) return format_float(heap, spec, v.number());
   if (v.is_float() && !std::isfinite(v.number())) raise("cannot convert float to integer");
   if (v.is_float() && std::abs(v.number()) >= 9.2e18) raise("integer {} does not fit in 64 bits", v.number());
   if (v.is_float() && std::string_view("xXo").find(spec.type) != std::string_view::npos) {
     raise("%{} format: an integer is required, not float", spec.type);
   }
-  return format_integer(spec, v.is_float() ? int64_t(v.number()) : v.integer());
+  return format_integer(heap, spec, v.is_float() ? int64_t(v.number()) : v.integer());
 }
 
 /// The values of a % expression, handed out in order or by name.
@@ -218,7 +222,7 @@ int64_t read_size(std::string_view s, size_t& at, Supply& supply) {
   return v.integer();
 }
 
-std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supply, bool markup) {
+Str percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supply, bool markup) {
   Spec spec;
   std::optional<Value> value;
   if (at < s.size() && s[at] == '(') {
@@ -244,27 +248,28 @@ std::string percent_one(Heap& heap, std::string_view s, size_t& at, Supply& supp
   while (at < s.size() && std::string_view("hlL").find(s[at]) != std::string_view::npos) ++at;
   if (at == s.size()) raise("incomplete format");
   spec.type = s[at++];
-  if (spec.type == '%' && at == start + 1) return "%";
+  if (spec.type == '%' && at == start + 1) return {"%"};
   if (std::string_view("sracdiuxXofFeEgG").find(spec.type) == std::string_view::npos) {
     raise("unsupported format character '{}'", spec.type);
   }
   if (zero && spec.align == 0 && std::string_view("srac").find(spec.type) == std::string_view::npos) {
-    spec.fill = "0";
+    spec.fill = {"0"};
     spec.align = '=';
   }
   return convert(heap, spec, value ? *value : supply.next(), markup);
 }
 
 /// `own`: alignment and type of what is formatted, where the text names none.
-Spec parse_spec(std::string_view s, char own_align, char own_type) {
+Spec parse_spec(const Str& text, char own_align, char own_type) {
   Spec spec;
+  const std::string_view s = text.text;
   size_t at = 0;
   const auto is_align = [&](size_t i) { return i < s.size() && std::string_view("<>^=").find(s[i]) != std::string_view::npos; };
   size_t first = 0;
   if (!s.empty()) next_code_point(s, first);
   const bool filled = is_align(first) && first > 0;
   if (filled) {
-    spec.fill = s.substr(0, first);
+    spec.fill = text.part(s.substr(0, first));
     spec.align = s[first];
     at = first + 1;
   } else if (is_align(0)) {
@@ -274,7 +279,7 @@ Spec parse_spec(std::string_view s, char own_align, char own_type) {
   if (at < s.size() && s[at] == 'z') spec.no_negative_zero = ++at > 0;
   if (at < s.size() && s[at] == '#') spec.alternate = ++at > 0;
   if (at < s.size() && s[at] == '0' && !filled) {
-    spec.fill = "0";
+    spec.fill = {"0"};
     if (!spec.align && own_align == '>') spec.align = '=';
     ++at;
   }
@@ -293,8 +298,8 @@ Spec parse_spec(std::string_view s, char own_align, char own_type) {
   return spec;
 }
 
-std::string format_value(Heap& heap, const Value& v, std::string_view text) {
-  if (text.empty()) return to_text(heap, v);
+Str format_value(Heap& heap, const Value& v, const Str& text) {
+  if (text.text.empty()) return to_text(heap, v);
   const Spec spec = parse_spec(text, v.str() ? '<' : '>', v.str() ? 's' : v.is_int() ? 'd' : 0);
   const auto allowed = [&](std::string_view types) {
     if (spec.type && types.find(spec.type) == std::string_view::npos) {
@@ -307,7 +312,7 @@ std::string format_value(Heap& heap, const Value& v, std::string_view text) {
     if (spec.no_negative_zero) raise("Negative zero coercion (z) not allowed in string format specifier");
     if (spec.alternate) raise("Alternate form (#) not allowed in string format specifier");
     if (spec.align == '=') raise("'=' alignment not allowed in string format specifier");
-    return format_text(spec, v.str()->text, '<');
+    return format_text(heap, spec, *v.str(), '<');
   }
   if (v.is_int() && std::string_view("eEfFgG%").find(spec.type ? spec.type : ' ') == std::string_view::npos) {
     allowed("dxXobnc");
@@ -315,12 +320,12 @@ std::string format_value(Heap& heap, const Value& v, std::string_view text) {
     if (spec.no_negative_zero) raise("Negative zero coercion (z) not allowed in format specifier with integer format code");
     if (spec.type == 'c' && spec.sign) raise("Sign not allowed with integer format specifier 'c'");
     if (spec.type == 'c' && spec.alternate) raise("Alternate form (#) not allowed with integer format specifier 'c'");
-    if (spec.type == 'c') return format_text(spec, one_character(v), '>');
-    return format_integer(spec, v.integer());
+    if (spec.type == 'c') return format_text(heap, spec, one_character(v), '>');
+    return format_integer(heap, spec, v.integer());
   }
   if (!v.is_number()) raise("unsupported format string passed to {}.__format__", v.type_name());
   allowed("eEfFgGn%");
-  return format_float(spec, v.number());
+  return format_float(heap, spec, v.number());
 }
 
 /// str.format over one text. Fields inside a specification are expanded once, as in Python.
@@ -328,26 +333,29 @@ class Braces {
  public:
   Braces(Heap& heap, Interpreter& in, Lookup lookup, const Args& args) : heap_(heap), in_(in), lookup_(lookup), args_(args) {}
 
-  std::string expand(std::string_view s, int depth) {
+  /// `s` lies in whole.text, or is empty.
+  Str expand(const Str& whole, std::string_view s, int depth) {
     if (depth > 2) raise("Max string recursion exceeded");
     TextBuilder out(heap_);
     for (size_t at = 0; at < s.size();) {
-      const char c = s[at++];
-      if (c != '{' && c != '}') {
-        out.add(c);
-      } else if (at < s.size() && s[at] == c) {
-        out.add(s[at++]);
+      const size_t plain = std::min(s.find_first_of("{}", at), s.size());
+      out.add(whole, s.substr(at, plain - at));
+      if (plain == s.size()) break;
+      at = plain + 1;
+      const char c = s[plain];
+      if (at < s.size() && s[at] == c) {
+        out.add(whole, s.substr(at++, 1));
       } else if (c == '}') {
         raise("Single '}}' encountered in format string");
       } else {
-        out.add(field(s, at, depth));
+        out.add(field(whole, s, at, depth));
       }
     }
     return out.take();
   }
 
  private:
-  std::string field(std::string_view s, size_t& at, int depth) {
+  Str field(const Str& whole, std::string_view s, size_t& at, int depth) {
     const size_t from = at;
     for (int level = 1; level > 0; ++at) {
       if (at == s.size()) raise("expected '}}' before end of string");
@@ -363,7 +371,7 @@ class Braces {
       numbered_ = true;
     }
     const Value v = find(text.substr(0, mark));  // before the specification's own fields, which are numbered after it
-    const std::string spec = expand(inner, depth + 1);
+    const Str spec = expand(whole, inner, depth + 1);
     if (mark == text.npos) return format_value(heap_, v, spec);
     const std::string_view how = text.substr(mark + 1);
     if (how != "s" && how != "r" && how != "a") raise("Unknown conversion specifier '{}'", how);
@@ -430,16 +438,18 @@ Value format_percent(Heap& heap, const Str& text, const Value& values) {
   const std::string_view s = text.text;
   for (size_t at = 0; at < s.size();) {
     const size_t mark = std::min(s.find('%', at), s.size());
-    out.add(s.substr(at, mark - at));
+    out.add(text, s.substr(at, mark - at));
     at = mark + 1;
     if (mark < s.size()) out.add(percent_one(heap, s, at, supply, text.markup));
   }
   supply.finish();
-  return heap.text(out.take(), text.markup);
+  return heap.text(out.take(text.markup));
 }
 
 Value format_braces(Heap& heap, Interpreter& in, Lookup lookup, const Str& text, const Args& args) {
-  return heap.text(Braces(heap, in, lookup, args).expand(text.text, 0), text.markup);
+  Str out = Braces(heap, in, lookup, args).expand(text, text.text, 0);
+  out.markup = text.markup;
+  return heap.text(std::move(out));
 }
 
 }  // namespace gale::jinja

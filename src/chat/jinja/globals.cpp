@@ -101,14 +101,14 @@ Value make_namespace(Interpreter& in, const Args& args) {
   const Dict fields = dict_from_args(in, "namespace", args);
   for (const auto& [key, value] : fields.items()) {
     if (!key.str()) raise("namespace(): names must be str");
-    ns->set(key.str()->text, value);
+    ns->set(key, value);
   }
   return Value(ObjectPtr(ns));
 }
 
 Value raise_exception(Interpreter& in, const Args& args) {
   const Bound a("raise_exception", args, {"message"}, 1);
-  throw Refusal(to_text(in.heap, a[0]).substr(0, 4096));
+  throw Refusal(to_text(in.heap, a[0]).text.substr(0, 4096));
 }
 
 /// A format in the terms of C: Python's clock here has no time zone, and its own letter for microseconds.
@@ -148,7 +148,7 @@ Value strftime_now(Interpreter& in, const Args& args) {
   if (!localtime_r(&time, &local)) raise("strftime_now: the time {} cannot be shown", in.now);
   std::string out(16384, 0);
   out.resize(std::strftime(out.data(), out.size(), naive_format(format).c_str(), &local));
-  return in.heap.text(std::move(out));
+  return in.heap.text(Str{std::move(out), false, a[0].str()->authors.least()});
 }
 
 Value cycler(Interpreter& in, const Args& args) {
@@ -161,7 +161,9 @@ Value joiner(Interpreter& in, const Args& args) {
   return Value(ObjectPtr(in.heap.object<Joiner>(a.get(0, Value::constant(", ")))));
 }
 
-Value lipsum(Interpreter&, const Args&) { raise("lipsum() is refused: the same messages must give the same prompt"); }
+Value lipsum(Interpreter&, const Args&) {
+  raise("lipsum() is refused: it is random filler, and the same messages must give the same prompt");
+}
 
 }  // namespace
 
@@ -182,7 +184,7 @@ Dict dict_from_args(Interpreter& in, const char* function, const Args& args) {
       }
     }
   }
-  for (const auto& [name, value] : args.named) out.set(in.heap.text(name), value);
+  for (const auto& [name, value] : args.named) out.set(in.heap.text(Str{name, false, args.names}), value);
   return out;
 }
 

@@ -1,11 +1,35 @@
 #include "chat/jinja/heap.h"
 
 namespace gale::jinja {
+namespace {
 
-Value Heap::text(std::string s, bool markup) {
-  check_text(int64_t(s.size()));
-  take(int64_t(s.size()) + 64);
-  return Value(std::make_shared<const Str>(Str{std::move(s), markup}));
+/// Gives back what it held. REQUIRES: the heap outlives it.
+struct Counted : Str {
+  Counted(Str s, int64_t n, int64_t& counter) : Str(std::move(s)), bytes(n), left(counter) {}
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { left += bytes; }
+  int64_t bytes;
+  int64_t& left;
+};
+
+}  // namespace
+
+void Heap::given(int64_t bytes) {
+  // A template may walk over all texts letter by letter, as those of Llama 3.2 Vision look for images, and copy all that it has
+  // written so far at each of a thousand turns.
+  constexpr int64_t kSteps = 24, kCopies = 2048, kHeld = 16, kWritten = 4, kMostBytes = int64_t(1) << 30;
+  limits_.steps += kSteps * bytes, steps_left_ += kSteps * bytes;
+  limits_.made_bytes += kCopies * bytes, bytes_left_ += kCopies * bytes;
+  limits_.held_bytes += kHeld * bytes, held_left_ += kHeld * bytes;
+  limits_.text_bytes = std::min(limits_.text_bytes + kWritten * bytes, kMostBytes);
+}
+
+Value Heap::text(Str s) {
+  check_text(int64_t(s.text.size()));
+  const int64_t bytes = int64_t(s.text.size() + s.authors.bytes()) + 64;
+  take(bytes);
+  return Value(StrPtr(std::make_shared<const Counted>(std::move(s), bytes, held_left_)));
 }
 
 Value Heap::list(std::vector<Value> items, SeqKind kind) {
@@ -85,11 +109,19 @@ void Heap::clear_namespaces() {
   for (auto& ns : namespaces_) ns->clear();
 }
 
-void TextBuilder::repeat(std::string_view s, int64_t n) {
-  if (n <= 0 || s.empty()) return;
+void TextBuilder::add(const Str& s, std::string_view inside) {
+  heap_.check_text(int64_t(text_.size() + inside.size()));
+  if (inside.empty()) return;
+  const auto from = size_t(inside.data() - s.text.data());
+  authors_.append(text_.size(), s.authors, from, from + inside.size());
+  text_ += inside;
+}
+
+void TextBuilder::repeat(const Str& s, int64_t n) {
+  if (n <= 0 || s.text.empty()) return;
   if (n > heap_.limits().text_bytes) heap_.check_text(n);
-  heap_.check_text(int64_t(text_.size()) + int64_t(s.size()) * n);
-  for (int64_t i = 0; i < n; ++i) text_ += s;
+  heap_.check_text(int64_t(text_.size()) + int64_t(s.text.size()) * n);
+  for (int64_t i = 0; i < n; ++i) add(s);
 }
 
 }  // namespace gale::jinja

@@ -35,6 +35,7 @@ void Scope::set(const std::string& name, Value value) {
 }
 
 Scope::Name& Scope::make(const std::string& name) {
+  if (names_.empty()) names_.reserve(8);
   names_.push_back({.text = name, .value = {}});
   if (names_.size() > kFewNames)
     for (size_t i = index_.empty() ? 0 : names_.size() - 1; i < names_.size(); ++i) index_.emplace(names_[i].text, i);
@@ -71,14 +72,15 @@ void Interpreter::raise_depth(Interpreter& in) {
   raise("the template recurses more than {} levels deep", in.heap.limits().depth);
 }
 
-std::string Interpreter::render(const Body& body) {
-  std::string out;
+PromptText Interpreter::render(const Body& body) {
+  TextBuilder out(heap);
   out_ = &out;
   scope_ = root_ = std::make_shared<Scope>(root_);  // inside what the caller defined
   root_->hide(body.hidden);
   root_->set("self", Value(ObjectPtr(heap.object<TemplateReference>(body))));
   exec(body);
-  return out;
+  Str whole = out.take();
+  return {std::move(whole.text), std::move(whole.authors)};
 }
 
 Value Interpreter::call(const Value& callee, const Args& args) {

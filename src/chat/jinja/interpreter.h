@@ -43,7 +43,7 @@ class Interpreter {
 
   void define(const std::string& name, Value value) { root_->set(name, std::move(value)); }
   /// The text of the template. Raises Failure; `at` then tells where.
-  std::string render(const Body& body);
+  PromptText render(const Body& body);
   /// Offset in the source of what was being evaluated.
   uint32_t at() const { return at_; }
 
@@ -94,7 +94,7 @@ class Interpreter {
   Flow exec_set_block(const FilteredStatement& s);
   Flow exec_filter_block(const FilteredStatement& s);
   Flow exec_scope(const ScopeStatement& s);
-  std::string block_text(const ScopeStatement& s);
+  Str block_text(const ScopeStatement& s);
   void exec_call_block(const MacroStatement& s);
   Value make_macro(const MacroStatement& s);
   void assign(const Target& target, Value value);
@@ -102,11 +102,11 @@ class Interpreter {
 
   /// Runs `work` with a new scope inside `outer` and gives back what it printed.
   template <class Work>
-  std::string capture(ScopePtr outer, Work&& work);
+  Str capture(ScopePtr outer, Work&& work);
 
   ScopePtr root_ = std::make_shared<Scope>(nullptr);
   ScopePtr scope_ = root_;
-  std::string* out_ = nullptr;
+  TextBuilder* out_ = nullptr;
   std::vector<ScopePtr> captured_;  ///< scopes that macros hold, which may hold those macros: emptied at the end
   uint32_t at_ = 0;
   int depth_ = 0;

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "chat/chat_template.h"
+#include "chat/jinja/heap.h"
 #include "gale/error.h"
 
 namespace gale {
@@ -124,7 +125,6 @@ TEST(Jinja, HostileTemplatesEnd) {
       "{% set ns = namespace(v=1) %}{% for i in range(50000) %}{% set ns.v = namespace(v=[ns.v]) %}{% endfor %}{{ ns|pprint }}",
       "{{ 'abc'|indent(10**9, true) }}",
       "{{ ['b', 'a'] * 500000|int }}{% for i in range(1000) %}{% if (['b', 'a'] * 500000)|sort %}{% endif %}{% endfor %}",
-      "{{ [1] | random }}",
       "{{ lipsum() }}"};
   for (const std::string& source : templates) {
     const std::string text = render(source);
@@ -167,6 +167,14 @@ TEST(Jinja, RingsOfObjectsAreFreed) {  // leaks are seen by the sanitizer build
   EXPECT_EQ(render("{% set ns = namespace() %}{% for i in range(3) %}{% macro m() %}{{ i }}{% endmacro %}{% set ns.m = m %}"
                    "{% set ns.l = loop %}{% endfor %}{{ ns.m() }}"),
             "2");
+}
+
+/// Python chooses any element; a prompt that is told again must be the same.
+TEST(Jinja, RandomIsTheFirst) {
+  EXPECT_EQ(render("{{ [3, 1]|random }}{{ 'ab'|random }}{{ range(5, 9)|random }}{{ (2,)|random }}"), "3a52");
+  EXPECT_EQ(render("{{ []|random }}{{ nope|random }}|{{ {}|random is defined }}"), "|False");
+  EXPECT_THAT(render("{{ 1|random }}"), testing::HasSubstr("has no len()"));
+  EXPECT_THAT(render("{{ {'a': 1}|random }}"), testing::HasSubstr("error"));
 }
 
 TEST(Jinja, OneFinalLineBreakIsDropped) {
@@ -229,6 +237,28 @@ TEST(ChatTemplate, LongTextsCostSteps) {
         render(fmt::format("{{% set a=' '*2000000 %}}{{% for i in range(1000) %}}{{% set x={} %}}{{% endfor %}}", walk));
     EXPECT_TRUE(text.starts_with("error: ")) << walk;
   }
+}
+
+/// A megabyte in a thousand turns, all of which the template copies at each: what a long conversation may cost grows with it.
+TEST(ChatTemplate, LongConversationsMayCostMore) {
+  const std::string source =
+      "{% set ns = namespace(s='') %}{% for m in messages %}{% set ns.s = ns.s + m.content %}{% endfor %}{{ ns.s|length }}";
+  Json messages = Json::array();
+  for (int i = 0; i < 1000; ++i) messages.push_back({{"role", "user"}, {"content", std::string(4000, 'x')}});
+  const ChatTemplate chat = ChatTemplate::parse(source, "", "");
+  ChatInput input;
+  input.messages = &messages;
+  EXPECT_EQ(chat.render(input), "4000000");
+  // What is not given may not cost as much.
+  EXPECT_THAT(render("{% set ns = namespace(s='') %}{% for i in range(1000) %}{% set ns.s = ns.s + 'x' * 4000 %}{% endfor %}"),
+              testing::HasSubstr("makes more than"));
+}
+
+TEST(Jinja, TextsGiveBackWhatTheyHeld) {
+  jinja::Heap heap({.made_bytes = 1 << 20, .held_bytes = 10'000});
+  for (int i = 0; i < 100; ++i) heap.text(std::string(5000, 'x'));
+  const jinja::Value kept = heap.text(std::string(5000, 'x'));
+  EXPECT_THROW(heap.text(std::string(5000, 'x')), jinja::Failure);
 }
 
 TEST(ChatTemplate, ProbesShareABudget) {

@@ -11,7 +11,7 @@
 namespace gale::jinja {
 namespace {
 
-Value convert(Heap& heap, const Json& json, int depth) {
+Value convert(Heap& heap, const Json& json, Author who, int depth) {
   heap.check_depth(depth);
   heap.step();
   switch (json.type()) {
@@ -29,16 +29,18 @@ Value convert(Heap& heap, const Json& json, int depth) {
     case Json::value_t::number_integer:
       return json.get<int64_t>();
     case Json::value_t::string:
-      return heap.text(json.get_ref<const std::string&>());
+      heap.given(int64_t(json.get_ref<const std::string&>().size()));
+      return heap.text(Str{json.get_ref<const std::string&>(), false, who});
     case Json::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
-      for (const Json& item : json) items.push_back(convert(heap, item, depth + 1));
+      for (const Json& item : json) items.push_back(convert(heap, item, who, depth + 1));
       return heap.list(std::move(items));
     }
     case Json::value_t::object: {
       Dict dict;
-      for (const auto& [key, value] : json.items()) dict.set(heap.text(key), convert(heap, value, depth + 1));
+      for (const auto& [key, value] : json.items())
+        dict.set(heap.text(Str{key, false, who}), convert(heap, value, who, depth + 1));
       return heap.dict(std::move(dict));
     }
     case Json::value_t::binary:
@@ -50,11 +52,11 @@ Value convert(Heap& heap, const Json& json, int depth) {
 class Dumper {
  public:
   Dumper(Heap& heap, const DumpOptions& options) : heap_(heap), options_(options), out_(heap) {}
-  std::string take() { return out_.take(); }
+  Str take() { return out_.take(); }
 
   void value(const Value& v, int level) {
     heap_.step();
-    if (v.str()) return text(v.str()->text);
+    if (v.str()) return text(*v.str());
     if (v.seq() && v.seq()->kind <= SeqKind::tuple) return array(*v.seq(), level);
     if (v.dict()) return object(*v.dict(), level);
     if (v.is_undefined() || v.seq() || v.object()) raise("Object of type {} is not JSON serializable", v.type_name());
@@ -106,7 +108,7 @@ class Dumper {
       const Value& key = items[i]->first;
       const bool scalar_key = key.is_number() || key.is_none();
       if (!key.str() && !scalar_key) raise("keys must be str, int, float, bool or None, not {}", key.type_name());
-      text(key.str() ? key.str()->text : scalar(key));
+      text(key.str() ? *key.str() : Str{scalar(key)});
       out_.add(options_.key_separator);
       value(items[i]->second, level + 1);
     }
@@ -114,33 +116,32 @@ class Dumper {
     out_.add('}');
   }
 
-  void text(std::string_view s) {
+  void text(const Str& s) {
     out_.add('"');
+    s.each_author(s.text, [&](std::string_view piece, Author who) { escaped(piece, who); });
+    out_.add('"');
+  }
+
+  void escaped(std::string_view s, Author who) {
     size_t plain = 0;  // start of the run that is copied as it is
     for (size_t at = 0; at < s.size();) {
       const size_t from = at;
       const char32_t c = next_code_point(s, at);
-      const bool special = c < 0x20 || c == '"' || c == '\\' || (options_.ensure_ascii && c > 0x7e && c != kGuardMark);
+      const bool special = c < 0x20 || c == '"' || c == '\\' || (options_.ensure_ascii && c > 0x7e);
       if (!special) continue;
-      out_.add(s.substr(plain, from - plain));
+      out_.add(s.substr(plain, from - plain), who);
       plain = at;
-      escape(c);
+      out_.add(escape(c), who);
     }
-    out_.add(s.substr(plain));
-    out_.add('"');
+    out_.add(s.substr(plain), who);
   }
 
-  void escape(char32_t c) {
+  static std::string escape(char32_t c) {
     static constexpr std::string_view letters = "\"\\\b\f\n\r\t", names = "\"\\bfnrt";
-    if (const size_t i = c < 128 ? letters.find(char(c)) : letters.npos; i != letters.npos) {
-      out_.add('\\');
-      out_.add(names[i]);
-    } else if (c < 0x10000) {
-      out_.add(fmt::format("\\u{:04x}", uint32_t(c)));
-    } else {
-      const uint32_t v = uint32_t(std::min<char32_t>(c, 0x10ffff)) - 0x10000;
-      out_.add(fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + (v >> 10), 0xdc00 + (v & 0x3ff)));
-    }
+    if (const size_t i = c < 128 ? letters.find(char(c)) : letters.npos; i != letters.npos) return {'\\', names[i]};
+    if (c < 0x10000) return fmt::format("\\u{:04x}", uint32_t(c));
+    const uint32_t v = uint32_t(std::min<char32_t>(c, 0x10ffff)) - 0x10000;
+    return fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + (v >> 10), 0xdc00 + (v & 0x3ff));
   }
 
   Heap& heap_;
@@ -150,9 +151,9 @@ class Dumper {
 
 }  // namespace
 
-Value from_json(Heap& heap, const Json& json) { return convert(heap, json, 0); }
+Value from_json(Heap& heap, const Json& json, Author who) { return convert(heap, json, who, 0); }
 
-std::string dump_json(Heap& heap, const Value& v, const DumpOptions& options) {
+Str dump_json(Heap& heap, const Value& v, const DumpOptions& options) {
   Dumper dumper(heap, options);
   dumper.value(v, 0);
   return dumper.take();

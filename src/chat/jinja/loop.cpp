@@ -64,7 +64,7 @@ std::optional<Value> Loop::advance() {
 }
 
 bool Loop::changed(std::vector<Value> values) {
-  std::string now = to_text(in_.heap, in_.heap.tuple(std::move(values)));
+  std::string now = to_text(in_.heap, in_.heap.tuple(std::move(values))).text;
   if (last_changed_ == now) return false;
   last_changed_ = std::move(now);
   return true;

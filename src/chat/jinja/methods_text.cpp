@@ -5,53 +5,59 @@
 
 namespace gale::jinja {
 
-std::string replace_text(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count) {
+Str replace_text(Heap& heap, const Str& whole, std::string_view from, const Str& to, int64_t count) {
   TextBuilder out(heap);
+  const std::string_view s = whole.text;
   heap.step(search_cost(s, from));
   if (from.empty()) {  // before every character, and at the end
     size_t at = 0;
     for (; count != 0; --count) {
       out.add(to);
-      if (at == s.size()) return out.take();
+      if (at == s.size()) return out.take(whole.markup);
       const size_t start = at;
       next_code_point(s, at);
-      out.add(s.substr(start, at - start));
+      out.add(whole, s.substr(start, at - start));
     }
-    out.add(s.substr(at));
-    return out.take();
+    out.add(whole, s.substr(at));
+    return out.take(whole.markup);
   }
   size_t at = 0;
   for (size_t hit; count != 0 && (hit = find_text(s, from, at)) != s.npos; --count) {
     heap.step();
-    out.add(s.substr(at, hit - at));
+    out.add(whole, s.substr(at, hit - at));
     out.add(to);
     at = hit + from.size();
   }
-  out.add(s.substr(at));
-  return out.take();
+  out.add(whole, s.substr(at));
+  return out.take(whole.markup);
 }
 
-std::string center_text(Heap& heap, std::string_view s, int64_t width, std::string_view fill) {
+Str center_text(Heap& heap, const Str& s, int64_t width, const Str& fill) {
   heap.check_text(width);
-  const int64_t missing = width - text_length(s);
-  if (missing <= 0) return std::string(s);
+  const int64_t missing = width - text_length(s.text);
+  if (missing <= 0) return s;
   const int64_t left = missing / 2 + (missing & width & 1);
   TextBuilder out(heap);
   out.repeat(fill, left);
   out.add(s);
   out.repeat(fill, missing - left);
-  return out.take();
+  return out.take(s.markup);
 }
 
 namespace {
 
 const std::string& text_of(const Value& v) { return v.str()->text; }
-Value like(Interpreter& in, const Value& self, std::string text) { return in.heap.text(std::move(text), self.str()->markup); }
+/// `inside` lies in self's text.
+Value part_of(Interpreter& in, const Value& self, std::string_view inside) { return in.heap.text(self.str()->part(inside)); }
+/// What was built from self's text and others.
+Value like(Interpreter& in, const Value& self, TextBuilder& out) { return in.heap.text(out.take(self.str()->markup)); }
 
-template <std::string (*f)(std::string_view)>
+template <std::string (*f)(std::string_view, Authors*)>
 Value mapped(Interpreter& in, const Value& self, const Args& args) {
   const Bound none("str method", args, {});
-  return like(in, self, f(text_of(self)));
+  Str out{"", self.str()->markup, self.str()->authors};
+  out.text = f(text_of(self), &out.authors);
+  return in.heap.text(std::move(out));
 }
 
 template <bool left, bool right>
@@ -62,7 +68,7 @@ Value stripped(Interpreter& in, const Value& self, const Args& args) {
   if (chars) in.heap.step(int64_t(s.size() / 16) * int64_t(1 + chars->size() / 64));
   if (right) s = strip_right(s, chars);
   if (left) s = strip_left(s, chars);
-  return like(in, self, std::string(s));
+  return part_of(in, self, s);
 }
 
 Value pieces(Interpreter& in, const Value& self, const std::vector<std::string_view>& parts) {
@@ -70,7 +76,7 @@ Value pieces(Interpreter& in, const Value& self, const std::vector<std::string_v
   std::vector<Value> out;
   for (const std::string_view part : parts) {
     in.heap.step();
-    out.push_back(like(in, self, std::string(part)));
+    out.push_back(part_of(in, self, part));
   }
   return in.heap.list(std::move(out));
 }
@@ -160,7 +166,7 @@ Value split_by_lines(Interpreter& in, const Value& self, const Args& args) {
 template <bool from_end>
 Value partition(Interpreter& in, const Value& self, const Args& args) {
   const Bound a("partition", args, {"sep"}, 1);
-  const std::string& s = text_of(self);
+  const std::string_view s = text_of(self);
   const std::string_view separator = separator_of(a, 0);
   in.heap.step(search_cost(s, separator));
   const size_t hit = from_end ? find_last(in, s, separator) : find_text(s, separator);
@@ -169,15 +175,15 @@ Value partition(Interpreter& in, const Value& self, const Args& args) {
     out = {self, Value::constant(""), Value::constant("")};
     if (from_end) std::swap(out[0], out[2]);
   } else {
-    out = {like(in, self, s.substr(0, hit)), like(in, self, std::string(separator)),
-           like(in, self, s.substr(hit + separator.size()))};
+    out = {part_of(in, self, s.substr(0, hit)), part_of(in, self, s.substr(hit, separator.size())),
+           part_of(in, self, s.substr(hit + separator.size()))};
   }
   return in.heap.tuple(std::move(out));
 }
 
 Value replace(Interpreter& in, const Value& self, const Args& args) {
   const Bound a("replace", args, {"old", "new", "count"}, 2);
-  return like(in, self, replace_text(in.heap, text_of(self), a.text(0), a.text(1), a.integer(2, -1)));
+  return in.heap.text(replace_text(in.heap, *self.str(), a.text(0), a.str(1), a.integer(2, -1)));
 }
 
 Value join(Interpreter& in, const Value& self, const Args& args) {
@@ -186,38 +192,38 @@ Value join(Interpreter& in, const Value& self, const Args& args) {
   size_t i = 0;
   for (const Value& item : iterate(in.heap, a[0])) {
     if (!item.str()) raise("sequence item {}: expected str instance, {} found", i, item.type_name());
-    if (i++ > 0) out.add(text_of(self));
-    out.add(self.str()->markup ? escape_html(in.heap, item) : item.str()->text);
+    if (i++ > 0) out.add(*self.str());
+    self.str()->markup ? out.add(escape_html(in.heap, item)) : out.add(*item.str());
   }
-  return like(in, self, out.take());
+  return like(in, self, out);
 }
 
 Value remove_prefix(Interpreter& in, const Value& self, const Args& args) {
   const Bound a("removeprefix", args, {"prefix"}, 1);
-  const std::string& s = text_of(self);
-  return like(in, self, s.starts_with(a.text(0)) ? s.substr(a.text(0).size()) : s);
+  const std::string_view s = text_of(self);
+  return part_of(in, self, s.starts_with(a.text(0)) ? s.substr(a.text(0).size()) : s);
 }
 Value remove_suffix(Interpreter& in, const Value& self, const Args& args) {
   const Bound a("removesuffix", args, {"suffix"}, 1);
-  const std::string& s = text_of(self);
-  return like(in, self, s.ends_with(a.text(0)) ? s.substr(0, s.size() - a.text(0).size()) : s);
+  const std::string_view s = text_of(self);
+  return part_of(in, self, s.ends_with(a.text(0)) ? s.substr(0, s.size() - a.text(0).size()) : s);
 }
 
 /// ljust, rjust and center.
 template <int side>
 Value justify(Interpreter& in, const Value& self, const Args& args) {
   const Bound a("justify", args, {"width", "fillchar"}, 1);
-  const std::string fill = a.has(1) ? a.text(1) : " ";
-  if (text_length(fill) != 1) raise("the fill character must be exactly one character long");
-  const std::string& s = text_of(self);
+  const Str fill = a.has(1) ? a.str(1) : Str{" "};
+  if (text_length(fill.text) != 1) raise("the fill character must be exactly one character long");
+  const Str& s = *self.str();
   const int64_t width = a.integer(0, 0);
-  if (side == 0) return like(in, self, center_text(in.heap, s, width, fill));
+  if (side == 0) return in.heap.text(center_text(in.heap, s, width, fill));
   in.heap.check_text(width);
   TextBuilder out(in.heap);
-  if (side > 0) out.repeat(fill, width - text_length(s));
+  if (side > 0) out.repeat(fill, width - text_length(s.text));
   out.add(s);
-  if (side < 0) out.repeat(fill, width - text_length(s));
-  return like(in, self, out.take());
+  if (side < 0) out.repeat(fill, width - text_length(s.text));
+  return like(in, self, out);
 }
 
 Value zero_fill(Interpreter& in, const Value& self, const Args& args) {
@@ -226,10 +232,10 @@ Value zero_fill(Interpreter& in, const Value& self, const Args& args) {
   in.heap.check_text(a.integer(0, 0));
   TextBuilder out(in.heap);
   const bool sign = !s.empty() && (s[0] == '-' || s[0] == '+');
-  if (sign) out.add(s[0]);
-  out.repeat("0", a.integer(0, 0) - text_length(s));
-  out.add(std::string_view(s).substr(sign ? 1 : 0));
-  return like(in, self, out.take());
+  if (sign) out.add(*self.str(), std::string_view(s).substr(0, 1));
+  out.repeat(Str{"0"}, a.integer(0, 0) - text_length(s));
+  out.add(*self.str(), std::string_view(s).substr(sign ? 1 : 0));
+  return like(in, self, out);
 }
 
 Value lookup_field(Interpreter& in, const Value& v, const Value& key, bool is_attribute) {
@@ -262,14 +268,14 @@ Value expand_tabs(Interpreter& in, const Value& self, const Args& args) {
     const char32_t c = next_code_point(s, at);
     if (c == '\t') {
       const int64_t n = size > 0 ? size - column % size : 0;
-      out.repeat(" ", n);
+      out.repeat(Str{" "}, n);
       column += n;
     } else {
-      out.add(std::string_view(s).substr(from, at - from));
+      out.add(*self.str(), std::string_view(s).substr(from, at - from));
       column = c == '\n' || c == '\r' ? 0 : column + 1;
     }
   }
-  return like(in, self, out.take());
+  return like(in, self, out);
 }
 
 /// Each character by what the table has for its number: a number, a text, or none, which drops it.
@@ -287,19 +293,19 @@ Value translate(Interpreter& in, const Value& self, const Args& args) {
     const auto held = a[0].dict() ? std::nullopt : element(in.heap, a[0], c);
     if (!found && held) found = &*held;
     if (!found) {
-      out.add(std::string_view(s).substr(from, at - from));
+      out.add(*self.str(), std::string_view(s).substr(from, at - from));
     } else if (found->str()) {
-      out.add(found->str()->text);
+      out.add(*found->str());
     } else if (found->is_int()) {
       if (found->integer() < 0 || found->integer() > 0x10ffff) raise("character mapping must be in range(0x110000)");
       std::string one;
       append_code_point(one, char32_t(found->integer()));
-      out.add(one);
+      out.add(one, Author::person);  // numbers do not say whose they are
     } else if (!found->is_none()) {
       raise("character mapping must return integer, None or str");
     }
   }
-  return like(in, self, out.take());
+  return like(in, self, out);
 }
 
 /// str.maketrans: a table for translate.

@@ -190,7 +190,11 @@ std::vector<Value> iterate(Heap& heap, const Value& v) {
   }
   if (const Str* s = v.str()) {
     heap.check_items(int64_t(s->text.size() / 4));
-    for (const std::string_view c : text_characters(s->text)) out.push_back(heap.text(std::string(c)));  // of markup too
+    for (const std::string_view c : text_characters(s->text)) {
+      Str one = s->part(c);
+      one.markup = false;  // of markup too
+      out.push_back(heap.text(std::move(one)));
+    }
     heap.step(int64_t(out.size()));
     return out;
   }
@@ -261,13 +265,13 @@ Value slice(Heap& heap, const Value& v, const Value& start, const Value& stop, c
     if (by == 1) {
       const size_t a = text_offset(s->text, from);
       const size_t b = to <= from ? a : a + text_offset(std::string_view(s->text).substr(a), to - from);
-      return heap.text(s->text.substr(a, b - a), s->markup);
+      return heap.text(s->part(std::string_view(s->text).substr(a, b - a)));
     }
-    heap.take(int64_t(s->text.size()) * 16);  // the table of characters
+    heap.copy(int64_t(s->text.size()) * 16);  // the table of characters
     const auto characters = text_characters(s->text);
-    std::string out;
-    each([&](size_t i) { out += characters[i]; });
-    return heap.text(std::move(out), s->markup);
+    TextBuilder out(heap);
+    each([&](size_t i) { out.add(*s, characters[i]); });
+    return heap.text(out.take(s->markup));
   }
   std::vector<Value> out;
   each([&](size_t i) { out.push_back(v.seq()->items[i]); });
@@ -290,7 +294,7 @@ std::optional<Value> element(Heap& heap, const Value& v, int64_t index) {
   const size_t at = text_offset(s.text, index);
   size_t end = at;
   next_code_point(s.text, end);
-  return heap.text(s.text.substr(at, end - at), s.markup);
+  return heap.text(s.part(std::string_view(s.text).substr(at, end - at)));
 }
 
 }  // namespace gale::jinja

@@ -8,11 +8,12 @@ enum class BinaryOp : uint8_t { add, subtract, multiply, divide, floor_divide, m
 enum class CompareOp : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, in, not_in };
 
 bool truth(const Value& v);
-/// str(v) and repr(v).
-std::string to_text(Heap& heap, const Value& v);
+/// str(v), never as markup, and repr(v).
+Str to_text(Heap& heap, const Value& v);
 void append_text(TextBuilder& out, Heap& heap, const Value& v);
 void append_repr(TextBuilder& out, Heap& heap, const Value& v);
-void append_repr(TextBuilder& out, std::string_view text);
+/// repr() of a part of a text.
+void append_repr(TextBuilder& out, const Str& s, std::string_view inside);
 
 bool equals(Heap& heap, const Value& a, const Value& b);
 /// a < b, <=, >, >=. Raises where Python has no order between the two.
@@ -40,7 +41,7 @@ Value slice(Heap& heap, const Value& v, const Value& start, const Value& stop, c
 std::optional<Value> element(Heap& heap, const Value& v, int64_t index);
 
 /// & < > " ' as HTML entities, unless it is markup already.
-std::string escape_html(Heap& heap, const Value& v);
+Str escape_html(Heap& heap, const Value& v);
 /// Text of v that keeps the mark of markup: markupsafe's soft_str.
 Str soft_text(Heap& heap, const Value& v);
 

@@ -93,25 +93,43 @@ void append_namespace(TextBuilder& out, Heap& heap, const Namespace& ns) {
 
 }  // namespace
 
-void append_repr(TextBuilder& out, std::string_view s) {
-  const char quote = s.find('\'') != s.npos && s.find('"') == s.npos ? '"' : '\'';
-  out.add(quote);
-  for (size_t at = 0; at < s.size();) {
-    const size_t from = at;
-    const char32_t c = next_code_point(s, at);
-    if (c == '\\' || c == char32_t(quote)) {
-      out.add('\\');
-      out.add(char(c));
-    } else if (c == '\n' || c == '\r' || c == '\t') {
-      out.add(c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
-    } else if (is_printable(c) || c == kGuardMark) {
-      out.add(s.substr(from, at - from));
-    } else if (c > 0x10ffff || c < 0x100) {
-      out.add(fmt::format("\\x{:02x}", uint32_t(c) & 0xff));
-    } else {
-      out.add(c < 0x10000 ? fmt::format("\\u{:04x}", uint32_t(c)) : fmt::format("\\U{:08x}", uint32_t(c)));
-    }
+namespace {
+
+/// Whether repr() writes an escape for c, and which.
+bool append_escape(std::string& out, char32_t c, char quote) {
+  if (c >= ' ' && c < 0x7f && c != '\\' && c != char32_t(quote)) return false;
+  if (c == '\\' || c == char32_t(quote)) {
+    out += '\\';
+    out += char(c);
+  } else if (c == '\n' || c == '\r' || c == '\t') {
+    out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
+  } else if (is_printable(c)) {
+    return false;
+  } else if (c > 0x10ffff || c < 0x100) {
+    out += fmt::format("\\x{:02x}", uint32_t(c) & 0xff);
+  } else {
+    out += c < 0x10000 ? fmt::format("\\u{:04x}", uint32_t(c)) : fmt::format("\\U{:08x}", uint32_t(c));
   }
+  return true;
+}
+
+}  // namespace
+
+void append_repr(TextBuilder& out, const Str& whole, std::string_view inside) {
+  const char quote = inside.find('\'') != inside.npos && inside.find('"') == inside.npos ? '"' : '\'';
+  out.add(quote);
+  whole.each_author(inside, [&](std::string_view s, Author who) {
+    std::string escape;
+    size_t plain = 0;  // start of the run that is copied as it is
+    for (size_t at = 0; at < s.size();) {
+      const size_t from = at;
+      if (!append_escape(escape, next_code_point(s, at), quote)) continue;
+      out.add(s.substr(plain, from - plain), who);
+      out.add(std::exchange(escape, {}), who);
+      plain = at;
+    }
+    out.add(s.substr(plain), who);
+  });
   out.add(quote);
 }
 
@@ -119,7 +137,7 @@ void append_repr(TextBuilder& out, Heap& heap, const Value& v) {
   if (const Str* s = v.str()) {
     heap.step(int64_t(s->text.size() / 4));  // each character is looked up in tables
     if (s->markup) out.add("Markup(");
-    append_repr(out, s->text);
+    append_repr(out, *s, s->text);
     if (s->markup) out.add(")");
   } else if (v.is_undefined()) {
     out.add("Undefined");
@@ -130,7 +148,7 @@ void append_repr(TextBuilder& out, Heap& heap, const Value& v) {
 
 void append_text(TextBuilder& out, Heap& heap, const Value& v) {
   if (v.is_undefined()) return;
-  if (v.str()) return out.add(v.str()->text);
+  if (v.str()) return out.add(*v.str());
   if (v.is_none()) return out.add("None");
   if (v.is_bool()) return out.add(v.boolean() ? "True" : "False");
   if (v.is_number()) heap.step(4);
@@ -142,44 +160,35 @@ void append_text(TextBuilder& out, Heap& heap, const Value& v) {
   out.add(v.object()->repr());
 }
 
-std::string to_text(Heap& heap, const Value& v) {
+Str to_text(Heap& heap, const Value& v) {
   if (v.str()) {
-    heap.take(int64_t(v.str()->text.size()));
-    return v.str()->text;
+    heap.copy(int64_t(v.str()->text.size() + v.str()->authors.bytes()));
+    return {v.str()->text, false, v.str()->authors};
   }
   TextBuilder out(heap);
   append_text(out, heap, v);
   return out.take();
 }
 
-Str soft_text(Heap& heap, const Value& v) { return {to_text(heap, v), v.str() && v.str()->markup}; }
+Str soft_text(Heap& heap, const Value& v) {
+  Str out = to_text(heap, v);
+  out.markup = v.str() && v.str()->markup;
+  return out;
+}
 
-std::string escape_html(Heap& heap, const Value& v) {
-  std::string text = to_text(heap, v);
-  heap.step(int64_t(text.size() / 8));
-  if ((v.str() && v.str()->markup) || text.find_first_of("&<>\"'") == std::string::npos) return text;
+Str escape_html(Heap& heap, const Value& v) {
+  static constexpr std::string_view signs = "&<>\"'", names[] = {"&amp;", "&lt;", "&gt;", "&#34;", "&#39;"};
+  Str whole = to_text(heap, v);
+  heap.step(int64_t(whole.text.size() / 8));
+  if ((v.str() && v.str()->markup) || whole.text.find_first_of(signs) == std::string::npos) return whole;
   TextBuilder out(heap);
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out.add("&amp;");
-        break;
-      case '<':
-        out.add("&lt;");
-        break;
-      case '>':
-        out.add("&gt;");
-        break;
-      case '"':
-        out.add("&#34;");
-        break;
-      case '\'':
-        out.add("&#39;");
-        break;
-      default:
-        out.add(c);
+  whole.each_author(whole.text, [&](std::string_view s, Author who) {
+    for (size_t at; (at = s.find_first_of(signs)) != s.npos; s.remove_prefix(at + 1)) {
+      out.add(s.substr(0, at), who);
+      out.add(names[signs.find(s[at])], who);
     }
-  }
+    out.add(s, who);
+  });
   return out.take();
 }
 

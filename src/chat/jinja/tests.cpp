@@ -45,7 +45,7 @@ bool divisible_by(Interpreter& in, const Value& v, const Args& args) {
 
 /// str.islower() or str.isupper(): some letter has this case, none the other.
 bool has_case(Interpreter& in, const Value& v, bool (*wanted)(char32_t), bool (*other)(char32_t)) {
-  const std::string s = to_text(in.heap, v);
+  const std::string s = to_text(in.heap, v).text;
   in.heap.step(int64_t(s.size() / 16));
   bool found = false;
   for (size_t at = 0; at < s.size();) {

@@ -82,6 +82,21 @@ void append_lower(std::string& out, std::string_view s, size_t from, size_t afte
 
 constexpr char32_t kBadByte = 0x110000;  // + byte: a byte that is not UTF-8
 
+/// The text that `append(out, from, after, c)` makes of each character c = s[from, after).
+template <class Append>
+std::string rewrite(std::string_view s, Authors* authors, Append append) {
+  std::string out;
+  out.reserve(s.size());
+  Authors::Moving moving(authors);
+  for (size_t at = 0; at < s.size();) {
+    const size_t from = at;
+    const char32_t c = next_code_point(s, at);
+    append(out, from, at, c);
+    moving.pass(at, out.size());
+  }
+  return out;
+}
+
 }  // namespace
 
 char32_t next_code_point(std::string_view s, size_t& at) {
@@ -173,7 +188,7 @@ bool is_alpha(char32_t c) { return in_ranges(unicode::alpha(), c); }
 bool is_decimal(char32_t c) { return in_ranges(unicode::decimal(), c); }
 bool is_digit(char32_t c) { return is_decimal(c) || in_ranges(unicode::digit(), c); }
 bool is_numeric(char32_t c) { return is_digit(c) || in_ranges(unicode::numeric(), c); }
-bool is_printable(char32_t c) { return c < kBadByte && !in_ranges(unicode::unprintable(), c); }
+bool is_printable(char32_t c) { return c < kBadByte && !is_noncharacter(c) && !in_ranges(unicode::unprintable(), c); }
 bool is_lower(char32_t c) { return c < 128 ? c >= 'a' && c <= 'z' : in_ranges(unicode::lower_case(), c); }
 bool is_upper(char32_t c) { return c < 128 ? c >= 'A' && c <= 'Z' : in_ranges(unicode::upper_case(), c); }
 bool is_title(char32_t c) {
@@ -192,61 +207,39 @@ bool is_identifier(std::string_view s) {
   return true;
 }
 
-std::string to_upper(std::string_view s) {
-  std::string out;
-  for (size_t at = 0; at < s.size();) append_upper(out, next_code_point(s, at));
-  return out;
+std::string to_upper(std::string_view s, Authors* authors) {
+  return rewrite(s, authors, [](std::string& out, size_t, size_t, char32_t c) { append_upper(out, c); });
 }
 
-std::string to_lower(std::string_view s) {
-  std::string out;
-  for (size_t at = 0; at < s.size();) {
-    const size_t from = at;
-    const char32_t c = next_code_point(s, at);
-    append_lower(out, s, from, at, c);
-  }
-  return out;
+std::string to_lower(std::string_view s, Authors* authors) {
+  return rewrite(s, authors,
+                 [s](std::string& out, size_t from, size_t after, char32_t c) { append_lower(out, s, from, after, c); });
 }
 
-std::string fold_case(std::string_view s) {
-  std::string out;
-  for (size_t at = 0; at < s.size();) {
-    const char32_t c = next_code_point(s, at);
+std::string fold_case(std::string_view s, Authors* authors) {
+  return rewrite(s, authors, [](std::string& out, size_t, size_t, char32_t c) {
     if (c < 128 || !append_expanded(out, unicode::expand_fold(), c)) append_lower(out, {}, 0, 0, c);
-  }
-  return out;
+  });
 }
 
-std::string capitalize(std::string_view s) {
-  std::string out;
-  for (size_t at = 0; at < s.size();) {
-    const size_t from = at;
-    const char32_t c = next_code_point(s, at);
-    from == 0 ? append_title(out, c) : append_lower(out, s, from, at, c);
-  }
-  return out;
+std::string capitalize(std::string_view s, Authors* authors) {
+  return rewrite(s, authors, [s](std::string& out, size_t from, size_t after, char32_t c) {
+    from == 0 ? append_title(out, c) : append_lower(out, s, from, after, c);
+  });
 }
 
-std::string title_case(std::string_view s) {
-  std::string out;
+std::string title_case(std::string_view s, Authors* authors) {
   bool inside = false;
-  for (size_t at = 0; at < s.size();) {
-    const size_t from = at;
-    const char32_t c = next_code_point(s, at);
-    inside ? append_lower(out, s, from, at, c) : append_title(out, c);
+  return rewrite(s, authors, [&inside, s](std::string& out, size_t from, size_t after, char32_t c) {
+    inside ? append_lower(out, s, from, after, c) : append_title(out, c);
     inside = is_cased(c);
-  }
-  return out;
+  });
 }
 
-std::string swap_case(std::string_view s) {
-  std::string out;
-  for (size_t at = 0; at < s.size();) {
-    const size_t from = at;
-    const char32_t c = next_code_point(s, at);
-    is_upper(c) ? append_lower(out, s, from, at, c) : is_lower(c) ? append_upper(out, c) : append_code_point(out, c);
-  }
-  return out;
+std::string swap_case(std::string_view s, Authors* authors) {
+  return rewrite(s, authors, [s](std::string& out, size_t from, size_t after, char32_t c) {
+    is_upper(c) ? append_lower(out, s, from, after, c) : is_lower(c) ? append_upper(out, c) : append_code_point(out, c);
+  });
 }
 
 }  // namespace gale::jinja

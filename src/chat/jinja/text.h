@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "chat/authors.h"
+
 /// UTF-8 and the parts of Python's str that need Unicode. Bytes that are not UTF-8 count as one code point each and pass
 /// unchanged.
 namespace gale::jinja {
@@ -25,15 +27,14 @@ size_t find_text(std::string_view s, std::string_view part, size_t from = 0);
 /// What one or all such searches through s cost, in steps.
 inline int64_t search_cost(std::string_view s, std::string_view part) { return int64_t(s.size() / (part.size() > 32 ? 8 : 64)); }
 
-/// What stands in texts of people (tokenizer/plain_text.h) and is no part of them: filters that escape characters leave it.
-constexpr char32_t kGuardMark = 0xfdd0;
-
 bool is_space(char32_t c);
 bool is_alpha(char32_t c);
 bool is_decimal(char32_t c);
 bool is_digit(char32_t c);
 bool is_numeric(char32_t c);
 bool is_printable(char32_t c);
+/// What Unicode will never assign.
+inline bool is_noncharacter(char32_t c) { return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe; }
 bool is_lower(char32_t c);
 bool is_upper(char32_t c);
 /// Letters that are a capital and a small one at once, such as U+01C5.
@@ -43,14 +44,15 @@ bool is_line_break(char32_t c);
 /// Python's str.isidentifier().
 bool is_identifier(std::string_view s);
 
-std::string to_upper(std::string_view s);
-std::string to_lower(std::string_view s);
-std::string fold_case(std::string_view s);
+/// `authors`, where given, become those of the new text.
+std::string to_upper(std::string_view s, Authors* authors = nullptr);
+std::string to_lower(std::string_view s, Authors* authors = nullptr);
+std::string fold_case(std::string_view s, Authors* authors = nullptr);
 /// First letter in upper case, the rest in lower case.
-std::string capitalize(std::string_view s);
+std::string capitalize(std::string_view s, Authors* authors = nullptr);
 /// str.title(): letters after a non-letter in upper case, others in lower case.
-std::string title_case(std::string_view s);
-std::string swap_case(std::string_view s);
+std::string title_case(std::string_view s, Authors* authors = nullptr);
+std::string swap_case(std::string_view s, Authors* authors = nullptr);
 
 /// Without leading or trailing code points that are spaces or, where given, in `chars`.
 std::string_view strip_left(std::string_view s, std::optional<std::string_view> chars = std::nullopt);

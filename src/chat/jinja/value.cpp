@@ -5,6 +5,18 @@
 
 namespace gale::jinja {
 
+Str Str::part(std::string_view inside) const {
+  if (inside.empty()) return {"", markup};
+  const auto from = size_t(inside.data() - text.data());
+  return {std::string(inside), markup, authors.part(from, from + inside.size())};
+}
+
+Author Str::least_author(std::string_view inside) const {
+  Author out = Author::source;
+  each_author(inside, [&](std::string_view, Author who) { out = std::max(out, who); });
+  return out;
+}
+
 void Value::raise_undefined() const {
   const auto& why = std::get<Undefined>(data_).why;
   throw Failure(why ? *why : "a value is undefined");
@@ -144,9 +156,10 @@ std::optional<Value> Namespace::attribute(std::string_view name) const {
   return found ? std::optional(*found) : std::nullopt;
 }
 
-void Namespace::set(std::string_view name, Value value) {
-  if (name.starts_with('_')) raise("a namespace cannot hold '{}': names must not begin with an underscore", name);
-  fields_.set(Value::constant(std::string(name)), std::move(value));
+void Namespace::set(const Value& name, Value value) {
+  const std::string& text = name.str()->text;
+  if (text.starts_with('_')) raise("a namespace cannot hold '{}': names must not begin with an underscore", text);
+  fields_.set(name, std::move(value));
 }
 
 }  // namespace gale::jinja

@@ -14,6 +14,8 @@
 #include <variant>
 #include <vector>
 
+#include "chat/authors.h"
+
 namespace gale::jinja {
 
 /// An error of evaluation. It carries no place: whatever renders the template adds line and column and makes it a gale::Error.
@@ -40,6 +42,18 @@ struct None {};
 struct Str {
   std::string text;
   bool markup = false;
+  Authors authors = {};
+
+  /// A part of it, with its authors and its mark. `inside` lies in `text`, or is empty.
+  Str part(std::string_view inside) const;
+  /// Calls work(piece, who) for what each author wrote of `inside`.
+  template <class Work>
+  void each_author(std::string_view inside, Work work) const {
+    const auto from = inside.empty() ? size_t(0) : size_t(inside.data() - text.data());
+    authors.each(from, from + inside.size(),
+                 [&](size_t a, size_t b, Author who) { work(std::string_view(text).substr(a, b - a), who); });
+  }
+  Author least_author(std::string_view inside) const;
 };
 
 enum class SeqKind : uint8_t { list, tuple, range, keys, values, items };
@@ -75,7 +89,7 @@ class Value {
 
   static Value undefined(std::string why) { return Value(Undefined{std::make_shared<const std::string>(std::move(why))}); }
   /// For constants of the engine and of the template's source only: not counted. Heap::text makes all others.
-  static Value constant(std::string text) { return Value(std::make_shared<const Str>(Str{std::move(text), false})); }
+  static Value constant(std::string text) { return Value(std::make_shared<const Str>(Str{std::move(text)})); }
 
   bool is_undefined() const { return std::holds_alternative<Undefined>(data_); }
   bool is_none() const { return std::holds_alternative<None>(data_); }
@@ -143,6 +157,7 @@ bool hashable(const Value& key);
 struct Args {
   std::vector<Value> positional;
   std::vector<std::pair<std::string, Value>> named;
+  Author names = Author::source;  ///< the least trusted author of a name, should one become text again
 };
 
 class Interpreter;
@@ -197,7 +212,7 @@ class Namespace : public Object {
   const Dict& fields() const { return fields_; }
   std::optional<Value> attribute(std::string_view name) const override;
   /// Raises for names that begin with an underscore, as transformers does.
-  void set(std::string_view name, Value value);
+  void set(const Value& name, Value value);
   void clear() { fields_ = Dict(); }
 
  private:
