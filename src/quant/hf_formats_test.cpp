@@ -285,7 +285,7 @@ const Damage kDamages[] = {
     {"NVFP4 of MLX, global scale", "nvfp4_mlx_global", ErrorCode::corrupt, [](HfWeight& w) { w.number("global_scale", -1); },
      "a scale of -1 over all"},
     {"MLX of no mode", "mxfp8_mlx", ErrorCode::corrupt,
-     [](HfWeight& w) { w.part("scales").shape = {5, 6}, w.part("scales").bytes.resize(30); }, "scales is [5, 6]"},
+     [](HfWeight& w) { w.part("scales").shape = {5, 5}, w.part("scales").bytes.resize(25); }, "scales is [5, 5]"},
     {"NVFP4 negative scale", "nvfp4_ct", ErrorCode::corrupt,
      [](HfWeight& w) { w.part("weight_scale").bytes[5] = std::byte(0x81); }, "byte 0x81"},
     {"NVFP4 no global scale", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("weight_scale_2"); },
