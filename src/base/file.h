@@ -28,6 +28,11 @@ class AtomicFile {
   /// Replaces bytes that are written already: a header that is only known at the end.
   void overwrite(size_t offset, std::span<const std::byte> bytes);
   void commit();
+  /// The same under another name on the same file system.
+  void commit_as(std::filesystem::path path) {
+    path_ = std::move(path);
+    commit();
+  }
 
  private:
   std::filesystem::path path_, temporary_;

@@ -57,7 +57,7 @@ void rename_in(Json& config) {
 class Stack {
  public:
   Stack(const RawTensor& all, std::string_view before, std::vector<RawTensor>& out) : all_(all), before_(before), out_(out) {
-    require(all.shape.rank() >= 2 && all.elements() > 0 && all.shape[0] <= kMostExperts, ErrorCode::corrupt,
+    require(all.shape.rank() >= 1 && all.elements() > 0 && all.shape[0] <= kMostExperts, ErrorCode::corrupt,
             "{}: shape {} cannot be taken apart into experts", all.source, all.shape.text());
   }
 
@@ -115,8 +115,8 @@ class Stack {
     return info.bytes;
   }
   int64_t half(int dimension) const {
-    require(all_.shape[dimension] % 2 == 0, ErrorCode::corrupt, "{}: shape {} cannot be taken apart into experts", all_.source,
-            all_.shape.text());
+    require(dimension < all_.shape.rank() && all_.shape[dimension] % 2 == 0, ErrorCode::corrupt,
+            "{}: shape {} cannot be taken apart into experts", all_.source, all_.shape.text());
     return all_.shape[dimension] / 2;
   }
   void check_matrices() const {
@@ -125,7 +125,8 @@ class Stack {
   }
   Shape rest(int from) const {
     const Shape& s = all_.shape;
-    return s.rank() - from == 1   ? Shape{s[from]}
+    return s.rank() == from       ? Shape{}
+           : s.rank() - from == 1 ? Shape{s[from]}
            : s.rank() - from == 2 ? Shape{s[from], s[from + 1]}
                                   : Shape{s[from], s[from + 1], s[from + 2]};
   }
@@ -156,7 +157,8 @@ bool stacked_parts(std::string_view tail, const RawTensor& tensor) {
   for (const std::string_view matrix : {"gate_proj.", "up_proj.", "down_proj."})
     if (tail.starts_with(matrix)) {
       const std::string_view part = tail.substr(matrix.size());
-      return part == "scales" || part == "biases" || (part == "weight" && tensor.type == TensorType::u32);
+      return part == "scales" || part == "biases" || part == "global_scale" ||
+             (part == "weight" && tensor.type == TensorType::u32);
     }
   return false;
 }

@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/text.h"
+#include "engine/export_folder.h"
 #include "engine/pack_model.h"
 #include "engine/weight_plan.h"
 
@@ -23,10 +24,13 @@ struct Flags {
 };
 
 void check(const Flags& flags) {
-  const std::string_view end = flags.packed ? ".gale" : ".gguf";
-  if (!flags.output.ends_with(end))
-    throw UsageError(fmt::format("-o {}: the output is a {} file, its name must end in {}", flags.output,
-                                 flags.packed ? "packed" : "GGUF", end));
+  if (flags.packed && !flags.output.ends_with(".gale"))
+    throw UsageError(fmt::format("-o {}: the output is a packed file, its name must end in .gale", flags.output));
+  if (!flags.packed && !flags.output.ends_with(".gguf") && !names_folder(flags.output))
+    throw UsageError(
+        fmt::format("-o {}: a name that ends in .gguf is a GGUF's, one that ends in .gale goes with --packed, and any "
+                    "other a folder's, without an extension of a model file",
+                    flags.output));
   if (flags.recipe.empty() && !flags.packed)
     throw UsageError("--type is missing; only --packed and --topology can do without: weights keep their own types then");
 }
@@ -42,7 +46,7 @@ int quantize(const Flags& asked) {
   ExportReport report;
   {
     Progress bar(flags.packed ? "packing" : "quantizing");
-    const auto write = flags.packed ? pack_model : quantize_model;
+    const auto write = flags.packed ? pack_model : flags.output.ends_with(".gguf") ? quantize_model : write_folder;
     report = with_suggestion(model, [&] {
       return write(model, flags.recipe, flags.output, flags.threads,
                    [&](int64_t done, int64_t total) { bar.update(done, total); });
@@ -71,7 +75,8 @@ int quantize(const Flags& asked) {
 }  // namespace
 
 void add_quantize(CommandLine& line) {
-  CLI::App* sub = line.app.add_subcommand("quantize", "Write a model as a GGUF of a smaller type, or packed for a fast start");
+  CLI::App* sub = line.app.add_subcommand(
+      "quantize", "Write a model as a GGUF of a smaller type, as a folder for other libraries, or packed for a fast start");
   const auto flags = std::make_shared<Flags>();
   sub->add_option("-m,--model", flags->model,
                   "A folder, a .gguf or .safetensors file, a repository org/name, demo, or random:SHAPE")
@@ -81,7 +86,10 @@ void add_quantize(CommandLine& line) {
       ->check(check_quant);
   QuantRecipe& recipe = flags->recipe;
   add_recipe_flags(*sub, recipe.topology, recipe.imatrix, recipe.calibrate, recipe.experts_only, "--type");
-  sub->add_option("-o,--output", flags->output, "The file to write: .gguf, with --packed .gale")->required();
+  sub->add_option("-o,--output", flags->output,
+                  "What to write: NAME.gguf, with --packed NAME.gale; any other name is a folder as "
+                  "Hugging Face has them, for types of its libraries (gptq, nf4, fp4, int8, hqq, afq, fp8, fp8_block, bf16 ...)")
+      ->required();
   sub->add_flag("--packed", flags->packed, "Store matrices as kernels read them: opening the file is then an mmap");
   sub->add_option("-t,--threads", flags->threads, "Threads; 0: the cores this process may use")->check(CLI::Range(0, 1024));
   sub->add_flag("--json", flags->json, "Print one JSON object");

@@ -14,10 +14,12 @@
 #include "checkpoint/gguf_names.h"
 #include "engine/auto_quant.h"
 #include "engine/export_metadata.h"
+#include "engine/made_matrix.h"
 #include "engine/model_source.h"
 #include "engine/runtime.h"
 #include "engine/weight_plan.h"
 #include "nn/arrangement.h"
+#include "quant/arranged.h"
 
 namespace gale {
 namespace {
@@ -86,8 +88,8 @@ Part find_part(const Checkpoint& source, const std::string& name) {
 
 // The form of a matrix that stays as it is.
 const Format* kept(const Part& part) {
-  for (const Format* format : formats())  // arranged ones are made anew
-    if (is_arranged(part.group) && format->stored == part.raw->type && format->quantize &&
+  for (const Format* format : formats())
+    if (is_arranged(part.group) && format->stored == part.raw->type && (format->quantize || format->join) &&
         tensor_type_info(format->stored).ggml >= 0)
       return format;
   return &find_format(tensor_type_info(part.from->stored).ggml >= 0 && part.raw ? part.from->name : "bf16");
@@ -110,8 +112,8 @@ Plan plan_tensor(std::vector<Part> parts, const std::string& logical, std::strin
   plan.to = vector ? &find_format("f32") : types.choose(logical, plan.rows, plan.columns);
   if (plan.to == nullptr) plan.to = kept(tensor);
   require(tensor_type_info(plan.to->stored).ggml >= 0, ErrorCode::unsupported,
-          "GGUF has no type for {}, which {} would get; write a packed file (--packed), or load the model with --quant {}",
-          plan.to->name, logical, plan.to->name);
+          "GGUF has no type for {}, which {} would get; write a packed file (--packed){}, or load the model with --quant {}",
+          plan.to->name, logical, plan.to->file_form.empty() ? "" : ", or a folder (a name without .gguf)", plan.to->name);
   plan.stride = row_bytes(plan.to->stored, plan.columns, tensor.source);
   require(heads == 0 || (vector ? plan.columns : plan.rows) % (2 * heads) == 0, ErrorCode::corrupt,
           "{}: {} rows cannot be the halves of {} heads", tensor.source, vector ? plan.columns : plan.rows, heads);
@@ -132,6 +134,12 @@ bool copied(const Plan& plan, const Part& part) {
   return part.raw != nullptr && part.raw->type == plan.to->stored && !part.raw->woven() && !is_arranged(part.group);
 }
 
+// Blocks that a packed file has arranged for kernels are put together again.
+bool joined(const Plan& plan, const Part& part) {
+  return part.raw != nullptr && is_arranged(part.group) && part.raw->type == plan.to->stored && plan.to->join != nullptr &&
+         part.raw->layout == made_layout(*plan.to, plan.rows, plan.columns).name();
+}
+
 // What is known of the matrices that a part holds, the same number of rows each.
 struct Matrix {
   std::vector<float> importance;  // mean squared inputs, or empty
@@ -139,10 +147,25 @@ struct Matrix {
 };
 using Matrices = std::vector<Matrix>;
 
+// The scale of each matrix of a packed tensor: it is in all of its top scales, as a half (formats/nvfp4.cpp).
+std::vector<float> joined_scales(const Plan& plan, const Part& part) {
+  const int64_t matrices = part.shape.rank() == 3 ? part.shape[0] : 1;
+  std::vector<float> out;
+  LogicalGroups groups;
+  for (int64_t i = 0; i < matrices; ++i) {
+    arranged_groups(part.group, i * plan.rows / matrices, 1, groups);
+    out.push_back(2 * groups.top.front());
+  }
+  return out;
+}
+
 // Whether a tensor of scales goes beside it.
 bool has_second_scale(const Plan& plan) {
-  return std::ranges::none_of(plan.parts, [&](const Part& part) { return copied(plan, part); }) &&
-         plan.parts.front().shape.rank() >= 2 && SecondScale::wanted(*plan.to, plan.logical);
+  if (plan.parts.front().shape.rank() < 2 || !SecondScale::wanted(*plan.to, plan.logical)) return false;
+  if (std::ranges::any_of(plan.parts, [&](const Part& part) { return copied(plan, part); })) return false;
+  return std::ranges::any_of(plan.parts, [&](const Part& part) {
+    return !joined(plan, part) || std::ranges::any_of(joined_scales(plan, part), [](float scale) { return scale != 1; });
+  });
 }
 
 // Rows [begin, end) of the file's order into out.
@@ -153,6 +176,12 @@ void make_rows(const CpuKernels& cpu, const Plan& plan, const Part& part, const 
     for (int64_t i = begin; i < end; ++i, out += plan.stride) std::memcpy(out, part.raw->row(source_row(i)), size_t(plan.stride));
     return;
   }
+  LogicalGroups groups;
+  for (int64_t i = begin; joined(plan, part) && i < end; ++i) {
+    arranged_groups(part.group, source_row(i), 1, groups);
+    plan.to->join(groups, plan.columns, out + (i - begin) * plan.stride);
+  }
+  if (joined(plan, part)) return;
   const auto values = std::make_unique_for_overwrite<float[]>(size_t((end - begin) * plan.columns));
   for (int64_t i = begin; i < end; ++i)
     part.from->dequantize(part.group, {source_row(i), 1, 0, plan.columns}, values.get() + (i - begin) * plan.columns);
@@ -268,6 +297,7 @@ class Exporter {
 
   Matrices matrices_of(const Plan& plan, const Part& part) {
     if (copied(plan, part)) return {{}};
+    if (joined(plan, part)) return joined_matrices(plan, part);
     if (part.from->name != plan.to->name) types_.requantizes(part.group, *plan.to);
     const int64_t matrices = part.shape.rank() == 3 ? part.shape[0] : 1;
     std::string_view name = part.group.name;
@@ -281,6 +311,12 @@ class Exporter {
       scales_.push_back(out.back().second.value);
     }
     return out;
+  }
+
+  Matrices joined_matrices(const Plan& plan, const Part& part) {
+    const std::vector<float> scales = has_second_scale(plan) ? joined_scales(plan, part) : std::vector<float>();
+    scales_.insert(scales_.end(), scales.begin(), scales.end());
+    return Matrices(1);
   }
 
   float largest_of(const Plan& plan, const Part& part, int64_t first, int64_t rows) {

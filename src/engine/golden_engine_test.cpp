@@ -8,8 +8,10 @@
 #include "base/json.h"
 #include "base/threads.h"
 #include "checkpoint/safetensors.h"
+#include "engine/export_folder.h"
 #include "engine/export_gguf.h"
 #include "engine/test_engine.h"
+#include "gale/error.h"
 
 // The whole engine against transformers: every golden case, all its prompts at once, from safetensors and from our own GGUF.
 namespace gale {
@@ -81,6 +83,27 @@ TEST_P(GoldenEngine, FromOurOwnGguf) {
   const TemporaryFolder folder;
   quantize_model(stored_model(GetParam()).string(), "f32", folder / "model.gguf", 2);
   check(folder / "model.gguf");
+}
+
+TEST_P(GoldenEngine, FromOurOwnFolder) {
+  const TemporaryFolder folder;
+  write_folder(stored_model(GetParam()).string(), "f32", folder / "model", 2);
+  check(folder / "model");
+}
+
+// Nothing in a UQFF file says how many are in its set: what is missing is a file, not a fault of the model.
+TEST(Uqff, ALastFileThatIsMissingIsGuessed) {
+  const TemporaryFolder folder;
+  fs::copy(golden_path("llama_uqff"), folder / "m");
+  fs::remove(folder / "m" / "mixed-1.uqff");
+  EngineOptions options;
+  options.model = (folder / "m").string();
+  try {
+    Engine::open(options);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("No UQFF file says how many are in its set"), std::string::npos) << e.what();
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/half.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/take_apart.h"
 #include "kernels/weave.h"
 
 namespace gale {
@@ -326,6 +327,39 @@ void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
         for (int32_t i = 0; i < n; ++i) to[i] = scale * float(codes[i] - bias);
       if (order)
         for (int32_t i = 0; i < n; ++i) out[order[first + k + i]] = sorted[i];
+    }
+  }
+}
+
+namespace {
+
+int16_t sub_number(const Layout& layout, uint8_t byte) { return layout.sub == ScaleType::i8 ? int8_t(byte) : byte; }
+
+}  // namespace
+
+void take_apart(const PackedMatrix& m, int64_t row, int64_t rows, LogicalGroups& out) {
+  const Layout& layout = m.layout;
+  const PanelGeometry& at = m.geometry;
+  assert(layout.kind == Layout::Kind::grouped);
+  out.resize(layout, {row, rows, 0, m.columns});
+  const int64_t blocks = m.columns / layout.block, groups = m.columns / layout.group;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t lane = (row + r) % kPanelRows;
+    const auto* unit = reinterpret_cast<const uint8_t*>(m.panel((row + r) / kPanelRows));
+    for (int64_t column = 0; column < m.columns; column += at.columns, unit += at.bytes) {
+      const int64_t columns = std::min(at.columns, m.columns - column);
+      get_codes(unit + at.codes, layout.bits, 0, columns, lane, out.codes.data() + r * m.columns + column);
+      for (int64_t b = 0; b < columns / layout.block; ++b) {
+        const size_t to = size_t(r * blocks + column / layout.block + b);
+        out.top[to] = get_scale(unit + at.top, layout.top, b, lane);
+        if (layout.has_offset()) out.top_min[to] = get_scale(unit + at.top_min, layout.top, b, lane);
+        if (layout.zeros) out.zero[to] = unit[at.zero + b * kPanelRows + lane];
+      }
+      for (int64_t g = 0; layout.two_level() && g < columns / layout.group; ++g) {
+        const size_t to = size_t(r * groups + column / layout.group + g);
+        out.sub[to] = sub_number(layout, get_sub(unit[at.sub + g * kPanelRows + lane], scale_part(layout)));
+        if (layout.minimum) out.sub_min[to] = get_sub(unit[at.sub_min + sub_min_at(g, lane)], minimum_part(layout));
+      }
     }
   }
 }

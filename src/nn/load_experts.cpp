@@ -59,8 +59,12 @@ std::shared_ptr<const ExpertMatrix> Loader::experts(const std::string& below, st
   }
   if (fused.parts.empty()) all.orders = orders_of(sources, shape.in);
   const Source& first = sources.front();
+  const RawTensor* whole = first.group.part("weight");
   made(fmt::format("{}.{}.weight", below, name), {shape.experts, shape.out, shape.in},
-       first.target ? first.target->stored : first.group.parts.begin()->second->type, all.stacked, all.orders);
+       first.target ? first.target->stored
+       : whole      ? whole->type
+                    : first.group.parts.begin()->second->type,
+       all.stacked, all.orders);
   return keep(fmt::format("{}.{}", below, name), first.target ? first.target->name : first.format->name, std::move(all));
 }
 

@@ -10,6 +10,7 @@
 #include "base/mmap.h"
 #include "base/threads.h"
 #include "nn/arrangement.h"
+#include "quant/check_method.h"
 
 namespace gale {
 namespace {
@@ -71,11 +72,28 @@ float largest_magnitude(const TensorGroup& group, const Format& format, int64_t 
   return std::ranges::max(of_panel);
 }
 
+// Why parts of a model may not be there.
+std::string missing_file(const Checkpoint& checkpoint) {
+  const bool uqff = std::ranges::any_of(checkpoint.files(), [](const auto& file) { return file.extension() == ".uqff"; });
+  return uqff ? "\nNo UQFF file says how many are in its set: the last of them may not be there" : "";
+}
+
+const Format& format_in(const Checkpoint& checkpoint, const TensorGroup& group) {
+  const std::string missing = missing_file(checkpoint);
+  if (missing.empty()) return format_of(group);
+  try {
+    return format_of(group);
+  } catch (const Error& e) {
+    fail(e.code(), "{}{}", e.what(), missing);
+  }
+}
+
 }  // namespace
 
 Loader::Loader(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, Options options)
     : checkpoint_(std::move(checkpoint)), pool_(pool), options_(std::move(options)) {
   for (const RawTensor& t : checkpoint_->tensors()) total_bytes_ += t.own_bytes();
+  check_method(*checkpoint_);
   if (checkpoint_->packed() != nullptr) check_arrangement(*checkpoint_);
 }
 Loader::~Loader() = default;
@@ -94,25 +112,30 @@ void Loader::pack(const TensorGroup& group, const Format& format, const Format* 
       target != nullptr && SecondScale::wanted(*target, group.name)
           ? SecondScale::of(*target, group.name, largest_magnitude(group, format, out.rows, out.columns, pool_))
           : SecondScale();
-  pool_.for_each(out.panels(), 1, [&](int64_t begin, int64_t end) {
+  // Rows that share scales are made together.
+  const int64_t together = std::max<int64_t>(kPanelRows, target != nullptr ? target->rows_together : 1);
+  pool_.for_each(ceil_div(out.rows, together), 1, [&](int64_t begin, int64_t end) {
     errors.guard([&] {
       LogicalGroups groups;
       Requantized again;
-      const int64_t last = std::min(end * kPanelRows, out.rows);
-      for (int64_t first = begin * kPanelRows; first < last; first += kPanelRows) {
-        const int64_t n = std::min(kPanelRows, last - first);
+      const int64_t last = std::min(end * together, out.rows);
+      for (int64_t first = begin * together; first < last; first += together) {
+        const int64_t made = std::min(together, last - first);
         if (target != nullptr)
-          again.make(*options_.cpu, group, format, *target, first, n, out.columns,
+          again.make(*options_.cpu, group, format, *target, first, made, out.columns,
                      importance.empty() ? nullptr : importance.data(), second);
-        for (int64_t column = 0; column < out.columns; column += kColumnsPerPiece) {
-          const int64_t columns = std::min(kColumnsPerPiece, out.columns - column);
-          if (target == nullptr) {
-            format.groups(group, {first, n, column, columns}, groups);
-          } else {
-            target->groups(again.group, {0, n, column, columns}, groups);
-            groups.slice.row = first;
+        for (int64_t row = first; row < first + made; row += kPanelRows) {
+          const int64_t n = std::min(kPanelRows, first + made - row);
+          for (int64_t column = 0; column < out.columns; column += kColumnsPerPiece) {
+            const int64_t columns = std::min(kColumnsPerPiece, out.columns - column);
+            if (target == nullptr) {
+              format.groups(group, {row, n, column, columns}, groups);
+            } else {
+              target->groups(again.group, {row - first, n, column, columns}, groups);
+              groups.slice.row = row;
+            }
+            arrange(groups, out);
           }
-          arrange(groups, out);
         }
       }
     });
@@ -179,7 +202,7 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
     file_bytes_ += tensor->own_bytes();
   }
   const RawTensor* whole = group.part("weight");
-  const Format& format = format_of(group);
+  const Format& format = format_in(*checkpoint_, group);
   const auto [r, c] = format.shape(group);
   if ((rows != 0 && r != rows) || (columns != 0 && c != columns)) {
     problems_.push_back(
@@ -200,7 +223,11 @@ std::shared_ptr<const PackedMatrix> Loader::matrix(const std::string& name, int6
       pack(group, format, target, -1, *out);
     }
   }
-  made(name + ".weight", {r, c}, target ? target->stored : group.parts.begin()->second->type, *out, out->order);
+  made(name + ".weight", {r, c},
+       target  ? target->stored
+       : whole ? whole->type
+               : group.parts.begin()->second->type,
+       *out, out->order);
   const std::string_view is = target ? target->name : in_place ? tensor_type_info(whole->type).name : format.name;
   loaded_.push_back({name, std::string(is), out, nullptr});
   packed_[name] = out;
@@ -252,6 +279,8 @@ void Loader::finish() {
     std::string all;
     for (size_t i = 0; i < std::min(problems_.size(), kShownProblems); ++i) all += "\n  " + problems_[i];
     if (problems_.size() > kShownProblems) all += fmt::format("\n  and {} more", problems_.size() - kShownProblems);
+    const auto is_missing = [](const std::string& problem) { return problem.find("is missing") != problem.npos; };
+    if (std::ranges::all_of(problems_, is_missing)) all += missing_file(*checkpoint_);
     fail(ErrorCode::corrupt, "{}: {} tensor(s) do not fit the architecture {}:{}", checkpoint_->path().string(), problems_.size(),
          checkpoint_->architecture(), all);
   }

@@ -8,21 +8,33 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/take_apart.h"
 #include "quant/blocks.h"
 
 namespace gale {
 namespace {
 
 // The rows of each expert are in panels of their own.
+struct Stacked {
+  int64_t rows, padded;
+  PackedMatrix matrix;
+
+  explicit Stacked(const RawTensor& weight) {
+    const int64_t experts = weight.shape.rank() == 3 ? weight.shape[0] : 1;
+    rows = weight.rows() / experts, padded = experts == 1 ? rows : ceil_div(rows, kPanelRows) * kPanelRows;
+    matrix = arranged_matrix(weight, experts * padded, weight.columns(), experts);
+  }
+  int64_t place(int64_t row) const { return row / rows * padded + row % rows; }
+};
+
 void dequantize(const TensorGroup& group, const Slice2& slice, float* out) {
   const RawTensor& weight = blocks::weight_of(group);
   blocks::check_slice(weight, slice, 1);
-  const int64_t columns = weight.columns(), experts = weight.shape.rank() == 3 ? weight.shape[0] : 1;
-  const int64_t rows = weight.rows() / experts, padded = experts == 1 ? rows : ceil_div(rows, kPanelRows) * kPanelRows;
-  const PackedMatrix matrix = arranged_matrix(weight, experts * padded, columns, experts);
+  const Stacked stacked(weight);
+  const int64_t columns = weight.columns();
   std::vector<float> whole(slice.columns == columns ? 0 : size_t(columns));
   for (int64_t r = slice.row; r < slice.row + slice.rows; ++r, out += slice.columns) {
-    unpack_row(matrix, r / rows * padded + r % rows, whole.empty() ? out : whole.data());
+    unpack_row(stacked.matrix, stacked.place(r), whole.empty() ? out : whole.data());
     if (!whole.empty()) std::copy_n(whole.data() + slice.column, slice.columns, out);
   }
 }
@@ -70,6 +82,11 @@ PackedMatrix arranged_matrix(const RawTensor& tensor, int64_t rows, int64_t colu
           rows, columns, tensor.layout, out.bytes(), bytes);
   out.data = borrowed_storage(tensor.bytes.data(), tensor.bytes.size(), tensor.owner);
   return out;
+}
+
+void arranged_groups(const TensorGroup& group, int64_t row, int64_t rows, LogicalGroups& out) {
+  const Stacked stacked(blocks::weight_of(group));
+  take_apart(stacked.matrix, stacked.place(row), rows, out);
 }
 
 bool is_arranged(const TensorGroup& group) {

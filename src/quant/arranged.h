@@ -20,4 +20,8 @@ bool is_arranged(const TensorGroup& group);
 /// with, which are those of the format it was arranged from. It has no groups: the bytes are used where they lie.
 const Format& arranged_format();
 
+/// The groups of whole rows of such a weight, in the layout that it is in, where groups lie along rows. Slow: for writing files.
+/// REQUIRES: rows of one matrix, no two experts'.
+void arranged_groups(const TensorGroup& group, int64_t row, int64_t rows, LogicalGroups& out);
+
 }  // namespace gale

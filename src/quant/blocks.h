@@ -61,6 +61,13 @@ struct BlockParts {
   int16_t *sub, *sub_min;
 };
 
+/// The same of a block that is put together again.
+struct JoinedBlock {
+  const uint8_t* codes;
+  float top, top_min;
+  const int16_t *sub, *sub_min;
+};
+
 inline const RawTensor& weight_of(const TensorGroup& group) {
   const RawTensor* weight = group.part("weight");
   require(weight != nullptr, ErrorCode::corrupt, "{}: no tensor \"{}.weight\"", group.name, group.name);
@@ -180,10 +187,27 @@ void split_row(const RawTensor& weight, const Slice2& slice, int64_t row, const 
   }
 }
 
+/// Format::join.
+template <class F>
+void join_rows(const LogicalGroups& groups, int64_t columns, std::byte* out) {
+  constexpr int64_t block = F::layout.block, subs = block / F::layout.group;
+  const int64_t n = groups.slice.rows * columns / block;
+  for (int64_t b = 0; b < n; ++b, out += F::bytes) {
+    const auto at = size_t(b), sub = size_t(b * subs);
+    F::join({.codes = groups.codes.data() + b * block,
+             .top = groups.top[at],
+             .top_min = groups.top_min.empty() ? 0.0f : groups.top_min[at],
+             .sub = groups.sub.empty() ? nullptr : groups.sub.data() + sub,
+             .sub_min = groups.sub_min.empty() ? nullptr : groups.sub_min.data() + sub},
+            out);
+  }
+}
+
 /// A Format of blocks. F has: name, type, layout, bytes (of a block), valid(block) (its scales are finite), values(block, out)
 /// and split(block, parts). Where it can be made it has quantize(BlockRow) and draw_scales(random bits, block), which makes a
 /// block of random bytes one of small weights; `weighs` = false where quantize makes no use of importance. fault(block) says what
-/// is not valid if that may be anything else than a scale; limit is the largest magnitude it holds, if that is not f16's.
+/// is not valid if that may be anything else than a scale; join(joined block, block) is the inverse of split, where a model that
+/// is packed can be written in this type again; limit is the largest magnitude it holds, if that is not f16's.
 template <class F>
 constexpr Format block_format() {
   Format out{
@@ -214,6 +238,7 @@ constexpr Format block_format() {
       .stored = F::type,
       .columns_multiple = F::layout.block,
   };
+  if constexpr (requires(const JoinedBlock& from, std::byte* to) { F::join(from, to); }) out.join = join_rows<F>;
   if constexpr (requires(const BlockRow& row) { F::quantize(row); }) {
     out.quantize = [](const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
                       std::byte* to) {

@@ -113,6 +113,22 @@ struct Found {
   uint8_t signs[32] = {};
 };
 
+/// What stood in a block of F before it was taken apart: 8 values a point have codes of 2 bits and a sign, 4 of 3 bits.
+template <class F, int Dims, const auto& Grid>
+Found<Dims> found_again(const blocks::JoinedBlock& from) {
+  constexpr int kSign = Dims == 8 ? 2 : 3;
+  Found<Dims> out;
+  out.d = from.top / F::unit;
+  for (int g = 0; g < 256 / F::layout.group; ++g) out.s[g] = from.sub[g] / 2;
+  for (int p = 0; p < 256 / Dims; ++p) {
+    int point = 0;
+    for (int i = 0; i < Dims; ++i) point |= (from.codes[p * Dims + i] & ((1 << kSign) - 1)) << (16 / Dims * i);
+    out.points[p] = uint16_t(iq::number_of<Grid>(uint16_t(point)));
+  }
+  for (int i = 0; i < 256; ++i) out.signs[i / 8] |= uint8_t((from.codes[i] >> kSign & 1) << i % 8);
+  return out;
+}
+
 /// Sizes and signs of 256 values, and the weights of their squared errors.
 struct Sizes {
   float x[256], w[256];

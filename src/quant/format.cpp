@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "base/json.h"
 #include "quant/arranged.h"
+#include "quant/check_method.h"
 #include "quant/hf_parts.h"
 
 namespace gale {
@@ -87,6 +88,21 @@ std::string advice(const TensorGroup& group) {
                      alike != nullptr && group.parts.size() > 1 ? alike->name : "the same model as compressed-tensors or GGUF");
 }
 
+[[noreturn]] void refuse(const TensorGroup& group) {
+  constexpr size_t kShown = 10;
+  std::string tensors;
+  size_t shown = 0;
+  for (const auto& [suffix, tensor] : group.parts) {
+    if (++shown > kShown) break;
+    fmt::format_to(std::back_inserter(tensors), "{}{} {} {}", tensors.empty() ? "" : ", ", suffix,
+                   tensor_type_info(tensor->type).name, tensor->shape.text());
+  }
+  if (group.parts.size() > kShown) tensors += fmt::format(" and {} more", group.parts.size() - kShown);
+  fail(ErrorCode::unsupported, "{}: {} its tensors ({}){}; known formats: {}", group.name,
+       reads(hf::quant_method(group)) ? "no weight format reads" : "nobody knows what is meant by",
+       tensors.empty() ? "none" : tensors, advice(group), known_formats());
+}
+
 }  // namespace
 
 const RawTensor* TensorGroup::part(std::string_view suffix) const {
@@ -157,18 +173,19 @@ const Format& format_of(const TensorGroup& group) {
   check_transforms(group);
   if (reads(hf::quant_method(group)))
     if (const Format* format = claiming(group)) return *format;
-  constexpr size_t kShown = 10;
-  std::string tensors;
-  size_t shown = 0;
-  for (const auto& [suffix, tensor] : group.parts) {
-    if (++shown > kShown) break;
-    fmt::format_to(std::back_inserter(tensors), "{}{} {} {}", tensors.empty() ? "" : ", ", suffix,
-                   tensor_type_info(tensor->type).name, tensor->shape.text());
+  refuse(group);
+}
+
+void check_method(const Checkpoint& checkpoint) {
+  TensorGroup plain = group_of(checkpoint, "model.embed_tokens");
+  if (checkpoint.packed() != nullptr || reads(hf::quant_method(plain))) return;
+  for (const RawTensor& tensor : checkpoint.tensors()) {
+    const size_t dot = tensor.name.rfind('.');
+    if (dot == tensor.name.npos || tensor.name.ends_with(".weight") || tensor.name.ends_with(".bias")) continue;
+    const TensorGroup group = group_of(checkpoint, std::string_view(tensor.name).substr(0, dot));
+    if (!group.parts.empty()) refuse(group);
   }
-  if (group.parts.size() > kShown) tensors += fmt::format(" and {} more", group.parts.size() - kShown);
-  fail(ErrorCode::unsupported, "{}: {} its tensors ({}){}; known formats: {}", group.name,
-       reads(hf::quant_method(group)) ? "no weight format reads" : "nobody knows what is meant by",
-       tensors.empty() ? "none" : tensors, advice(group), known_formats());
+  refuse(plain);
 }
 
 }  // namespace gale

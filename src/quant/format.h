@@ -13,6 +13,9 @@ namespace gale {
 
 struct CpuKernels;
 struct GptqPlan;
+struct FileModule;
+struct FilePart;
+struct MadeMatrix;
 
 /// The tensors of a checkpoint that together are one weight: "weight" alone for plain and GGUF types; "qweight", "scales",
 /// "qzeros" and so on for others. Keys are what follows the weight's name and a dot.
@@ -59,6 +62,8 @@ struct Format {
   TensorType stored = TensorType::f32;
   /// Columns must be a multiple of this.
   int32_t columns_multiple = 1;
+  /// Rows that quantize is given together, counted from the first of a matrix, since they share scales; the last may be fewer.
+  int32_t rows_together = 1;
   /// Where the format can be made; both are set or none.
   /// Quantizes whole rows: f32 [rows, columns] -> rows x row_bytes(stored, columns) bytes. `importance` is f32 [columns] (mean of
   /// squared inputs) or nullptr. The same bytes with the kernels of any instruction set; nullptr: the format is read only.
@@ -71,6 +76,17 @@ struct Format {
   /// Where it is not 0, one more scale goes with a matrix as a part "scale", f32: it brings the largest value to this magnitude,
   /// at which blocks are at their best, and quantize is given the values over it. See SecondScale.
   float reach = 0;
+  /// The inverse of groups() for whole rows of a lone "weight": their bytes as `stored`, [slice.rows x row_bytes]. nullptr where
+  /// a file of that type is not written.
+  void (*join)(const LogicalGroups& groups, int64_t columns, std::byte* out) = nullptr;
+  /// Where what is made can be written as other engines' safetensors have it: the format that reads those, and the bits of a
+  /// code.
+  std::string_view file_form = {};
+  int file_bits = 0;
+  /// Of the format that reads them: the parts of a made matrix as files have them, the inverse of groups() here, none where the
+  /// form has no place for a matrix of that shape; and what config.json says of a model of such. See quant/file_parts.h.
+  std::vector<FilePart> (*encode)(const MadeMatrix& made) = nullptr;
+  Json (*file_config)(const Format& made, std::span<const FileModule> others) = nullptr;
   /// One row of random weights, drawn as bytes: valid, mean near 0, standard deviation near 0.02. The same for the same seed.
   void (*randomize)(uint64_t seed, int64_t columns, std::byte* out) = nullptr;
 };

@@ -13,6 +13,8 @@
 
 #include "base/half.h"
 #include "gale/error.h"
+#include "kernels/take_apart.h"
+#include "quant/test_hf_weights.h"
 #include "quant/test_weights.h"
 
 namespace gale {
@@ -20,6 +22,7 @@ namespace {
 
 using quant_test::any_weight;
 using quant_test::dequantize;
+using quant_test::made_formats;
 using quant_test::quantize;
 using quant_test::typed_formats;
 using quant_test::Weight;
@@ -180,7 +183,52 @@ TEST(Formats, LayoutsHoldWhatGroupsGive) {
     const auto [least, most] = layout.sub == ScaleType::i8 ? std::pair(-128, 127) : std::pair(0, last);
     for (const int16_t sub : g.sub) ASSERT_TRUE(sub >= least && sub <= most);
     EXPECT_EQ(format->shape(weight.group), std::pair(int64_t(2), int64_t(512)));
-    EXPECT_EQ(format->columns_multiple, layout.kind == Layout::Kind::dense ? 1 : layout.block);
+    EXPECT_EQ(layout.columns_multiple() % format->columns_multiple, 0);
+    const Weight narrow = any_weight(*format, 1, format->columns_multiple, -1);
+    EXPECT_EQ(format->layout(narrow.group).columns_multiple(), format->columns_multiple);
+  }
+}
+
+// What kernels read can be taken apart again, and blocks put together: a packed model becomes a GGUF without rounding anew.
+TEST(Formats, BlocksArePutTogetherAgain) {
+  std::set<std::string_view> joined;
+  for (const Format* format : typed_formats()) {
+    if (format->join == nullptr) continue;
+    for (const int fill : {-1, 0x00, 0x7f}) {
+      const Weight weight = any_weight(*format, 19, 768, fill);
+      const PackedMatrix packed = quant_test::pack(*format, weight.group);
+      LogicalGroups apart;
+      take_apart(packed, 0, 19, apart);
+      std::vector<std::byte> bytes(weight.bytes.size());
+      format->join(apart, 768, bytes.data());
+      const Weight again(format->stored, 19, 768, bytes);
+      EXPECT_TRUE(same_bits(dequantize(*format, again, again.whole()), dequantize(*format, weight, weight.whole())))
+          << format->name << " " << fill;
+      take_apart(packed, 17, 2, apart);
+      std::vector<std::byte> two(bytes.size() / 19 * 2);
+      format->join(apart, 768, two.data());
+      EXPECT_TRUE(std::ranges::equal(two, std::span(bytes).last(two.size()))) << format->name;
+    }
+    joined.insert(format->name);
+  }
+  for (const Format* format : made_formats())
+    EXPECT_EQ(joined.contains(format->name), tensor_type_info(format->stored).ggml >= 0 &&
+                                                 format->layout(any_weight(*format, 1, 256, 0).group).kind != Layout::Kind::dense)
+        << format->name;
+}
+
+// And byte for byte where blocks are as their quantizer makes them.
+TEST(Formats, MadeBlocksArePutTogetherByteForByte) {
+  const std::vector<float> x = quant_test::weights_like(3, 4 * 768, 0.02f);
+  for (const Format* format : made_formats()) {
+    if (format->join == nullptr) continue;
+    const Weight weight(format->stored, 4, 768, quantize(*format, x, 768));
+    LogicalGroups groups;
+    format->groups(weight.group, weight.whole(), groups);
+    std::vector<std::byte> bytes(weight.bytes.size());
+    format->join(groups, 768, bytes.data());
+    if (format->name != "q8_1")
+      EXPECT_EQ(bytes, weight.bytes) << format->name;  // the sum in a block is of the scale before it is rounded
   }
 }
 

@@ -97,6 +97,7 @@ template <class F>
 constexpr Format format() {
   Format out = blocks::block_format<F>();
   out.quantize_by = quantize_by<F>;
+  out.file_form = "gptq", out.file_bits = F::layout.bits;
   return out;
 }
 

@@ -48,7 +48,7 @@ TEST(HfFormats, KnownAnswersOfAnotherImplementation) {
     EXPECT_EQ(first_difference(values, v.first), -1);
     formats.insert(v.format);
   }
-  EXPECT_EQ(hf_vectors().size(), 68u);
+  EXPECT_EQ(hf_vectors().size(), 71u);
   for (const Format* format : gale::formats())
     if (format->name != tensor_type_info(format->stored).name)
       EXPECT_TRUE(formats.contains(std::string(format->name))) << format->name << " has no vector";
@@ -276,6 +276,16 @@ const Damage kDamages[] = {
      "gives no finite values"},
     {"MXFP4 scales", "mxfp4_gpt_oss", ErrorCode::corrupt, [](HfWeight& w) { w.part("scales").shape = {3, 5}; },
      "each 32 columns"},
+    {"MXFP8 scale", "mxfp8_mlx", ErrorCode::corrupt, [](HfWeight& w) { w.part("scales").bytes[4] = std::byte(247); },
+     "the scale of row 1, column 32 is 2^120"},
+    {"MXFP8 NaN", "mxfp8_mlx", ErrorCode::corrupt, [](HfWeight& w) { w.part("weight").bytes[97] = std::byte(0x7f); },
+     "row 1, column 1 is no number (byte 0x7f)"},
+    {"NVFP4 of MLX, negative scale", "nvfp4_mlx", ErrorCode::corrupt,
+     [](HfWeight& w) { w.part("scales").bytes[9] = std::byte(0xb8); }, "row 1, column 16 is negative"},
+    {"NVFP4 of MLX, global scale", "nvfp4_mlx_global", ErrorCode::corrupt, [](HfWeight& w) { w.number("global_scale", -1); },
+     "a scale of -1 over all"},
+    {"MLX of no mode", "mxfp8_mlx", ErrorCode::corrupt,
+     [](HfWeight& w) { w.part("scales").shape = {5, 5}, w.part("scales").bytes.resize(25); }, "scales is [5, 5]"},
     {"NVFP4 negative scale", "nvfp4_ct", ErrorCode::corrupt,
      [](HfWeight& w) { w.part("weight_scale").bytes[5] = std::byte(0x81); }, "byte 0x81"},
     {"NVFP4 no global scale", "nvfp4_modelopt", ErrorCode::corrupt, [](HfWeight& w) { w.parts.erase("weight_scale_2"); },

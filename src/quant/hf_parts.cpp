@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "quant/file_parts.h"
 
 namespace gale::hf {
 namespace {
@@ -71,6 +72,13 @@ void check_parts(const TensorGroup& group, std::initializer_list<std::string_vie
         part->name, kind, kind);
 }
 
+int64_t mlx_words_per_scale(const TensorGroup& group) {
+  const RawTensor *weight = group.part("weight"), *scales = group.part("scales");
+  if (weight == nullptr || scales == nullptr || weight->type != TensorType::u32 || scales->type != TensorType::u8) return 0;
+  const int64_t words = weight->columns(), n = scales->columns();
+  return n > 0 && words % n == 0 ? words / n : 4;  // what is none of the three is said to be wrong as MXFP4
+}
+
 bool is_float(TensorType type) { return type == TensorType::f16 || type == TensorType::bf16 || type == TensorType::f32; }
 bool is_byte(TensorType type) { return type == TensorType::u8 || type == TensorType::i8; }
 
@@ -131,3 +139,13 @@ Layout without_zeros(int bits, ScaleType scales) {
 }
 
 }  // namespace gale::hf
+
+namespace gale::file_parts {
+
+Json names_of(std::span<const FileModule> others) {
+  Json out = Json::array();
+  for (const FileModule& module : others) out.push_back(module.name);
+  return out;
+}
+
+}  // namespace gale::file_parts

@@ -34,6 +34,10 @@ void check_woven_shape(const TensorGroup& group, const RawTensor& part, const Sh
 /// here in a finer way: what a format does not know may change the weights.
 void check_parts(const TensorGroup& group, std::initializer_list<std::string_view> known, std::string_view kind);
 
+/// Where a weight is MLX's of a mode without biases, u32 words and scales of a byte, the words of a row for each scale: 4 in
+/// mode "mxfp4", 2 in "nvfp4", 8 in "mxfp8". 0: it is no such weight.
+int64_t mlx_words_per_scale(const TensorGroup& group);
+
 bool is_float(TensorType type);  ///< f16, bf16, f32
 bool is_byte(TensorType type);   ///< u8, i8
 

@@ -1,4 +1,7 @@
 #pragma once
+#include <iterator>
+#include <vector>
+
 #include "quant/blocks.h"
 #include "quant/iq_grids.h"
 
@@ -60,6 +63,23 @@ inline void put_iq3(uint16_t point, unsigned signs, uint8_t* out) {
 /// And of iq1: 8 of a point of 2 bits each, an eighth less or more.
 inline void put_iq1(uint16_t point, bool less, uint8_t* out) {
   for (int i = 0; i < 8; ++i) out[i] = uint8_t((point >> (2 * i) & 3) * 2 + (less ? 0 : 1));
+}
+
+/// The inverse of these: the number of a point of a codebook.
+template <const auto& Grid>
+int number_of(uint16_t point) {
+  static const auto numbers = [] {
+    std::vector<uint16_t> out(size_t(1) << 16);
+    for (size_t i = std::size(Grid); i-- > 0;) out[Grid[i]] = uint16_t(i);
+    return out;
+  }();
+  return numbers[point];
+}
+/// Of codes of iq1, whose lowest bit says whether the point is moved up.
+inline uint16_t iq1_point(const uint8_t* codes) {
+  int out = 0;
+  for (int i = 0; i < 8; ++i) out |= codes[i] / 2 << (2 * i);
+  return uint16_t(out);
 }
 
 }  // namespace gale::iq

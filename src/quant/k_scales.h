@@ -33,7 +33,8 @@ inline void get_k_scales(const std::byte* packed, int16_t* scales, int16_t* mini
 }
 
 /// The inverse. REQUIRES: whole numbers below 64.
-inline void put_k_scales(const float* scales, const float* minimums, std::byte* packed) {
+template <class Number>
+void put_k_scales(const Number* scales, const Number* minimums, std::byte* packed) {
   for (int group = 0; group < 4; ++group) {
     const int scale = int(scales[group]), later_scale = int(scales[group + 4]);
     const int minimum = int(minimums[group]), later_minimum = int(minimums[group + 4]);

@@ -33,14 +33,23 @@ inline void pack_bits(const uint8_t* codes, int bits, int64_t n, std::byte* to) 
   }
 }
 
-/// Where the scale comes from.
+/// A Format of blocks that other projects' files have a form for: the format that reads it, and the bits of a code.
+template <class F>
+constexpr Format filed_format(std::string_view form, int bits) {
+  Format out = blocks::block_format<F>();
+  out.file_form = form, out.file_bits = bits;
+  return out;
+}
+
+/// What shares a scale: a row, or 128 rows and 128 columns, those at the edges being smaller.
 enum class Scope { row, block };
 
-/// N columns: an f32 scale, then N codes of 8 bits. Code has: static uint8_t of(float) for |x| <= kLargest, and fix(byte), which
-/// makes any byte one that is a code.
+/// 32 columns: an f32 scale, then as many codes of 8 bits; the scale is that of a row or of a block, repeated. Code has: static
+/// uint8_t of(float) for |x| <= kLargest, and fix(byte), which makes any byte one that is a code.
 template <class Code, Scope Of>
 struct Bytes {
-  static constexpr int64_t columns = 128, bytes = 4 + columns;
+  static constexpr int64_t columns = 32, bytes = 4 + columns, kBlock = 128;
+  static constexpr Layout layout = Code::layout;
 
   static bool valid(const std::byte* block) { return std::isfinite(load_f32(block)) && Code::valid(block + 4, columns); }
   static void values(const std::byte* block, float* out) {
@@ -53,23 +62,71 @@ struct Bytes {
     std::memcpy(q, block + 4, sizeof q);
     for (int64_t i = 0; i < columns; ++i) out.codes[i] = Code::kernel_code(q[i]);
   }
-  static void draw_scales(uint64_t bits, std::byte* block) {
-    store_f32(block, Code::kSmall * (1 + float(bits % 64) / 256));
+  /// The same scale for all: rows that are drawn one by one share it as those that are made do.
+  static void draw_scales(uint64_t, std::byte* block) {
+    store_f32(block, Code::kSmall * 1.125f);
     for (int64_t i = 0; i < columns; ++i) block[4 + i] = std::byte(Code::fix(uint8_t(block[4 + i])));
   }
   static constexpr bool weighs = false;
-  static void quantize(const blocks::BlockRow& row) {
-    const float all = largest_of(row.x, row.blocks * columns);
+  static void quantize(const blocks::BlockRow& row) { write(row, largest_of(row.x, row.blocks * columns) / Code::kLargest); }
+  static void write(const blocks::BlockRow& row, float scale) {
     for (int64_t b = 0; b < row.blocks; ++b) {
       const float* x = row.x + b * columns;
       std::byte* out = row.out + b * bytes;
-      const float scale = (Of == Scope::row ? all : largest_of(x, columns)) / Code::kLargest;
       store_f32(out, scale);
       for (int64_t i = 0; i < columns; ++i)
         out[4 + i] = std::byte(Code::of(scale > 0 ? std::clamp(x[i] / scale, -Code::kLargest, Code::kLargest) : 0.0f));
     }
   }
+  /// 128 rows and columns at a time, from the first on.
+  static void quantize_blocks(const CpuKernels& cpu, const float* x, int64_t rows, int64_t n, std::byte* out) {
+    for (int64_t row = 0; row < rows; row += kBlock)
+      for (int64_t column = 0; column < n; column += kBlock) {
+        const int64_t last = std::min(row + kBlock, rows), width = std::min(kBlock, n - column);
+        float most = 0;
+        for (int64_t r = row; r < last; ++r) most = std::max(most, largest_of(x + r * n + column, width));
+        for (int64_t r = row; r < last; ++r)
+          write({cpu, x + r * n + column, nullptr, width / columns, out + (r * n + column) / columns * bytes},
+                most / Code::kLargest);
+      }
+  }
 };
+
+/// The widest groups of kernels that no scale's columns are cut by.
+template <Scope Of>
+constexpr int16_t bytes_width(int64_t columns) {
+  for (const int16_t width : {256, 128, 64})
+    if (columns % width == 0 && (Of == Scope::row || width <= 128)) return width;
+  return 32;
+}
+
+/// A Format of Bytes: groups as wide as they can be.
+template <class F, Scope Of>
+constexpr Format bytes_format() {
+  Format out = blocks::block_format<F>();
+  out.layout = [](const TensorGroup& group) {
+    Layout layout = F::layout;
+    layout.group = layout.block = bytes_width<Of>(blocks::weight_shape(group).second);
+    return layout;
+  };
+  out.groups = [](const TensorGroup& group, const Slice2& slice, LogicalGroups& to) {
+    constexpr Format narrow = blocks::block_format<F>();
+    const int64_t each = bytes_width<Of>(blocks::weight_shape(group).second) / F::columns;
+    blocks::check_slice(blocks::weight_of(group), slice, each * F::columns);
+    narrow.groups(group, slice, to);
+    const int64_t n = int64_t(to.top.size()) / each;
+    for (int64_t i = 0; i < n; ++i) to.top[size_t(i)] = to.top[size_t(i * each)];
+    to.top.resize(size_t(n));
+  };
+  if (Of == Scope::row) return out;
+  out.rows_together = int32_t(F::kBlock);
+  out.quantize = [](const CpuKernels& cpu, const float* values, int64_t rows, int64_t columns, const float* importance,
+                    std::byte* to) {
+    blocks::check_input(F::name, values, rows, columns, importance, F::columns, blocks::limit_of<F>());
+    F::quantize_blocks(cpu, values, rows, columns, to);
+  };
+  return out;
+}
 
 /// 64 columns: an f32 scale, the largest magnitude, then 4-bit codes, the first of two columns in the high half: bitsandbytes'.
 template <CodeTable Table>
@@ -231,7 +288,7 @@ struct Affine {
 struct E4m3 {
   static constexpr float kLargest = 448, kSmall = 1.6e-4f;
   static constexpr Layout layout{
-      .kind = Layout::Kind::grouped, .bits = 8, .group = 128, .block = 128, .top = ScaleType::f32, .table = CodeTable::e4m3};
+      .kind = Layout::Kind::grouped, .bits = 8, .group = 32, .block = 32, .top = ScaleType::f32, .table = CodeTable::e4m3};
   static bool valid(const std::byte* codes, int64_t n) {
     return std::none_of(codes, codes + n, [](std::byte b) { return (uint8_t(b) & 0x7f) == 0x7f; });
   }
@@ -250,7 +307,7 @@ struct E4m3 {
 struct Int8 {
   static constexpr float kLargest = 127, kSmall = 2.5e-4f;
   static constexpr Layout layout{
-      .kind = Layout::Kind::grouped, .bits = 8, .group = 128, .block = 128, .top = ScaleType::f32, .bias = 128};
+      .kind = Layout::Kind::grouped, .bits = 8, .group = 32, .block = 32, .top = ScaleType::f32, .bias = 128};
   static bool valid(const std::byte*, int64_t) { return true; }
   static float value(uint8_t code) { return float(int8_t(code)); }
   static uint8_t kernel_code(uint8_t code) { return code ^ 0x80; }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <set>
 
 #include "gale/error.h"
+#include "quant/test_hf_weights.h"
 #include "quant/test_weights.h"
 
 namespace gale {
@@ -152,10 +154,10 @@ TEST(Quantize, ErrorsAreWithinTheStepOfEachType) {
 }
 
 // bitsandbytes 0.50.2, hqq 0.2.8, torch's float8_e4m3fn, and MLX's affine_quantize written out in numpy, on the weights below:
-// scales of HQQ and MLX in f16, groups of 64; FP8 and integers under a scale for each row, FP8 also for each 128.
+// scales of HQQ and MLX in f16, groups of 64; FP8 and integers under a scale for each row, FP8 also for 128 rows and columns.
 // q8_0, q8_1 and q8_k by ggml's formulas.
 constexpr std::pair<std::string_view, double> kReferenceErrors[] = {
-    {"fp8", 0.026442},  {"fp8_block", 0.025760}, {"int8", 0.007510}, {"nf4", 0.092104},  {"fp4", 0.120954},
+    {"fp8", 0.026442},  {"fp8_block", 0.026575}, {"int8", 0.007510}, {"nf4", 0.092104},  {"fp4", 0.120954},
     {"afq2", 0.387710}, {"afq3", 0.187119},      {"afq4", 0.089485}, {"afq5", 0.043613}, {"afq6", 0.021387},
     {"afq8", 0.005297}, {"hqq1", 1.042453},      {"q8_0", 0.005284}, {"q8_1", 0.005284}, {"q8_k", 0.006650},
     {"hqq2", 0.427474}, {"hqq3", 0.182864},      {"hqq4", 0.085292}, {"hqq8", 0.005025}};
@@ -165,6 +167,22 @@ TEST(Quantize, ErrorsOfOtherProjectsFormatsAreThoseOfTheirOwnCode) {
   const std::vector<float> x = weights_like(1, 16 * kColumns, 0.02f);
   for (const auto& [name, bound] : kReferenceErrors)
     EXPECT_LE(relative_error(round_trip(find_format(name), x, kColumns), x), 1.01 * bound) << name;
+}
+
+// DeepSeek's blocks of 128 x 128, those at the edges smaller: torch's values, bit by bit (max / 448, float8_e4m3fn of the
+// quotients, times the scale), of which the hash is that of quant/testdata/make_hf_vectors.py.
+TEST(Quantize, Fp8BlocksAreThoseOfTheReference) {
+  constexpr int64_t rows = 200, columns = 288;
+  const std::vector<float> x = weights_like(21, rows * columns, 0.02f);
+  EXPECT_EQ(quant_test::hash_of(round_trip(find_format("fp8_block"), x, columns)), 0xce5f64836592e057u);
+  const std::vector<std::byte> all = quantize(find_format("fp8_block"), x, columns);
+  std::set<float> scales;
+  for (size_t at = 0; at < all.size(); at += 36) {
+    float scale;
+    std::memcpy(&scale, all.data() + at, 4);
+    scales.insert(scale);
+  }
+  EXPECT_EQ(scales.size(), 6u);  // 2 x 3 blocks
 }
 
 // Of one bit theirs errs more than zeros would. Two values for all err 0.603 (the root of 1 - 2 / pi), two for each group a
@@ -179,6 +197,7 @@ TEST(Quantize, IsDeterministicAndByRow) {
   for (const Format* format : made_formats()) {
     const std::vector<std::byte> all = quantize(*format, x, kColumns), one = quantize(*format, row, kColumns);
     EXPECT_EQ(quantize(*format, x, kColumns), all) << format->name;
+    if (format->rows_together > 1) continue;  // the rows share scales
     EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + std::ptrdiff_t(one.size()))) << format->name;
   }
 }

@@ -181,6 +181,20 @@ inline std::vector<Recipe> recipes() {
     w.parts["blocks"] = p.any(u8, {out, in / 32, 16});
     w.parts["scales"] = p.bytes(u8, {out, in / 32}, 119, 3);
   });
+  add("mxfp8_files", "mxfp8", Json{{"bits", 8}, {"group_size", 32}, {"mode", "mxfp8"}},
+      [](PartWriter& p, HfWeight& w, int64_t out, int64_t in) {
+        w.parts["weight"] = p.bytes(u32, {out, in / 4}, 0x20, 0x40);
+        for (std::byte& b : w.parts["weight"].bytes)
+          if ((uint8_t(b) & 15) % 3 == 0) b |= std::byte(0x80);
+        w.parts["scales"] = p.bytes(u8, {out, in / 32}, 119, 3);
+      });
+  for (const bool global : {false, true})
+    add(global ? "nvfp4_mlx_global" : "nvfp4_mlx", "nvfp4_hf", Json{{"bits", 4}, {"group_size", 16}, {"mode", "nvfp4"}},
+        [=](PartWriter& p, HfWeight& w, int64_t out, int64_t in) {
+          w.parts["weight"] = p.any(u32, {out, in / 8});
+          w.parts["scales"] = p.bytes(u8, {out, in / 16}, global ? 0x38 : 4, global ? 16 : 4);
+          if (global) w.parts["global_scale"] = p.numbers(f32, {}, 20.0f);
+        });
   for (const bool divided : {false, true})
     add(divided ? "nvfp4_divided" : "nvfp4_modelopt", "nvfp4_hf",
         Json{{"quant_method", divided ? "compressed-tensors" : "modelopt"}},

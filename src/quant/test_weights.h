@@ -71,6 +71,9 @@ inline Weight any_weight(const Format& format, int64_t rows, int64_t columns, in
     if (format.stored == TensorType::q2_k) bytes[at + 81] &= std::byte(0xbb);
     if (format.stored == TensorType::q8_k) add_sums(bytes.data() + at);
   }
+  if (format.file_form == "fp8_hf" || format.file_form == "bnb_int8")  // one scale for all
+    for (size_t at = size_t(size); at < bytes.size(); at += size_t(size))
+      std::copy_n(bytes.begin(), 4, bytes.begin() + std::ptrdiff_t(at));
   return Weight(format.stored, rows, columns, std::move(bytes));
 }
 

@@ -645,6 +645,22 @@ class Models(CliTest):
         self.assertEqual(self.ok_json("inspect", self.model)["tokenizer"], "BPE")
         self.assertTrue(self.ok_json("inspect", self.model)["chat_template"])
 
+    def test_quantize_to_a_folder(self):
+        out = self.folder / "as_nf4"
+        report = self.ok_json("quantize", "-m", "demo", "--type", "nf4", "-o", out)
+        self.assertIn("loses twice", report["note"])
+        self.assertEqual(sorted(f.name for f in out.iterdir()),
+                         ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+        again = self.folder / "packed_nf4.gale"
+        self.ok("quantize", "-m", out, "--packed", "-o", again)
+        tokens = ("--tokens", "5,6,7", "--json")
+        self.assertEqual(self.ok_json("logits", "-m", out, *tokens)["logits"], self.ok_json("logits", "-m", again, *tokens)["logits"])
+        self.fails(1, "quantize", "-m", "demo", "--type", "nf4", "-o", out, says=["is there already", "new or empty"])
+        self.fails(1, "quantize", "-m", "demo", "--type", "q4_k", "-o", self.folder / "q4k", says=["q4_k is a type of GGUF", "*.gguf"])
+        self.fails(1, "quantize", "-m", "demo", "--type", "f8q8", "-o", self.folder / "f8q8", says=["no form for f8q8", "int8"])
+        self.fails(1, "quantize", "-m", "demo", "--type", "nf4", "-o", self.folder / "x.gguf", says=["GGUF has no type for nf4"])
+        self.assertFalse((self.folder / "q4k").exists())
+
     def test_quantize(self):
         before = self.ok_json("inspect", self.model)
         for kind in ("q8_0", "f16", "q4_k_m", "q5_k_m", "mxfp4"):
@@ -669,6 +685,7 @@ class Models(CliTest):
             self.fails(1, "logits", "-m", model, "--tokens", "1,2", says=says)
             self.fails(1, "quantize", "-m", model, "--type", "q4_0", "--packed", "-o", self.folder / "oss.gale", says=says)
             self.fails(1, "quantize", "-m", model, "--type", "q4_0", "-o", self.folder / "oss.gguf", says="GptOssForCausalLM")
+            self.fails(1, "quantize", "-m", model, "--type", "nf4", "-o", self.folder / "oss", says=says)
             self.assertFalse(self.ok_json("inspect", model)["runs"])
 
     def test_packed(self):

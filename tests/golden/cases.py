@@ -68,11 +68,13 @@ CASES = {
     # ... hqq, compressed-tensors and MLX with every layer in another of their forms, ...
     "llama_hqq_saved": "--arch llama --hidden 64 --intermediate 64 --vocab 64 --prompts 24 --saved hqq --dtype f32",
     "llama_compressed": "--arch llama --hidden 64 --intermediate 64 --vocab 64 --prompts 24 --saved compressed --dtype f32",
-    "llama_mlx": "--arch llama --hidden 128 --intermediate 128 --vocab 64 --prompts 24 --saved mlx --dtype f32",
+    "llama_mlx": "--arch llama --layers 3 --hidden 128 --intermediate 128 --vocab 64 --prompts 24 --saved mlx --dtype f32",
     # ... also as mlx-lm converts mixtures of experts: stacked, embedding, head and router quantized too, one layer in other bits, ...
     "mixtral_mlx": "--arch mixtral --hidden 64 --intermediate 64 --experts 4 --kv-heads 2 --vocab 64 --prompts 24 --mlx-moe --dtype f32",
     "qwen3_moe_mlx": "--arch qwen3_moe --layers 2 --kv-heads 2 --head-dim 16 --experts 4 --expert-intermediate 64 --intermediate 64 --vocab 64"
                      " --prompts 24 --set norm_topk_prob=true --mlx-moe --dtype f32",
+    # ... in its modes without biases, with a scale for each expert too, ...
+    "mixtral_mlx_modes": "--arch mixtral --hidden 64 --intermediate 64 --experts 4 --kv-heads 2 --vocab 64 --prompts 24 --mlx-moe modes --dtype f32",
     # ... and gguf.
     "llama_gguf": "--arch llama --hidden 256 --intermediate 96 --head-dim 16 --kv-heads 2 --vocab 64 --prompts 24 --gguf --dtype f32",
     # mistral.rs's container: every family of its layers, in two shards, and stacks of experts.

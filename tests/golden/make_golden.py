@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
 
     q.add_argument("--quantized", choices=sorted(quantized.FORMS), help="another format instead, for experts too")
     q.add_argument("--saved", choices=sorted(saved.SAVERS), help="as a Python package itself saves it")
-    q.add_argument("--mlx-moe", action="store_true", help="a mixture of experts as mlx-lm converts it")
+    q.add_argument("--mlx-moe", nargs="?", const="affine", choices=["affine", "modes"], help="a mixture of experts as mlx-lm converts it")
     q.add_argument("--gguf", action="store_true", help="a GGUF of the types that the package gguf makes, for Llama")
     q.add_argument("--uqff", action="store_true", help="mistral.rs's container instead, each layer in another of its families")
 
@@ -114,7 +114,7 @@ def make(args: argparse.Namespace, out: Path, command: str) -> None:
             draft = Path(scratch)
             drawn = checkpoint.draw(args, seed)
             packed = (gptq.Packed(drawn, args, seed) if args.gptq else quantized.Packed(drawn, args) if args.quantized else
-                      saved.Packed(drawn, args) if args.saved else mlx_moe.Packed(drawn) if args.mlx_moe else uqff.Packed(drawn) if args.uqff else
+                      saved.Packed(drawn, args) if args.saved else mlx_moe.Packed(drawn, args.mlx_moe == "modes") if args.mlx_moe else uqff.Packed(drawn) if args.uqff else
                       gguf_file.Packed(drawn) if args.gguf else None)
             checkpoint.write(drawn, args, draft)
             model = reference.load(draft)

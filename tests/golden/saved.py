@@ -56,12 +56,13 @@ def hqq(model: PreTrainedModel, layers: Layers) -> tuple[Parts, Parts, dict]:
 
 
 def mlx(model: PreTrainedModel, layers: Layers) -> tuple[Parts, Parts, dict]:
-    """Every layer of other bits and groups, which the config says of each, one of them in MXFP4."""
+    """Every layer of other bits and groups, which the config says of each, three of them in the modes without biases."""
     import mlx.core as mx
 
-    kinds = [(bits, size, "affine") for bits, size in
-             ((4, 64), (2, 32), (3, 64), (5, 32), (6, 128), (8, 64), (4, 32), (2, 128), (3, 32), (5, 128), (6, 64), (8, 32))]
-    kinds.insert(5, (4, 32, "mxfp4"))
+    kinds = [(bits, size, "affine") for size in (64, 32, 128) for bits in (4, 2, 3, 5, 6, 8)]
+    for at, kind in ((5, (4, 32, "mxfp4")), (9, (4, 16, "nvfp4")), (14, (8, 32, "mxfp8"))):
+        kinds.insert(at, kind)
+    assert len(layers) >= len(kinds)
     config: dict = {"group_size": 64, "bits": 4, "mode": "affine"}
     arrays, values = {}, {}
     for i, (name, layer) in enumerate(layers.items()):
@@ -69,7 +70,7 @@ def mlx(model: PreTrainedModel, layers: Layers) -> tuple[Parts, Parts, dict]:
         made = mx.quantize(mx.array(layer.weight.detach().numpy()).astype(mx.bfloat16), group_size=size, bits=bits, mode=mode)
         arrays |= {f"{name}.{part}": a for part, a in zip(("weight", "scales", "biases"), made)}
         numbers = [made[0], *(a.astype(mx.float32) for a in made[1:])] if mode == "affine" else made
-        value = mx.dequantize(*numbers, group_size=size, bits=bits, mode=mode).astype(mx.float32)
+        value = mx.dequantize(*numbers, group_size=size, bits=bits, mode=mode, dtype=mx.float32)
         values[name] = torch.from_numpy(np.array(value))
         if (bits, size, mode) != (4, 64, "affine"):
             config[name] = {"group_size": size, "bits": bits} | ({"mode": mode} if mode != "affine" else {})

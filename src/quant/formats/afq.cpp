@@ -1,6 +1,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "checkpoint/hf_experts.h"
+#include "quant/file_parts.h"
 #include "quant/grouped.h"
 
 namespace gale {
@@ -79,9 +80,41 @@ bool claims(const TensorGroup& group) {
          group.part("biases") != nullptr;
 }
 
+std::vector<FilePart> encode(const MadeMatrix& made) {
+  file_parts::Parts parts(made);
+  const int64_t words = made.columns * made.bits() / 32, across = made.across();
+  parts.add("weight", TensorType::u32, {made.rows, words}, [&](std::byte* to) {
+    for (int64_t r = 0; r < made.rows; ++r) made::pack_bits(made.codes(r), made.bits(), made.columns, to + r * words * 4);
+  });
+  parts.add("scales", TensorType::f16, {made.rows, across}, [&](std::byte* to) {
+    for (int64_t i = 0; i < made.rows * across; ++i) file_parts::store_f16(to, i, made.top(0, i));
+  });
+  parts.add("biases", TensorType::f16, {made.rows, across}, [&](std::byte* to) {
+    for (int64_t i = 0; i < made.rows * across; ++i) file_parts::store_f16(to, i, -made.top_min(0, i));
+  });
+  return parts.take();
+}
+
+/// mlx_lm/utils.py, quantize_model: the same under both names. Modules of other bits say so.
+Json file_config(const Format& made, std::span<const FileModule> others) {
+  const auto settings = [](const Format& format) {
+    return Json{{"group_size", tensor_type_info(format.stored).block}, {"bits", format.file_bits}, {"mode", "affine"}};
+  };
+  Json all = settings(made);
+  for (const FileModule& module : others)
+    if (module.made != nullptr) all[module.name] = settings(*module.made);
+  return {{"quantization", all}, {"quantization_config", all}};
+}
+
+constexpr Format with_files() {
+  Format out = grouped::format<Afq>("afq", claims);
+  out.encode = encode, out.file_config = file_config;
+  return out;
+}
+
 }  // namespace
 
 extern const Format format_afq;
-const Format format_afq = grouped::format<Afq>("afq", claims);
+const Format format_afq = with_files();
 
 }  // namespace gale

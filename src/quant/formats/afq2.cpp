@@ -12,6 +12,6 @@ struct Afq2 : made::Affine<2, false> {
 }  // namespace
 
 extern const Format format_afq2;
-const Format format_afq2 = blocks::block_format<Afq2>();
+const Format format_afq2 = made::filed_format<Afq2>("afq", 2);
 
 }  // namespace gale

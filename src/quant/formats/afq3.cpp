@@ -12,6 +12,6 @@ struct Afq3 : made::Affine<3, false> {
 }  // namespace
 
 extern const Format format_afq3;
-const Format format_afq3 = blocks::block_format<Afq3>();
+const Format format_afq3 = made::filed_format<Afq3>("afq", 3);
 
 }  // namespace gale

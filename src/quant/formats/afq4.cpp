@@ -12,6 +12,6 @@ struct Afq4 : made::Affine<4, false> {
 }  // namespace
 
 extern const Format format_afq4;
-const Format format_afq4 = blocks::block_format<Afq4>();
+const Format format_afq4 = made::filed_format<Afq4>("afq", 4);
 
 }  // namespace gale

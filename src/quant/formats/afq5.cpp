@@ -12,6 +12,6 @@ struct Afq5 : made::Affine<5, false> {
 }  // namespace
 
 extern const Format format_afq5;
-const Format format_afq5 = blocks::block_format<Afq5>();
+const Format format_afq5 = made::filed_format<Afq5>("afq", 5);
 
 }  // namespace gale

@@ -12,6 +12,6 @@ struct Afq6 : made::Affine<6, false> {
 }  // namespace
 
 extern const Format format_afq6;
-const Format format_afq6 = blocks::block_format<Afq6>();
+const Format format_afq6 = made::filed_format<Afq6>("afq", 6);
 
 }  // namespace gale

@@ -12,6 +12,6 @@ struct Afq8 : made::Affine<8, false> {
 }  // namespace
 
 extern const Format format_afq8;
-const Format format_afq8 = blocks::block_format<Afq8>();
+const Format format_afq8 = made::filed_format<Afq8>("afq", 8);
 
 }  // namespace gale

@@ -3,6 +3,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "base/parse_json.h"
+#include "quant/file_parts.h"
 #include "quant/grouped.h"
 
 namespace gale {
@@ -121,8 +122,44 @@ bool claims(const TensorGroup& group) {
          (group.part("weight.absmax") != nullptr && weight != nullptr && holds_codes(weight->type));
 }
 
+std::vector<FilePart> encode(const MadeMatrix& made) {
+  const int64_t n = made.rows * made.columns, size = made.layout.block;
+  const std::string type(made.format.name);
+  file_parts::Parts parts(made);
+  parts.add("weight", TensorType::u8, {n / 2, 1}, [&](std::byte* to) {
+    const auto& codes = made.groups->codes;
+    for (int64_t i = 0; i < n; i += 2) to[i / 2] = std::byte(codes[size_t(i)] << 4 | codes[size_t(i + 1)]);
+  });
+  parts.add("weight.absmax", TensorType::f32, {n / size}, [&](std::byte* to) {
+    for (int64_t i = 0; i < n / size; ++i) file_parts::store_f32(to, i, made.top(0, i));
+  });
+  parts.constant<float>("weight.quant_map", TensorType::f32, {16}, {table_numbers(made.layout.table), 16});
+  const Json state{{"quant_type", type}, {"blocksize", size}, {"dtype", "bfloat16"}, {"shape", {made.rows, made.columns}}};
+  parts.text(std::string(kState) + type, state.dump());
+  return parts.take();
+}
+
+Json file_config(const Format& made, std::span<const FileModule> others) {
+  return {{"quantization_config",
+           {{"quant_method", "bitsandbytes"},
+            {"load_in_4bit", true},
+            {"load_in_8bit", false},
+            {"bnb_4bit_quant_type", made.name},
+            {"bnb_4bit_use_double_quant", false},
+            {"bnb_4bit_compute_dtype", "bfloat16"},
+            {"bnb_4bit_quant_storage", "uint8"},
+            {"llm_int8_skip_modules", file_parts::names_of(others)}}}};
+}
+
+constexpr Format with_files() {
+  Format out = grouped::format<Bnb4>("bitsandbytes", claims);
+  out.encode = encode, out.file_config = file_config;
+  return out;
+}
+
 }  // namespace
 
-extern const Format format_bitsandbytes = grouped::format<Bnb4>("bitsandbytes", claims);
+extern const Format format_bitsandbytes;
+const Format format_bitsandbytes = with_files();
 
 }  // namespace gale

@@ -1,3 +1,7 @@
+#include <cmath>
+
+#include "base/json.h"
+#include "quant/file_parts.h"
 #include "quant/grouped.h"
 
 namespace gale {
@@ -46,10 +50,47 @@ struct BnbInt8 {
   }
 };
 
+/// The largest magnitude that has this scale: the scale is known, and one float in two is no 127th of another.
+float scb_of(float scale) {
+  const float about = scale * 127.0f;
+  for (float up = about, down = about; std::isfinite(up) && up - about <= about * 1e-5f;
+       up = std::nextafter(up, INFINITY), down = std::nextafter(down, 0.0f))
+    for (const float trial : {up, down})
+      if (trial / 127.0f == scale) return trial;
+  return about;
+}
+
+std::vector<FilePart> encode(const MadeMatrix& made) {
+  file_parts::Parts parts(made);
+  parts.add("weight", TensorType::i8, {made.rows, made.columns}, [&](std::byte* to) {
+    for (int64_t i = 0; i < made.rows * made.columns; ++i) to[i] = std::byte(made.groups->codes[size_t(i)] ^ 0x80);
+  });
+  parts.add("SCB", TensorType::f32, {made.rows}, [&](std::byte* to) {
+    for (int64_t r = 0; r < made.rows; ++r) file_parts::store_f32(to, r, scb_of(made.top(r, 0)));
+  });
+  parts.number("weight_format", TensorType::u8, uint8_t(0));
+  return parts.take();
+}
+
+Json file_config(const Format&, std::span<const FileModule> others) {
+  return {{"quantization_config",
+           {{"quant_method", "bitsandbytes"},
+            {"load_in_4bit", false},
+            {"load_in_8bit", true},
+            {"llm_int8_threshold", 6.0},
+            {"llm_int8_has_fp16_weight", false},
+            {"llm_int8_skip_modules", file_parts::names_of(others)}}}};
+}
+
+constexpr Format with_files() {
+  Format out = grouped::format<BnbInt8>("bnb_int8", [](const TensorGroup& group) { return group.part("SCB") != nullptr; });
+  out.encode = encode, out.file_config = file_config;
+  return out;
+}
+
 }  // namespace
 
 extern const Format format_bnb_int8;
-const Format format_bnb_int8 =
-    grouped::format<BnbInt8>("bnb_int8", [](const TensorGroup& group) { return group.part("SCB") != nullptr; });
+const Format format_bnb_int8 = with_files();
 
 }  // namespace gale

@@ -12,6 +12,6 @@ struct Fp4 : made::Table4<CodeTable::fp4> {
 }  // namespace
 
 extern const Format format_fp4;
-const Format format_fp4 = blocks::block_format<Fp4>();
+const Format format_fp4 = made::filed_format<Fp4>("bitsandbytes", 4);
 
 }  // namespace gale

@@ -1,5 +1,6 @@
 #include "base/checked.h"
 #include "base/json.h"
+#include "quant/file_parts.h"
 #include "quant/grouped.h"
 
 namespace gale {
@@ -96,9 +97,56 @@ bool claims(const TensorGroup& group) {
   return weight != nullptr && is_fp8(weight->type) && weight->layout.empty();
 }
 
+constexpr int64_t kBlock = 128;  // DeepSeek's, rows and columns
+
+std::vector<FilePart> encode(const MadeMatrix& made) {
+  file_parts::Parts parts(made);
+  parts.add("weight", TensorType::f8_e4m3, {made.rows, made.columns},
+            [&](std::byte* to) { std::memcpy(to, made.groups->codes.data(), size_t(made.rows * made.columns)); });
+  if (made.format.rows_together == 1) {
+    parts.add("weight_scale", TensorType::f32, {made.rows, 1}, [&](std::byte* to) {
+      for (int64_t r = 0; r < made.rows; ++r) file_parts::store_f32(to, r, made.top(r, 0));
+    });
+    return parts.take();
+  }
+  const int64_t down = ceil_div(made.rows, kBlock), across = ceil_div(made.columns, kBlock);
+  parts.add("weight_scale_inv", TensorType::f32, {down, across}, [&](std::byte* to) {
+    for (int64_t i = 0; i < down * across; ++i)
+      file_parts::store_f32(to, i, made.top(i / across * kBlock, i % across * kBlock / made.layout.block));
+  });
+  return parts.take();
+}
+
+/// In blocks as DeepSeek-V3 has it, else as llm-compressor's scheme FP8_DYNAMIC.
+Json file_config(const Format& made, std::span<const FileModule> others) {
+  if (made.rows_together > 1)
+    return {{"quantization_config",
+             {{"quant_method", "fp8"},
+              {"fmt", "e4m3"},
+              {"activation_scheme", "dynamic"},
+              {"weight_block_size", {kBlock, kBlock}},
+              {"modules_to_not_convert", file_parts::names_of(others)}}}};
+  const auto floats = [](const char* strategy, bool dynamic) {
+    return Json{{"num_bits", 8}, {"type", "float"}, {"strategy", strategy}, {"symmetric", true}, {"dynamic", dynamic}};
+  };
+  const Json group{{"targets", {"Linear"}}, {"weights", floats("channel", false)}, {"input_activations", floats("token", true)}};
+  return {{"quantization_config",
+           {{"quant_method", "compressed-tensors"},
+            {"format", "float-quantized"},
+            {"quantization_status", "compressed"},
+            {"config_groups", {{"group_0", group}}},
+            {"ignore", file_parts::names_of(others)}}}};
+}
+
+constexpr Format with_files() {
+  Format out = grouped::format<Fp8>("fp8_hf", claims);
+  out.encode = encode, out.file_config = file_config;
+  return out;
+}
+
 }  // namespace
 
 extern const Format format_fp8_hf;
-const Format format_fp8_hf = grouped::format<Fp8>("fp8_hf", claims);
+const Format format_fp8_hf = with_files();
 
 }  // namespace gale

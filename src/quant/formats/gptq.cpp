@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "checkpoint/hf_experts.h"
 #include "quant/blocks.h"
+#include "quant/file_parts.h"
 #include "quant/gptq_dynamic.h"
 #include "quant/hf_parts.h"
 
@@ -27,9 +28,10 @@ using hf::config_text;
 ///   mean,
 ///                                           in "gptq_v2" themselves
 ///   g_idx    i32 [in]                       the group of each column (act-order scatters them); absent: column / group_size
-/// Which of the two forms a file is in says its config, quantize_config.json of old; what none says is found in the codes.
-/// value = scale * (code - zero). The largest stored zero means one more in v1: some kernels wrap it to 0, others (exllama, which
-/// most people ran) do not, and neither do we.
+/// Which of the two forms a file is in says its config, quantize_config.json of old. A config without the key means v1, as
+/// GPTQModel and transformers read it, but for zeros that all are in the middle: symmetric weights, which v1 stores one lower.
+/// Without any config the zeros and codes tell. value = scale * (code - zero). The largest stored zero means one more in v1: some
+/// kernels wrap it to 0, others (exllama, which most people ran) do not, and neither do we.
 struct Gptq {
   const RawTensor *qweight, *qzeros, *scales, *g_idx;
   int bits = 4;
@@ -48,6 +50,7 @@ struct Gptq {
   int64_t bits_by_shapes() const;
   void find_groups(const TensorGroup& group, bool told);
   int zero_offset_by_codes(const TensorGroup& group) const;
+  bool all_zeros_are(int stored) const;
   /// The code that begins at `bit` of a column of words, `stride` apart.
   int bits_at(const RawTensor& tensor, int64_t bit, int64_t column, int64_t stride) const {
     const int64_t at = bit / 32, shift = bit % 32;
@@ -67,9 +70,10 @@ void check_part(const TensorGroup& group, const RawTensor& part, bool right_type
   hf::check_shape(group, part, shape, fmt::format(" in {} bits{}", bits, why));
 }
 
-/// 1 for "gptq", 0 for "gptq_v2"; -1 where no config says it.
+constexpr int kUntold = -1, kUsual = -2;
+/// 1 for "gptq", 0 for "gptq_v2"; kUntold where there is no config, kUsual where there is one that does not say it.
 int zero_offset_of(const TensorGroup& group) {
-  if (group.quantization_config == nullptr) return -1;
+  if (group.quantization_config == nullptr) return kUntold;
   const std::string form = config_text(group.quantization_config, "checkpoint_format");
   const bool marlin = form == "marlin" || config_flag(group.quantization_config, "is_marlin_format");
   require(!marlin, ErrorCode::unsupported,
@@ -79,7 +83,7 @@ int zero_offset_of(const TensorGroup& group) {
           group.name, group.name, group.name);
   require(form.empty() || form == "gptq" || form == "gptq_v2", ErrorCode::unsupported,
           "{}: unknown \"checkpoint_format\" \"{}\" of GPTQ weights; known: gptq, gptq_v2, marlin", group.name, form);
-  return form == "gptq_v2" ? 0 : 1;
+  return form.empty() ? kUsual : form == "gptq_v2" ? 0 : 1;
 }
 
 Gptq::Gptq(const TensorGroup& group)
@@ -110,7 +114,8 @@ Gptq::Gptq(const TensorGroup& group)
           group.name, out, bits);
   check_part(group, *qzeros, qzeros->type == TensorType::i32, {groups, out * bits / 32}, bits, ": as many groups as scales");
   find_groups(group, told);
-  if (zero_offset < 0) zero_offset = zero_offset_by_codes(group);
+  if (zero_offset == kUntold) zero_offset = zero_offset_by_codes(group);
+  if (zero_offset == kUsual) zero_offset = all_zeros_are(1 << (bits - 1)) ? 0 : 1;
 }
 
 /// By the words that the zeros of all outputs take.
@@ -128,6 +133,10 @@ void Gptq::find_groups(const TensorGroup& group, bool told) {
     for (int64_t i = 0; i < in; ++i)
       require(group_of(i) >= 0 && group_of(i) < groups, ErrorCode::corrupt, "{}: column {} is in group {}, but there are {}",
               g_idx->name, i, group_of(i), groups);
+    const int64_t said = told ? config_number(config, "group_size", 0) : 0, size = said < 0 || said > in ? in : said;
+    require(size == 0 || ceil_div(in, size) == groups, ErrorCode::corrupt,
+            "{}: {} columns in groups of {}, as \"group_size\" says, are {} groups, but there are scales of {}", group.name, in,
+            said, size == 0 ? 0 : ceil_div(in, size), groups);
     return;
   }
   require(!told || !config_flag(config, "desc_act"), ErrorCode::corrupt,
@@ -141,6 +150,13 @@ void Gptq::find_groups(const TensorGroup& group, bool told) {
           ceil_div(in, group_size), groups);
 }
 
+bool Gptq::all_zeros_are(int stored) const {
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t row = 0; row < out; ++row)
+      if (zero_stored(g, row) != stored) return false;
+  return true;
+}
+
 /// Symmetric weights have all their zeros in the middle of the codes, which are stored one lower in v1. Of others the codes tell:
 /// weights scatter around 0, so that codes do around the zeros, and around one more than what is stored in v1. As many codes as
 /// tell for certain, or none.
@@ -148,13 +164,7 @@ int Gptq::zero_offset_by_codes(const TensorGroup& group) const {
   constexpr int64_t kLooked = 16384;
   constexpr double kNear = 0.25, kCertain = 4;  // of the step between the two; standard errors of the mean
   const int middle = 1 << (bits - 1), first = zero_stored(0, 0);
-  const auto all_are_first = [&] {
-    for (int64_t g = 0; g < groups; ++g)
-      for (int64_t row = 0; row < out; ++row)
-        if (zero_stored(g, row) != first) return false;
-    return true;
-  };
-  if ((first == middle || first == middle - 1) && all_are_first()) return first == middle ? 0 : 1;
+  if ((first == middle || first == middle - 1) && all_zeros_are(first)) return first == middle ? 0 : 1;
   SplitMix64 random{1};
   double sum = 0, squares = 0;
   const int64_t n = std::min(kLooked, in * out);
@@ -316,6 +326,58 @@ bool claims(const TensorGroup& group) {
   return group.part("qweight") && group.part("qzeros") && group.part("scales") && group.part("g_idx");
 }
 
+/// In the form "gptq", whose zeros are one lower than they mean. Groups lie in the order of columns.
+std::vector<FilePart> encode(const MadeMatrix& made) {
+  const int bits = made.bits();
+  const int64_t words = made.columns * bits / 32, across = made.across();
+  if (made.rows * bits % 32 != 0) return {};  // zeros of the outputs are no whole words
+  file_parts::Parts parts(made);
+  parts.add("qweight", TensorType::i32, {words, made.rows}, [&](std::byte* to) {
+    std::vector<std::byte> row(static_cast<size_t>(words * 4));
+    for (int64_t r = 0; r < made.rows; ++r) {
+      made::pack_bits(made.codes(r), bits, made.columns, row.data());
+      for (int64_t w = 0; w < words; ++w) std::memcpy(to + (w * made.rows + r) * 4, row.data() + w * 4, 4);
+    }
+  });
+  const int64_t zero_bytes = made.rows * bits / 8;
+  parts.add("qzeros", TensorType::i32, {across, zero_bytes / 4}, [&](std::byte* to) {
+    const std::vector<uint8_t> middle(static_cast<size_t>(made.rows), uint8_t((1 << (bits - 1)) - 1));
+    for (int64_t g = 0; g < across; ++g) made::pack_bits(middle.data(), bits, made.rows, to + g * zero_bytes);
+  });
+  parts.add("scales", TensorType::f16, {across, made.rows}, [&](std::byte* to) {
+    for (int64_t g = 0; g < across; ++g)
+      for (int64_t r = 0; r < made.rows; ++r) file_parts::store_f16(to, g * made.rows + r, made.top(r, g));
+  });
+  parts.add("g_idx", TensorType::i32, {made.columns}, [&](std::byte* to) {
+    for (int64_t i = 0; i < made.columns; ++i) {
+      const auto group = int32_t(i / made.layout.block);
+      std::memcpy(to + i * 4, &group, 4);
+    }
+  });
+  return parts.take();
+}
+
+/// GPTQModel leaves the head alone by itself; other plain modules it is told of as "-:" and a pattern.
+Json file_config(const Format& made, std::span<const FileModule> others) {
+  Json out{{"quant_method", "gptq"},
+           {"bits", made.file_bits},
+           {"group_size", tensor_type_info(made.stored).block},
+           {"desc_act", false},
+           {"sym", true},
+           {"lm_head", false},
+           {"checkpoint_format", "gptq"},
+           {"meta", {{"quantizer", {"gale"}}}}};
+  Json rules = Json::object();
+  for (const FileModule& module : others) {
+    if (module.name == "lm_head") continue;
+    std::string pattern = "-:^";
+    for (const char c : module.name) pattern += c == '.' ? "\\." : std::string(1, c);
+    rules[pattern + "$"] = Json::object();
+  }
+  if (!rules.empty()) out["dynamic"] = rules;
+  return {{"quantization_config", out}};
+}
+
 }  // namespace
 
 extern const Format format_gptq;
@@ -332,6 +394,8 @@ const Format format_gptq = {
     .dequantize = dequantize,
     .groups = groups,
     .order = order_of,
+    .encode = encode,
+    .file_config = file_config,
 };
 
 }  // namespace gale

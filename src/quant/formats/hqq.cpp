@@ -1,6 +1,8 @@
 #include <memory>
 
 #include "base/checked.h"
+#include "base/json.h"
+#include "quant/file_parts.h"
 #include "quant/grouped.h"
 
 namespace gale {
@@ -137,9 +139,76 @@ Hqq::Hqq(const TensorGroup& group)
             .real_zeros = true};
 }
 
+/// As HQQLinear.state_dict does (hqq/core/quantize.py), which has a tensor for each of its settings.
+std::vector<FilePart> encode(const MadeMatrix& made) {
+  const int bits = made.bits();
+  const int64_t size = made.layout.block, rows = made.rows * made.columns / size;
+  const int64_t together = bits == 3 ? 10 : 8 / bits, step = ceil_div(rows, together);
+  const TensorType word = bits == 3 ? TensorType::i32 : TensorType::u8;
+  file_parts::Parts parts(made);
+  parts.add("W_q", word, {step, size}, [&](std::byte* to) {
+    for (int64_t i = 0; i < rows * size; ++i) {
+      const int64_t row = i / size, at = row % step * size + i % size, shift = (together - 1 - row / step) * bits;
+      const uint32_t code = uint32_t(made.groups->codes[size_t(i)]) << shift;
+      if (bits != 3) {
+        to[at] |= std::byte(code);
+        continue;
+      }
+      uint32_t all;
+      std::memcpy(&all, to + at * 4, 4);
+      all |= code;
+      std::memcpy(to + at * 4, &all, 4);
+    }
+  });
+  parts.add("scale", TensorType::f16, {rows, 1}, [&](std::byte* to) {
+    for (int64_t i = 0; i < rows; ++i) file_parts::store_f16(to, i, made.top(0, i));
+  });
+  parts.add("zero", TensorType::f16, {rows, 1}, [&](std::byte* to) {
+    for (int64_t i = 0; i < rows; ++i) file_parts::store_f16(to, i, made.top_min(0, i));
+  });
+  const int64_t shape[] = {made.rows, made.columns};
+  parts.constant<int64_t>("shape", TensorType::i64, {2}, shape);
+  parts.number("nbits", TensorType::i32, int32_t(bits));
+  parts.number("group_size", TensorType::i32, int32_t(size));
+  parts.number("axis", TensorType::i32, int32_t(1));
+  parts.text("packing", bits == 3 ? "3bit_32" : fmt::format("{}bit_u8", bits));
+  parts.text("unpack_view_dtype", bits == 3 ? "torch.int32" : "torch.uint8");
+  parts.text("compute_dtype", "torch.float16");
+  for (const char* off : {"view_as_float", "quant_scale", "quant_zero", "offload_meta"})
+    parts.number(off, TensorType::u8, uint8_t(0));
+  for (const char* on : {"encoded_state_dict", "stores_quant_config", "channel_wise", "optimize"})
+    parts.number(on, TensorType::u8, uint8_t(1));
+  parts.number("round_zero", TensorType::u8, uint8_t(bits == 4));
+  return parts.take();
+}
+
+Json file_config(const Format& made, std::span<const FileModule> others) {
+  const Json weights{{"nbits", made.file_bits},
+                     {"group_size", tensor_type_info(made.stored).block},
+                     {"axis", 1},
+                     {"channel_wise", true},
+                     {"optimize", true},
+                     {"round_zero", made.file_bits == 4},
+                     {"view_as_float", false}};
+  return {{"quantization_config",
+           {{"quant_method", "hqq"},
+            {"quant_config",
+             {{"weight_quant_params", weights},
+              {"scale_quant_params", nullptr},
+              {"zero_quant_params", nullptr},
+              {"offload_meta", false}}},
+            {"skip_modules", file_parts::names_of(others)}}}};
+}
+
+constexpr Format with_files() {
+  Format out = grouped::format<Hqq>("hqq", [](const TensorGroup& group) { return group.part("W_q") != nullptr; });
+  out.encode = encode, out.file_config = file_config;
+  return out;
+}
+
 }  // namespace
 
 extern const Format format_hqq;
-const Format format_hqq = grouped::format<Hqq>("hqq", [](const TensorGroup& group) { return group.part("W_q") != nullptr; });
+const Format format_hqq = with_files();
 
 }  // namespace gale

@@ -12,6 +12,6 @@ struct Hqq1 : made::Affine<1, true> {
 }  // namespace
 
 extern const Format format_hqq1;
-const Format format_hqq1 = blocks::block_format<Hqq1>();
+const Format format_hqq1 = made::filed_format<Hqq1>("hqq", 1);
 
 }  // namespace gale

@@ -12,6 +12,6 @@ struct Hqq2 : made::Affine<2, true> {
 }  // namespace
 
 extern const Format format_hqq2;
-const Format format_hqq2 = blocks::block_format<Hqq2>();
+const Format format_hqq2 = made::filed_format<Hqq2>("hqq", 2);
 
 }  // namespace gale

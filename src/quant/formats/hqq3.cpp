@@ -12,6 +12,6 @@ struct Hqq3 : made::Affine<3, true> {
 }  // namespace
 
 extern const Format format_hqq3;
-const Format format_hqq3 = blocks::block_format<Hqq3>();
+const Format format_hqq3 = made::filed_format<Hqq3>("hqq", 3);
 
 }  // namespace gale

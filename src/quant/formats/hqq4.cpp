@@ -12,6 +12,6 @@ struct Hqq4 : made::Affine<4, true> {
 }  // namespace
 
 extern const Format format_hqq4;
-const Format format_hqq4 = blocks::block_format<Hqq4>();
+const Format format_hqq4 = made::filed_format<Hqq4>("hqq", 4);
 
 }  // namespace gale

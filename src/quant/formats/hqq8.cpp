@@ -12,6 +12,6 @@ struct Hqq8 : made::Affine<8, true> {
 }  // namespace
 
 extern const Format format_hqq8;
-const Format format_hqq8 = blocks::block_format<Hqq8>();
+const Format format_hqq8 = made::filed_format<Hqq8>("hqq", 8);
 
 }  // namespace gale

@@ -3,16 +3,22 @@
 namespace gale {
 namespace {
 
-/// 8-bit integers under a scale for each output, which is repeated for every 128 columns. 8.25 bits per weight.
+/// 8-bit integers under a scale for each output, as bitsandbytes' LLM.int8() has them, which is repeated for every 256 columns.
+/// 8.125 bits per weight.
 struct Int8Rows : made::Bytes<made::Int8, made::Scope::row> {
   static constexpr std::string_view name = "int8";
   static constexpr TensorType type = TensorType::int8;
-  static constexpr Layout layout = made::Int8::layout;
 };
+
+constexpr Format filed() {
+  Format out = made::bytes_format<Int8Rows, made::Scope::row>();
+  out.file_form = "bnb_int8", out.file_bits = 8;
+  return out;
+}
 
 }  // namespace
 
 extern const Format format_int8;
-const Format format_int8 = blocks::block_format<Int8Rows>();
+const Format format_int8 = filed();
 
 }  // namespace gale

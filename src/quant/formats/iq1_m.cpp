@@ -27,6 +27,20 @@ struct Iq1M : iq::Blocks<Iq1M> {
       iq::put_iq1(kGridIq1[int(block[i]) | (high & 7) << 8], (high & 8) != 0, out);
     }
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    std::memset(block, 0, size_t(bytes));
+    const int d = f32_to_f16(from.top / unit);
+    for (int i = 0; i < 32; ++i) {
+      const int point = iq::number_of<kGridIq1>(iq::iq1_point(from.codes + i * 8));
+      block[i] = std::byte(point & 255);
+      block[kHigh + i / 2] |= std::byte((point >> 8 | (from.codes[i * 8] & 1 ? 0 : 8)) << (i % 2 * 4));
+    }
+    for (int i = 0; i < 4; ++i) {
+      int word = (d >> (4 * i) & 15) << 12;
+      for (int g = 0; g < 4; ++g) word |= from.sub[i * 4 + g] / 2 << (g * 3);
+      blocks::store_u16(block + kScales + i * 2, uint16_t(word));
+    }
+  }
 };
 
 }  // namespace

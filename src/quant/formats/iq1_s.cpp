@@ -23,6 +23,18 @@ struct Iq1S : iq::Blocks<Iq1S> {
       iq::put_iq1(kGridIq1[point], word >> 15 != 0, out);
     }
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(from.top / unit));
+    for (int group = 0; group < 8; ++group) {
+      int word = from.sub[group] / 2 << 12 | (from.codes[group * 32] & 1 ? 0 : 0x8000);
+      for (int i = 0; i < 4; ++i) {
+        const int point = iq::number_of<kGridIq1>(iq::iq1_point(from.codes + group * 32 + i * 8));
+        block[kPoints + group * 4 + i] = std::byte(point & 255);
+        word |= point >> 8 << (i * 3);
+      }
+      blocks::store_u16(block + kHigh + group * 2, uint16_t(word));
+    }
+  }
 };
 
 }  // namespace

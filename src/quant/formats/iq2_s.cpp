@@ -31,6 +31,10 @@ struct Iq2S : iq::Blocks<Iq2S> {
     codebook::quantize<Iq2S>(book, false, row);
   }
 
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    write(codebook::found_again<Iq2S, 8, kGridIq2S>(from), block);
+  }
+
   static void write(const codebook::Found<8>& found, std::byte* block) {
     std::memset(block, 0, size_t(bytes));
     blocks::store_u16(block, f32_to_f16(found.d));

@@ -30,6 +30,10 @@ struct Iq2Xs : iq::Blocks<Iq2Xs> {
     codebook::quantize<Iq2Xs>(book, true, row);
   }
 
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    write(codebook::found_again<Iq2Xs, 8, kGridIq2Xs>(from), block);
+  }
+
   static void write(const codebook::Found<8>& found, std::byte* block) {
     blocks::store_u16(block, f32_to_f16(found.d));
     for (int i = 0; i < 32; ++i)

@@ -31,6 +31,10 @@ struct Iq2Xxs : iq::Blocks<Iq2Xxs> {
     codebook::quantize<Iq2Xxs>(book, true, row);
   }
 
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    write(codebook::found_again<Iq2Xxs, 8, kGridIq2Xxs>(from), block);
+  }
+
   static void write(const codebook::Found<8>& found, std::byte* block) {
     blocks::store_u16(block, f32_to_f16(found.d));
     for (int group = 0; group < 8; ++group) {

@@ -30,6 +30,10 @@ struct Iq3S : iq::Blocks<Iq3S> {
     codebook::quantize<Iq3S>(book, false, row);
   }
 
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    write(codebook::found_again<Iq3S, 4, kGridIq3S>(from), block);
+  }
+
   static void write(const codebook::Found<4>& found, std::byte* block) {
     std::memset(block, 0, size_t(bytes));
     blocks::store_u16(block, f32_to_f16(found.d));

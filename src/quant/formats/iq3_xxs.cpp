@@ -32,6 +32,10 @@ struct Iq3Xxs : iq::Blocks<Iq3Xxs> {
     codebook::quantize<Iq3Xxs>(book, true, row);
   }
 
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    write(codebook::found_again<Iq3Xxs, 4, kGridIq3Xxs>(from), block);
+  }
+
   static void write(const codebook::Found<4>& found, std::byte* block) {
     blocks::store_u16(block, f32_to_f16(found.d));
     for (int i = 0; i < 64; ++i) block[kPoints + i] = std::byte(found.points[i]);

@@ -32,6 +32,10 @@ struct Iq4Nl {
 
   /// 2.8e-4 and up: the table deviates by 72.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0c8e + bits % 64)); }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(from.top));
+    for (int i = 0; i < 16; ++i) block[2 + i] = std::byte(from.codes[i] | from.codes[i + 16] << 4);
+  }
 
   static void quantize(const blocks::BlockRow& row) {
     CodeGroups groups;
@@ -52,8 +56,7 @@ struct Iq4Nl {
     uint8_t codes[32];
     if (std::all_of(x, x + 32, [d](float v) { return 2 * std::fabs(v) < std::fabs(d); })) d = 0;
     iq4::encode(x, d, codes);
-    blocks::store_u16(block, f32_to_f16(d));
-    for (int i = 0; i < 16; ++i) block[2 + i] = std::byte(codes[i] | codes[i + 16] << 4);
+    join({.codes = codes, .top = d, .top_min = 0, .sub = nullptr, .sub_min = nullptr}, block);
   }
 };
 

@@ -49,6 +49,19 @@ struct Iq4Xs {
 
   /// 1.5e-5 and up: scale * table deviates by 1330.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x00fc + bits % 64)); }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    std::memset(block, 0, size_t(kCodes));
+    unsigned high = 0;
+    for (int group = 0; group < 8; ++group) {
+      const int scale = from.sub[group] + 32;
+      block[kLow + group / 2] |= std::byte((scale & 15) << (group % 2 * 4));
+      high |= unsigned(scale >> 4) << (2 * group);
+      const uint8_t* codes = from.codes + group * 32;
+      for (int i = 0; i < 16; ++i) block[kCodes + group * 16 + i] = std::byte(codes[i] | codes[i + 16] << 4);
+    }
+    blocks::store_u16(block, f32_to_f16(from.top));
+    blocks::store_u16(block + kHigh, uint16_t(high));
+  }
 
   using Block = two_level::Block<8>;
   static void quantize(const blocks::BlockRow& row) {
@@ -64,18 +77,13 @@ struct Iq4Xs {
   }
 
   static void write(const float* x, const Block& found, std::byte* block) {
-    std::memset(block, 0, size_t(kCodes));
-    unsigned high = 0;
+    uint8_t codes[256];
+    int16_t scales[8];
     for (int group = 0; group < 8; ++group) {
-      const int scale = int(found.scale[size_t(group)]) + 32;
-      block[kLow + group / 2] |= std::byte((scale & 15) << (group % 2 * 4));
-      high |= unsigned(scale >> 4) << (2 * group);
-      uint8_t codes[32];
-      iq4::encode(x + group * 32, found.step(group), codes);
-      for (int i = 0; i < 16; ++i) block[kCodes + group * 16 + i] = std::byte(codes[i] | codes[i + 16] << 4);
+      scales[group] = int16_t(found.scale[size_t(group)]);
+      iq4::encode(x + group * 32, found.step(group), codes + group * 32);
     }
-    blocks::store_u16(block, f32_to_f16(found.d));
-    blocks::store_u16(block + kHigh, uint16_t(high));
+    join({.codes = codes, .top = found.d, .top_min = 0, .sub = scales, .sub_min = nullptr}, block);
   }
 };
 

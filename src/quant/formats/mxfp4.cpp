@@ -38,6 +38,10 @@ struct Mxfp4 {
 
   /// 2^-8 or half of it: codes deviate by 5.9.
   static void draw_scales(uint64_t bits, std::byte* block) { block[0] = std::byte(119 + bits % 2); }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    block[0] = std::byte(f32_to_half_e8m0(from.top));
+    for (int i = 0; i < 16; ++i) block[1 + i] = std::byte(from.codes[i] | from.codes[i + 16] << 4);
+  }
 
   static void quantize(const blocks::BlockRow& row) {
     for (int64_t i = 0; i < row.blocks; ++i)

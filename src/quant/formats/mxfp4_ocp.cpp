@@ -44,6 +44,7 @@ constexpr Names kNames[] = {{"blocks", "scales", TensorType::u8},
                             {"weight", "scales", TensorType::u32}};
 
 const Names* names_of(const TensorGroup& group) {
+  if (const int64_t words = hf::mlx_words_per_scale(group); words == 2 || words == 8) return nullptr;  // MLX's other modes
   for (const Names& names : kNames) {
     const RawTensor *codes = group.part(names.codes), *scales = group.part(names.scales);
     if (codes && scales && codes->type == names.type && (scales->type == TensorType::u8 || scales->type == TensorType::f8_e8m0))

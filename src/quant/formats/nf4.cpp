@@ -12,6 +12,6 @@ struct Nf4 : made::Table4<CodeTable::nf4> {
 }  // namespace
 
 extern const Format format_nf4;
-const Format format_nf4 = blocks::block_format<Nf4>();
+const Format format_nf4 = made::filed_format<Nf4>("bitsandbytes", 4);
 
 }  // namespace gale

@@ -51,6 +51,14 @@ struct Nvfp4 {
   static void draw_scales(uint64_t bits, std::byte* block) {
     for (int g = 0; g < 4; ++g) block[g] = std::byte(3 + (bits >> (2 * g) & 1));
   }
+  /// What is common to all of a matrix, in the top scale, is a part of its own.
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    for (int g = 0; g < 4; ++g) block[g] = std::byte(from.sub[g]);
+    for (int i = 0; i < 32; ++i) {
+      const uint8_t* q = from.codes + i / 8 * 16 + i % 8;
+      block[4 + i] = std::byte(q[0] | q[8] << 4);
+    }
+  }
 
   /// The reference's scale brings the largest value to 6; a few steps around it often err less.
   static void quantize(const blocks::BlockRow& row) {

@@ -14,17 +14,20 @@ namespace {
 ///                        codes          scales        global               value
 ///   ModelOpt             weight         weight_scale  weight_scale_2       (global x scale) x e2m1
 ///   compressed-tensors   weight_packed  weight_scale  weight_global_scale  (scale / global) x e2m1
+///   MLX, mode "nvfp4"    weight, u32    scales, u8    global_scale / 2688  (global x scale) x e2m1; experts only, else 1
 /// (modelopt/torch/quantization/qtensor/nvfp4_tensor.py, dequantize; compressed_tensors/quantization/lifecycle/forward.py,
-/// _dequantize.) Both levels are kept: f32(global x scale) x e2m1 is not global x f32(scale x e2m1), and a division is not a
-/// multiplication by the reciprocal. Codes stand for twice their value, so that the global scale is halved, or doubled where it
-/// divides, which changes no bit.
+/// _dequantize; mlx/backend/cpu/quantized.cpp, fp_quantize_dequantize, whose global_scale is the largest magnitude.) Both levels
+/// are kept: f32(global x scale) x e2m1 is not global x f32(scale x e2m1), and a division is not a multiplication by the
+/// reciprocal. Codes stand for twice their value, so that the global scale is halved, or doubled where it divides, which changes
+/// no bit.
 struct Nvfp4 {
-  const RawTensor *packed, *scales, *global;
+  const RawTensor *packed, *scales;
   bool divided = false;
   int64_t out = 0, in = 0;
   float top = 0;
 
   explicit Nvfp4(const TensorGroup& group);
+  void find_top(const TensorGroup& group, const struct Names& names);
   Layout layout() const;
   uint8_t sub(int64_t row, int64_t column) const {
     const auto byte = hf::element<uint8_t>(*scales, row * (in / 16) + column / 16);
@@ -39,14 +42,19 @@ struct Nvfp4 {
 };
 
 struct Names {
-  std::string_view codes, global;
-  bool divided;
+  std::string_view codes, scales, global;
+  bool divided = false;
+  float over = 1;  // the global scale is that many times what is meant; above 1 it may be absent
 };
-constexpr Names kNames[] = {{"weight_packed", "weight_global_scale", true}, {"weight", "weight_scale_2", false}};
+constexpr float kMlxLargest = 448 * 6;
+constexpr Names kNames[] = {{"weight_packed", "weight_scale", "weight_global_scale", true},
+                            {"weight", "weight_scale", "weight_scale_2"}};
+constexpr Names kMlxNames = {"weight", "scales", "global_scale", false, kMlxLargest};
 
 const Names* names_of(const TensorGroup& group) {
+  if (hf::mlx_words_per_scale(group) == 2) return &kMlxNames;
   for (const Names& names : kNames) {
-    const RawTensor *codes = group.part(names.codes), *scales = group.part("weight_scale");
+    const RawTensor *codes = group.part(names.codes), *scales = group.part(names.scales);
     if (codes && scales && codes->type == TensorType::u8 && scales->type == TensorType::f8_e4m3) return &names;
   }
   return nullptr;
@@ -55,22 +63,28 @@ const Names* names_of(const TensorGroup& group) {
 Nvfp4::Nvfp4(const TensorGroup& group) {
   const Names* names = names_of(group);
   require(names != nullptr, ErrorCode::corrupt, "{}: no codes and scales of NVFP4", group.name);
-  packed = group.part(names->codes), scales = group.part("weight_scale"), divided = names->divided;
-  global = &hf::part_of(group, names->global, "NVFP4");
-  hf::check_parts(group, {names->codes, "weight_scale", names->global, "weight_shape"}, "NVFP4");
+  packed = group.part(names->codes), scales = group.part(names->scales), divided = names->divided;
+  hf::check_parts(group, {names->codes, names->scales, names->global, "weight_shape"}, "NVFP4");
   require(packed->shape.rank() == 2 && packed->elements() > 0, ErrorCode::corrupt, "{} is {}, but must be a matrix", packed->name,
           packed->shape.text());
   hf::check_bytes(*packed);
-  out = packed->shape[0], in = packed->shape[1] * 2;
+  out = packed->shape[0], in = int64_t(packed->bytes.size()) / out * 2;
   require(in % 16 == 0, ErrorCode::corrupt, "{}: {} columns are no whole groups of 16", packed->name, in);
   hf::check_shape(group, *scales, {out, in / 16}, ": one for each 16 columns");
+  find_top(group, *names);
+}
+
+void Nvfp4::find_top(const TensorGroup& group, const Names& names) {
+  top = divided ? 2.0f : 0.5f;
+  if (names.over > 1 && group.part(names.global) == nullptr) return;
+  const RawTensor* global = &hf::part_of(group, names.global, "NVFP4");
   hf::check_type(*global, global->type == TensorType::f32, "NVFP4");
   hf::check_bytes(*global);
   require(global->elements() == 1, ErrorCode::corrupt, "{} is {}, but must be one number", global->name, global->shape.text());
-  top = hf::finite_number(*global, 0);
-  require(top > 0, ErrorCode::corrupt, "{}: a scale of {} over all, which must be above 0; {} is damaged", global->name, top,
+  const float said = hf::finite_number(*global, 0);
+  require(said > 0, ErrorCode::corrupt, "{}: a scale of {} over all, which must be above 0; {} is damaged", global->name, said,
           file_of(*global));
-  top *= divided ? 2.0f : 0.5f;
+  top *= said / names.over;
   constexpr float kLargestScale = 448, kLargestCode = 12;
   require(std::isfinite((divided ? kLargestScale / top : top * kLargestScale) * kLargestCode), ErrorCode::corrupt,
           "{}: with a scale of {} over all, weights can be infinite; {} is damaged", global->name, hf::number(*global, 0),

@@ -22,6 +22,11 @@ struct Q1_0 {
     *out.top = blocks::load_f16(block);
     for (int64_t i = 0; i < columns; ++i) out.codes[i] = bit(block, i) ? 3 : 1;
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    std::memset(block, 0, size_t(bytes));
+    blocks::store_u16(block, f32_to_f16(from.top));
+    for (int64_t i = 0; i < columns; ++i) block[2 + i / 8] |= std::byte(from.codes[i] / 2 << i % 8);
+  }
   /// 2e-2 and up: the value itself.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x251f + bits % 64)); }
 

@@ -27,6 +27,10 @@ struct Q2_0 {
     *out.top_min = 1;
     hf::unpack_bits(block + 2, 2, 0, columns, out.codes);
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(from.top));
+    made::pack_bits(from.codes, 2, columns, block + 2);
+  }
   /// 2.8e-2 and up: with code 1 for every 3 codes deviate by 0.71.
   static void draw_scales(uint64_t bits, std::byte* block) {
     for (int64_t i = 2; i < bytes; ++i) block[i] &= ~(block[i] << 1 & std::byte(0xaa));

@@ -57,6 +57,17 @@ struct Q2K {
     blocks::store_u16(block + kTop, uint16_t(0x15d1 + bits % 64));
     blocks::store_u16(block + kTopMin, f32_to_f16(1.5f * blocks::load_f16(block + kTop)));
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    for (int group = 0; group < 16; ++group) block[group] = std::byte(from.sub[group] | from.sub_min[group] << 4);
+    for (int half = 0; half < 2; ++half) {
+      const uint8_t* quarter = from.codes + half * 128;  // four of 32 columns
+      for (int i = 0; i < 32; ++i)
+        block[kCodes + half * 32 + i] =
+            std::byte(quarter[i] | quarter[i + 32] << 2 | quarter[i + 64] << 4 | quarter[i + 96] << 6);
+    }
+    blocks::store_u16(block + kTop, f32_to_f16(from.top));
+    blocks::store_u16(block + kTopMin, f32_to_f16(from.top_min));
+  }
 
   using Block = two_level::Block<16>;
   static void quantize(const blocks::BlockRow& row) {
@@ -72,18 +83,12 @@ struct Q2K {
 
   static void write(const float* x, const Block& found, std::byte* block) {
     uint8_t code[256];
+    int16_t scales[16], minimums[16];
     for (int group = 0; group < 16; ++group) {
-      block[group] = std::byte(int(found.scale[size_t(group)]) | int(found.minimum[size_t(group)]) << 4);
+      scales[group] = int16_t(found.scale[size_t(group)]), minimums[group] = int16_t(found.minimum[size_t(group)]);
       two_level::encode<16>(x + group * 16, found.step(group), found.low(group), 0, 3, code + group * 16);
     }
-    for (int half = 0; half < 2; ++half) {
-      const uint8_t* quarter = code + half * 128;  // four of 32 columns
-      for (int i = 0; i < 32; ++i)
-        block[kCodes + half * 32 + i] =
-            std::byte(quarter[i] | quarter[i + 32] << 2 | quarter[i + 64] << 4 | quarter[i + 96] << 6);
-    }
-    blocks::store_u16(block + kTop, f32_to_f16(found.d));
-    blocks::store_u16(block + kTopMin, f32_to_f16(found.dmin));
+    join({.codes = code, .top = found.d, .top_min = found.dmin, .sub = scales, .sub_min = minimums}, block);
   }
 };
 

@@ -56,6 +56,21 @@ struct Q3K {
 
   /// 4.6e-4 and up: scale * code deviates by 43.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block + kTop, uint16_t(0x0f89 + bits % 64)); }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    std::memset(block, 0, size_t(bytes));
+    for (int group = 0; group < 16; ++group) {
+      const int scale = from.sub[group] + 32;
+      block[kScales + group % 8] |= std::byte((scale & 15) << (group / 8 * 4));
+      block[kScales + 8 + group % 4] |= std::byte(scale >> 4 << (group / 4 * 2));
+      const int half = group / 8, quarter = group / 2 % 4, first = group % 2 * 16;
+      for (int i = 0; i < 16; ++i) {
+        const int code = from.codes[group * 16 + i];
+        block[first + i] |= std::byte(code >> 2 << (half * 4 + quarter));
+        block[kLow + half * 32 + first + i] |= std::byte((code & 3) << (quarter * 2));
+      }
+    }
+    blocks::store_u16(block + kTop, f32_to_f16(from.top));
+  }
 
   using Block = two_level::Block<16>;
   static void quantize(const blocks::BlockRow& row) {
@@ -68,21 +83,15 @@ struct Q3K {
   }
 
   static void write(const float* x, const Block& found, std::byte* block) {
-    std::memset(block, 0, size_t(bytes));
+    uint8_t codes[256];
+    int16_t scales[16];
     for (int group = 0; group < 16; ++group) {
-      const int scale = int(found.scale[size_t(group)]) + 32;
-      block[kScales + group % 8] |= std::byte((scale & 15) << (group / 8 * 4));
-      block[kScales + 8 + group % 4] |= std::byte(scale >> 4 << (group / 4 * 2));
-      int8_t codes[16];
-      two_level::encode<16>(x + group * 16, found.step(group), 0, -4, 3, codes);
-      const int half = group / 8, quarter = group / 2 % 4, first = group % 2 * 16;
-      for (int i = 0; i < 16; ++i) {
-        const int code = codes[i] + 4;
-        block[first + i] |= std::byte(code >> 2 << (half * 4 + quarter));
-        block[kLow + half * 32 + first + i] |= std::byte((code & 3) << (quarter * 2));
-      }
+      scales[group] = int16_t(found.scale[size_t(group)]);
+      int8_t own[16];
+      two_level::encode<16>(x + group * 16, found.step(group), 0, -4, 3, own);
+      for (int i = 0; i < 16; ++i) codes[group * 16 + i] = uint8_t(own[i] + 4);
     }
-    blocks::store_u16(block + kTop, f32_to_f16(found.d));
+    join({.codes = codes, .top = found.d, .top_min = 0, .sub = scales, .sub_min = nullptr}, block);
   }
 };
 

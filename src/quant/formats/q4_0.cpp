@@ -30,6 +30,7 @@ struct Q4_0 {
 
   /// 4.3e-3 and up: codes have a deviation of 4.6.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x1c67 + bits % 64)); }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) { write(from.top, from.codes, block); }
 
   static void quantize(const blocks::BlockRow& row) { one_level::quantize_symmetric<Q4_0, 8>(row); }
   static void write(float d, const uint8_t* codes, std::byte* block) {

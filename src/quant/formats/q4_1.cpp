@@ -35,6 +35,7 @@ struct Q4_1 {
     blocks::store_u16(block, uint16_t(0x1c67 + bits % 64));
     blocks::store_u16(block + 2, f32_to_f16(-7.5f * blocks::load_f16(block)));
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) { write(from.top, -from.top_min, from.codes, block); }
 
   static void quantize(const blocks::BlockRow& row) { one_level::quantize_affine<Q4_1, 15>(row); }
   static void write(float d, float m, const uint8_t* codes, std::byte* block) {

@@ -48,6 +48,7 @@ struct Q4K {
     blocks::store_u16(block, uint16_t(0x0514 + bits % 64));
     blocks::store_u16(block + 2, uint16_t(0x10c0 + bits / 64 % 64));
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block);
 
   using Block = two_level::Block<8>;
   static void quantize(const blocks::BlockRow& row);
@@ -57,13 +58,21 @@ struct Q4K {
 void Q4K::quantize(const blocks::BlockRow& row) { two_level::quantize_affine<Q4K, 15>(row); }
 
 void Q4K::write(const float* x, const Block& found, std::byte* block) {
-  blocks::store_u16(block, f32_to_f16(found.d));
-  blocks::store_u16(block + 2, f32_to_f16(found.dmin));
-  put_k_scales(found.scale.data(), found.minimum.data(), block + kScales);
+  uint8_t codes[256];
+  int16_t scales[8], minimums[8];
+  for (int group = 0; group < 8; ++group) {
+    scales[group] = int16_t(found.scale[size_t(group)]), minimums[group] = int16_t(found.minimum[size_t(group)]);
+    two_level::encode<32>(x + group * 32, found.step(group), found.low(group), 0, 15, codes + group * 32);
+  }
+  join({.codes = codes, .top = found.d, .top_min = found.dmin, .sub = scales, .sub_min = minimums}, block);
+}
+
+void Q4K::join(const blocks::JoinedBlock& from, std::byte* block) {
+  blocks::store_u16(block, f32_to_f16(from.top));
+  blocks::store_u16(block + 2, f32_to_f16(from.top_min));
+  put_k_scales(from.sub, from.sub_min, block + kScales);
   for (int group = 0; group < 8; group += 2) {
-    uint8_t even[32], odd[32];
-    two_level::encode<32>(x + group * 32, found.step(group), found.low(group), 0, 15, even);
-    two_level::encode<32>(x + group * 32 + 32, found.step(group + 1), found.low(group + 1), 0, 15, odd);
+    const uint8_t *even = from.codes + group * 32, *odd = even + 32;
     for (int i = 0; i < 32; ++i) block[kCodes + group * 16 + i] = std::byte(even[i] | odd[i] << 4);
   }
 }

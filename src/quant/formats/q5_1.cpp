@@ -33,6 +33,7 @@ struct Q5_1 {
     blocks::store_u16(block, uint16_t(0x1872 + bits % 64));
     blocks::store_u16(block + 2, f32_to_f16(-15.5f * blocks::load_f16(block)));
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) { write(from.top, -from.top_min, from.codes, block); }
 
   static void quantize(const blocks::BlockRow& row) { one_level::quantize_affine<Q5_1, 31>(row); }
   static void write(float d, float m, const uint8_t* codes, std::byte* block) {

@@ -54,6 +54,7 @@ struct Q5K {
     blocks::store_u16(block, uint16_t(0x0275 + bits % 64));
     blocks::store_u16(block + 2, uint16_t(0x10c4 + bits / 64 % 64));
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block);
 
   using Block = two_level::Block<8>;
   static void quantize(const blocks::BlockRow& row);
@@ -63,18 +64,26 @@ struct Q5K {
 void Q5K::quantize(const blocks::BlockRow& row) { two_level::quantize_affine<Q5K, 31>(row); }
 
 void Q5K::write(const float* x, const Block& found, std::byte* block) {
-  blocks::store_u16(block, f32_to_f16(found.d));
-  blocks::store_u16(block + 2, f32_to_f16(found.dmin));
-  put_k_scales(found.scale.data(), found.minimum.data(), block + kScales);
-  std::memset(block + kHigh, 0, size_t(bytes - kHigh));
+  uint8_t codes[256];
+  int16_t scales[8], minimums[8];
   for (int group = 0; group < 8; ++group) {
-    uint8_t codes[32];
-    two_level::encode<32>(x + group * 32, found.step(group), found.low(group), 0, 31, codes);
-    for (int i = 0; i < 32; ++i) {
-      block[kLow + group / 2 * 32 + i] |= std::byte((codes[i] & 15) << (group % 2 * 4));
-      block[kHigh + i] |= std::byte(codes[i] >> 4 << group);
-    }
+    scales[group] = int16_t(found.scale[size_t(group)]), minimums[group] = int16_t(found.minimum[size_t(group)]);
+    two_level::encode<32>(x + group * 32, found.step(group), found.low(group), 0, 31, codes + group * 32);
   }
+  join({.codes = codes, .top = found.d, .top_min = found.dmin, .sub = scales, .sub_min = minimums}, block);
+}
+
+void Q5K::join(const blocks::JoinedBlock& from, std::byte* block) {
+  blocks::store_u16(block, f32_to_f16(from.top));
+  blocks::store_u16(block + 2, f32_to_f16(from.top_min));
+  put_k_scales(from.sub, from.sub_min, block + kScales);
+  std::memset(block + kHigh, 0, size_t(bytes - kHigh));
+  for (int group = 0; group < 8; ++group)
+    for (int i = 0; i < 32; ++i) {
+      const uint8_t code = from.codes[group * 32 + i];
+      block[kLow + group / 2 * 32 + i] |= std::byte((code & 15) << (group % 2 * 4));
+      block[kHigh + i] |= std::byte(code >> 4 << group);
+    }
 }
 
 }  // namespace

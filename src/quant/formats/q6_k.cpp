@@ -52,6 +52,7 @@ struct Q6K {
 
   /// 1.46e-5 and up: scale * code deviates by 1365.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block + kTop, uint16_t(0x00f5 + bits % 64)); }
+  static void join(const blocks::JoinedBlock& from, std::byte* block);
 
   using Block = two_level::Block<16>;
   static void quantize(const blocks::BlockRow& row);
@@ -69,14 +70,20 @@ void Q6K::quantize(const blocks::BlockRow& row) {
 
 void Q6K::write(const float* x, const Block& found, std::byte* block) {
   uint8_t code[256];
+  int16_t scales[16];
   for (int group = 0; group < 16; ++group) {
-    block[kScales + group] = std::byte(int(found.scale[size_t(group)]));
+    scales[group] = int16_t(found.scale[size_t(group)]);
     int8_t codes[16];
     two_level::encode<16>(x + group * 16, found.step(group), 0, -32, 31, codes);
     for (int i = 0; i < 16; ++i) code[group * 16 + i] = uint8_t(codes[i] + 32);
   }
+  join({.codes = code, .top = found.d, .top_min = 0, .sub = scales, .sub_min = nullptr}, block);
+}
+
+void Q6K::join(const blocks::JoinedBlock& from, std::byte* block) {
+  for (int group = 0; group < 16; ++group) block[kScales + group] = std::byte(from.sub[group]);
   for (int half = 0; half < 2; ++half) {
-    const uint8_t* quarter = code + half * 128;  // four of 32 columns
+    const uint8_t* quarter = from.codes + half * 128;  // four of 32 columns
     for (int i = 0; i < 32; ++i) {
       const int q[4] = {quarter[i], quarter[i + 32], quarter[i + 64], quarter[i + 96]};
       block[half * 64 + i] = std::byte((q[0] & 15) | (q[2] & 15) << 4);
@@ -84,7 +91,7 @@ void Q6K::write(const float* x, const Block& found, std::byte* block) {
       block[kHigh + half * 32 + i] = std::byte(q[0] >> 4 | q[1] >> 4 << 2 | q[2] >> 4 << 4 | q[3] >> 4 << 6);
     }
   }
-  blocks::store_u16(block + kTop, f32_to_f16(found.d));
+  blocks::store_u16(block + kTop, f32_to_f16(from.top));
 }
 
 }  // namespace

@@ -30,6 +30,10 @@ struct Q8_0 {
 
   /// 2.7e-4 and up: codes have a deviation of 74.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block, uint16_t(0x0c6c + bits % 64)); }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(from.top));
+    for (int i = 0; i < 32; ++i) block[2 + i] = std::byte(from.codes[i] ^ 0x80);
+  }
 
   /// The reference definition: 127 steps to the largest magnitude. With importance the scale of the least weighted error
   /// near that.

@@ -41,6 +41,11 @@ struct Q8_1 {
     blocks::store_u16(block, uint16_t(0x0c6c + bits % 64));
     store_sum(blocks::load_f16(block), block);
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    blocks::store_u16(block, f32_to_f16(from.top));
+    for (int i = 0; i < 32; ++i) block[kCodes + i] = std::byte(from.codes[i] ^ 0x80);
+    store_sum(from.top, block);
+  }
 
   /// The reference definition: 127 steps to the largest magnitude. With importance the scale of the least weighted error
   /// near that.

@@ -57,6 +57,11 @@ struct Q8K {
     std::memcpy(block, &d, 4);
     store_sums(block);
   }
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    std::memcpy(block, &from.top, 4);
+    for (int i = 0; i < 256; ++i) block[kCodes + i] = std::byte(from.codes[i] ^ 0x80);
+    store_sums(block);
+  }
 
   /// The reference definition: the value of largest magnitude, the first of several, becomes -127. With importance the scale of
   /// the least weighted error near that.

@@ -30,6 +30,12 @@ struct Tq1_0 : ternary::Block<Tq1_0, 52> {
   /// 2.4e-2 and up: codes have a deviation of 0.82.
   static void draw_scales(uint64_t bits, std::byte* block) { blocks::store_u16(block + kTop, uint16_t(0x2646 + bits % 64)); }
 
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    ternary::Fit fit{.d = from.top, .codes = {}};
+    std::copy_n(from.codes, 256, fit.codes);
+    write(fit, block);
+  }
+
   static void write(const ternary::Fit& fit, std::byte* block) {
     int numbers[52] = {};
     each_digit([&](int byte, int digit, int column) { numbers[byte] += fit.codes[column] * kPowers[4 - digit]; });

@@ -25,6 +25,12 @@ struct Tq2_0 : ternary::Block<Tq2_0, 64> {
     blocks::store_u16(block + kTop, uint16_t(0x273d + bits % 64));
   }
 
+  static void join(const blocks::JoinedBlock& from, std::byte* block) {
+    ternary::Fit fit{.d = from.top, .codes = {}};
+    std::copy_n(from.codes, 256, fit.codes);
+    write(fit, block);
+  }
+
   static void write(const ternary::Fit& fit, std::byte* block) {
     for (int half = 0; half < 2; ++half) {
       const uint8_t* quarter = fit.codes + half * 128;  // four of 32 columns

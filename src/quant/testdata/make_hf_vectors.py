@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes hf_vectors.txt: weights as the formats of safetensors checkpoints store them, and their values, by the formats' definitions
-and not by Gale's code (pip install numpy torch).
+and not by Gale's code (pip install numpy torch "mlx[cpu]").
 
 <name> <format> <layout, _ for spaces> <config, JSON, or -> <out> <in> <parts> [<suffix> <dtype> <shape, 2x3 or -> <hex>]...
 <the first 32 values, f32, hex> <FNV-1a of the bytes of all values, 64 bits, hex>
@@ -390,8 +390,25 @@ def stored_as_floats(rng):
               (table[codes] * np.repeat(absmax, 64)).reshape(5, 128))
 
 
+def mlx_modes(rng):
+    """What MLX quantizes and reads itself, in the modes without biases."""
+    import mlx.core as mx
+
+    for name, format, layout, mode, bits, size, columns, largest in (
+            ("mxfp8_mlx", "mxfp8", "e4m3 g32 f32", "mxfp8", 8, 32, 96, None),
+            ("nvfp4_mlx", "nvfp4_hf", "e2m1 g16 e4m3 b128 f32", "nvfp4", 4, 16, 128, None),
+            ("nvfp4_mlx_global", "nvfp4_hf", "e2m1 g16 e4m3 b64 f32", "nvfp4", 4, 16, 64, 0.3)):
+        w = mx.array((rng.standard_normal((5, columns)) * 0.05).astype(np.float32))
+        of_all = {} if largest is None else {"global_scale": mx.array(largest, mx.float32)}
+        codes, scales = mx.quantize(w, group_size=size, bits=bits, mode=mode, **of_all)
+        values = mx.dequantize(codes, scales, group_size=size, bits=bits, mode=mode, dtype=mx.float32, **of_all)
+        parts = {"weight": np.array(codes), "scales": np.array(scales)} | {k: np.array(v) for k, v in of_all.items()}
+        write(name, format, layout, {"group_size": size, "bits": bits, "mode": mode}, parts, np.array(values))
+
+
 def main():
-    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin, compressed_act_order, stored_as_floats, hqq_nested):
+    for make in (fp8, awq, compressed_tensors, bitsandbytes, hqq, afq, mxfp4, nvfp4, gptq, marlin, compressed_act_order, stored_as_floats, hqq_nested,
+                 mlx_modes):
         make(np.random.default_rng(2024))
 
 

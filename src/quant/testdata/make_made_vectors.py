@@ -22,11 +22,11 @@ def f32_scale(rng):
 
 
 def bytes_of_8(rng):
-    """128 columns: an f32 scale and codes of 8 bits."""
+    """32 columns: an f32 scale and codes of 8 bits."""
     for name in ("fp8", "fp8_block", "int8"):
         blocks, values = [], []
         for _ in range(BLOCKS):
-            scale, codes = f32_scale(rng), rng.permutation(256)[:128].astype(np.uint8)
+            scale, codes = f32_scale(rng), rng.permutation(256)[:32].astype(np.uint8)
             if name == "int8":
                 numbers = codes.view(np.int8).astype(np.float32)
             else:
