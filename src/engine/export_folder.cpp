@@ -58,6 +58,16 @@ TensorType plain_type(const TensorGroup& group, bool vector) {
   return vector ? TensorType::f32 : TensorType::bf16;
 }
 
+// REQUIRES: f32.
+bool is_exact_in_bf16(const RawTensor& tensor) {
+  for (size_t at = 0; at + sizeof(uint32_t) <= tensor.bytes.size(); at += sizeof(uint32_t)) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, tensor.bytes.data() + at, sizeof bits);
+    if ((bits & 0xffff) != 0) return false;
+  }
+  return true;
+}
+
 const Format* format_named(TensorType type) { return &find_format(tensor_type_info(type).name); }
 
 [[noreturn]] void no_form(const Format& format) {
@@ -107,6 +117,7 @@ class FolderExporter {
     find_modules();
     if (!form_.empty()) others_.push_back({"lm_head", nullptr});  // a module where the weight is the embedding's too
     for (Module& module : modules_) choose(module);
+    narrow_vectors();
     require(form_.empty() || made_ > 0, ErrorCode::unsupported, "{}: none of its matrices can be {} in the form of a folder, {}",
             source_->path().string(), base_->name, left_.empty() ? "it has none" : left_);
     if (form_ == kMlx) stack_experts();
@@ -211,6 +222,17 @@ class FolderExporter {
       return note_left(module, fmt::format("its form has no place for {} outputs", rows));
     module.to = wanted;
     ++made_;
+  }
+
+  // GGUF has them as f32 whatever they were. Other libraries want one type of all that is plain.
+  void narrow_vectors() {
+    const bool bf16 = std::ranges::any_of(modules_, [](const Module& m) {
+      return m.name.ends_with("embed_tokens") && m.to == nullptr && m.plain == TensorType::bf16;
+    });
+    if (!bf16 || form_.empty()) return;
+    for (Module& module : modules_)
+      if (module.vector() && module.plain == TensorType::f32 && is_exact_in_bf16(*module.group.part("weight")))
+        module.plain = TensorType::bf16;
   }
 
   // Libraries of MLX quantize these too, and the head decides on every token.
