@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -136,6 +137,7 @@ class Bench {
       if (n == 1) one = rate;
       fmt::print("{} sequences: {:.1f} tokens/s, {:.2f} times one; beside model and sampling {:.3f} ms a step\n", n, rate,
                  rate / one, others / double(after.steps - before.steps) * 1e3);
+      std::fflush(stdout);
     }
   }
 
@@ -256,9 +258,13 @@ int main(int argc, char** argv) {
   if (argc < 2) return fmt::print(stderr, "usage: engine_bench MODEL [many | load | prefix | draft | store [TOKENS]]\n"), 2;
   const std::string_view which = argc > 2 ? argv[2] : "";
   if (which.empty() || which == "store") gale::restart(argv[1], argc > 3 ? std::atoi(argv[3]) : 8193);
-  if (which != "draft" && which != "store") {
+  if (which.empty() || which == "many") {
+    gale::EngineOptions options = gale::many_of(argv[1]);
+    options.step_seconds = 10;  // prompts do not give way to those who decode already
+    gale::Bench(options).many_sequences();
+  }
+  if (which.empty() || which == "load" || which == "prefix") {
     gale::Bench bench(gale::many_of(argv[1]));
-    if (which.empty() || which == "many") bench.many_sequences();
     if (which.empty() || which == "load") bench.steady_load();
     if (which.empty() || which == "prefix") bench.shared_prefix();
   }

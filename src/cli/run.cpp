@@ -1,5 +1,5 @@
 #include <CLI/CLI.hpp>
-
+#include <algorithm>
 #include <filesystem>
 
 #include "base/clock.h"
@@ -68,7 +68,9 @@ int run(const Flags& flags, bool prompt_given) {
   if (repl && flags.json) throw UsageError("--json needs a prompt: give one with -i TEXT or on stdin");
   const std::string prompt = repl ? "" : prompt_given ? flags.prompt : prompt_from_stdin(flags);
   const double start = now_seconds();
-  const auto engine = open_engine(engine_options(flags.model));
+  EngineOptions options = engine_options(flags.model);
+  options.max_sequences = std::max(options.max_sequences, flags.sampling.beams);
+  const auto engine = open_engine(options);
   const double load_seconds = now_seconds() - start;
   Chat chat(*engine, flags.raw, flags.system);
   if (!flags.session.empty()) open_session(*engine, chat, flags.session);

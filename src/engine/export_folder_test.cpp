@@ -178,19 +178,21 @@ TEST(ExportFolder, FilesOfAFolderComeAlong) {
 // A GGUF has norms as f32; what they were is told by their bits.
 TEST(ExportFolder, NormsOfAGgufAreWhatTheyWere) {
   ThreadPool pool(1);
-  const TemporaryFolder folder;
-  const auto source = Checkpoint::open(golden_path("llama3"));
-  export_gguf(*source, "q8_0", folder / "m.gguf", pool);
-  const auto gguf = Checkpoint::open(folder / "m.gguf");
-  ASSERT_EQ(gguf->find("model.norm.weight")->type, TensorType::f32);
-  export_folder(gguf, "nf4", folder / "m", pool);
-  const auto again = Checkpoint::open(folder / "m");
-  for (const RawTensor& tensor : source->tensors()) {
-    if (tensor.shape.rank() != 1) continue;
-    const RawTensor* now = again->find(tensor.name);
-    ASSERT_NE(now, nullptr) << tensor.name;
-    EXPECT_EQ(now->type, TensorType::bf16) << tensor.name;
-    EXPECT_TRUE(std::ranges::equal(now->bytes, tensor.bytes)) << tensor.name;
+  for (const char* name : {"mistral_nemo", "qwen3"}) {
+    const TemporaryFolder folder;
+    const auto source = Checkpoint::open(golden_path(name));
+    export_gguf(*source, "q8_0", folder / "m.gguf", pool);
+    const auto gguf = Checkpoint::open(folder / "m.gguf");
+    ASSERT_EQ(gguf->find("model.norm.weight")->type, TensorType::f32);
+    export_folder(gguf, "nf4", folder / "m", pool);
+    const auto again = Checkpoint::open(folder / "m");
+    for (const RawTensor& tensor : source->tensors()) {
+      if (tensor.shape.rank() != 1) continue;
+      const RawTensor* now = again->find(tensor.name);
+      ASSERT_NE(now, nullptr) << tensor.name;
+      EXPECT_EQ(now->type, TensorType::bf16) << tensor.name;
+      EXPECT_TRUE(std::ranges::equal(now->bytes, tensor.bytes)) << tensor.name;
+    }
   }
 }
 

@@ -293,6 +293,15 @@ class Run(CliTest):
         self.assertGreater(long["usage"]["prompt_tokens"], 64)
         self.assertEqual(len(long["tokens"]), 5)
 
+    def test_beams(self):
+        args = ["-i", "hello", "-n", "20", "--ignore-eos", "--logprobs", "0"]
+        self.assertEqual(self.run_json(*args)["tokens"], self.run_json(*args, "--beams", "1")["tokens"])
+        for beams, penalty in ((2, 1), (6, 1), (6, 0), (30, 2)):
+            best = self.run_json(*args, "--beams", str(beams), "--length-penalty", str(penalty))
+            logprob = sum(token["logprob"] for token in best["logprobs"])
+            self.assertAlmostEqual(best["beam_score"], logprob / 20**penalty, delta=1e-4 * abs(logprob))
+        self.fails(2, "run", "-m", self.model, "-i", "x", "--beams", "3", "--temp", "0.5", says="draws nothing")
+
     def test_drafts_change_nothing(self):
         guess = ["--spec-type", "ngram", "--draft-max", "8", "--draft-min", "8"]
         for flags in (["--logit-bias", "5=1000"], ["--temp", "1.5", "--allow-id", "5,6", "--seed", "3"]):
