@@ -22,9 +22,30 @@ Authors Authors::part(size_t begin, size_t end) const {
 }
 
 void Authors::change(size_t from, size_t end, Author who) {
-  if (uniform()) runs_.push_back({uint32_t(from), one_});
+  constexpr size_t kFew = 8;
+  if (uniform()) {
+    runs_.reserve(kFew);
+    runs_.push_back({uint32_t(from), one_});
+  }
   runs_.push_back({uint32_t(end), who});
   one_ = Author::source;
+}
+
+// Runs that follow one another differ: only the first and the second may have to be joined to what is here.
+void Authors::append_runs(size_t size, const Authors& from, size_t begin, size_t end) {
+  auto run = from.find(begin);
+  for (int joined = 0; joined < 2 && begin < end; ++joined, ++run) {
+    const size_t to = std::min<size_t>(run->end, end);
+    append(size, to - begin, run->who);
+    size += to - begin;
+    begin = to;
+  }
+  for (; begin < end; ++run) {
+    const size_t to = std::min<size_t>(run->end, end);
+    size += to - begin;
+    runs_.push_back({uint32_t(size), run->who});
+    begin = to;
+  }
 }
 
 }  // namespace gale

@@ -59,11 +59,10 @@ class Authors {
   }
   /// So does [begin, end) of another text.
   void append(size_t size, const Authors& from, size_t begin, size_t end) {
-    size_t at = size;
-    from.each(begin, end, [&](size_t a, size_t b, Author who) {
-      append(at, b - a, who);
-      at += b - a;
-    });
+    if (from.uniform())
+      append(size, end - begin, from.one_);
+    else if (begin < end)
+      append_runs(size, from, begin, end);
   }
   /// What all this takes in memory.
   size_t bytes() const { return runs_.size() * sizeof(Run); }
@@ -76,6 +75,7 @@ class Authors {
     one_ = who;
   }
   void change(size_t from, size_t end, Author who);
+  void append_runs(size_t size, const Authors& from, size_t begin, size_t end);
   std::vector<Run>::const_iterator find(size_t byte) const {
     return std::upper_bound(runs_.begin(), runs_.end(), byte, [](size_t at, const Run& run) { return at < run.end; });
   }
