@@ -130,13 +130,10 @@ class Bench {
   void many_sequences() {
     double one = 0;
     for (const size_t n : {size_t(1), size_t(8), size_t(16), size_t(64)}) {
-      const EngineStats before = engine_->stats();
-      const double rate = decode_rate(n);
-      const EngineStats after = engine_->stats();
-      const double others = (after.step_seconds - before.step_seconds) - (after.model_seconds - before.model_seconds);
+      const auto [rate, others] = decode_rate(n);
       if (n == 1) one = rate;
       fmt::print("{} sequences: {:.1f} tokens/s, {:.2f} times one; beside model and sampling {:.3f} ms a step\n", n, rate,
-                 rate / one, others / double(after.steps - before.steps) * 1e3);
+                 rate / one, others * 1e3);
       std::fflush(stdout);
     }
   }
@@ -209,16 +206,20 @@ class Bench {
                tokens / double(steps), times[kRuns / 2], times.front(), times.back());
   }
 
-  // Tokens a second once all of them decode.
-  double decode_rate(size_t sequences) {
+  // Tokens a second once all of them decode, and seconds of a step that neither model nor sampling takes.
+  std::pair<double, double> decode_rate(size_t sequences) {
     constexpr int kSteps = 24;
     std::vector<std::unique_ptr<EventStream>> streams;
     for (size_t i = 0; i < sequences; ++i) streams.push_back(engine_->submit(request(prompt_of(50 + i, 128, vocab()), -1)));
     for (auto& stream : streams) stream->next();
     streams.back()->next();
+    const EngineStats before = engine_->stats();
     const double begin = now_seconds();
     for (int i = 0; i < kSteps; ++i) streams.back()->next();
-    return double(sequences * kSteps) / (now_seconds() - begin);
+    const double rate = double(sequences * kSteps) / (now_seconds() - begin);
+    const EngineStats after = engine_->stats();
+    const double others = (after.step_seconds - before.step_seconds) - (after.model_seconds - before.model_seconds);
+    return {rate, others / double(after.steps - before.steps)};
   }
 
   std::unique_ptr<Engine> engine_;
