@@ -66,4 +66,5 @@ def main():
     print(f"{len(cases)} cases, {sum(len(c['texts']) for c in cases)} texts, {ended} of them ended by a token")
 
 
-main()
+if __name__ == "__main__":
+    main()
