@@ -76,9 +76,8 @@ const Format* format_named(TensorType type) { return &find_format(tensor_type_in
           "--packed",
           format.name);
   fail(ErrorCode::unsupported,
-       "files of other engines have no form for {}: write it packed (--packed -o NAME.gale), or take what comes nearest, int8 to "
-       "a "
-       "folder or q8_0 as a GGUF",
+       "files of other engines have no form for {}: write it packed (--packed -o NAME.gale), or take what comes nearest, int8 "
+       "to a folder or q8_0 as a GGUF",
        format.name);
 }
 

@@ -73,9 +73,8 @@ void add_rope_scaling(const Checkpoint& source, Json& config) {
     }
   }
   fail(ErrorCode::unsupported,
-       "{}: its factors of rope (rope_freqs.weight) are not those of llama3's scaling, and a folder has no other place for them; "
-       "start "
-       "from the model's own folder",
+       "{}: its factors of rope (rope_freqs.weight) are not those of llama3's scaling, and a folder has no other place for "
+       "them; start from the model's own folder",
        source.path().string());
 }
 

@@ -386,8 +386,7 @@ void Stepper::settle(Job& job) {
 
 void Stepper::finish(Job& job, Finish how, const std::string& error) {
   settle(job);
-  if (job.search != nullptr) job.search->leave(scheduler_);
-  scheduler_.remove(job);
+  job.search != nullptr ? job.search->leave(scheduler_) : scheduler_.remove(job);
   drafting_.forget(job);
   if (job.wants_logits()) {
     if (how == Finish::stop)
